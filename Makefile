@@ -1,0 +1,25 @@
+# Needs only make and Python 3.11 or newer; everything else is set up in .venv from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo dev test lint bench lock clean
+setup: .venv/ready
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+demo: setup
+	$(BIN)/python -m examples.demo
+dev: setup
+	$(BIN)/python -m worker.dev
+test: setup
+	$(BIN)/python -m pytest
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+bench: setup
+	$(BIN)/python -m benchmarks
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+clean:
+	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache

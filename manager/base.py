@@ -1,0 +1,76 @@
+"""What the methods of `SessionManager` stand on."""
+
+from typing import Self
+
+import redis
+import redis.asyncio as aredis
+
+from manager.checks import check_count, check_id, check_positive
+from manager.errors import InvalidArgumentError
+from manager.keys import Partitions
+from manager.ledger import Ledger
+from manager.settings import Settings, load_settings
+from manager.store import Store
+
+
+class ManagerBase:
+    """Connection, limits and clean-up."""
+
+    def __init__(
+        self,
+        conn: redis.Redis | aredis.Redis,
+        ttl: float = 3600,
+        max_sessions: int = 10_000,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or load_settings()
+        check_count("max_sessions", max_sessions, 1)
+        if max_sessions < settings.partitions:
+            raise InvalidArgumentError(
+                f"max_sessions must be at least the number of partitions ({settings.partitions}),"
+                f" not {max_sessions}"
+            )
+        self.ttl = check_positive("ttl", ttl)
+        self.max_sessions = max_sessions
+        self.settings = settings
+        self._ttl_ms = max(1, round(ttl * 1000))
+        self._partitions = Partitions(settings.namespace, settings.partitions)
+        self._store = Store(
+            conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries
+        )
+        #: The bulk jobs of this namespace.
+        self.ledger = Ledger(self._store, self._partitions, settings)
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None) -> Self:
+        """A manager on the server, with the time to live and the limit that the settings name.
+
+        Example:
+            >>> manager = SessionManager.from_settings()
+        """
+        settings = settings or load_settings()
+        conn = redis.Redis.from_url(settings.redis_url)
+        return cls(conn, settings.ttl, settings.max_sessions, settings=settings)
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop; `conn` itself stays as it is.
+
+        Not needed under `asyncio.run`, which closes them when it ends. A later call opens new ones.
+        """
+        await self._store.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _check_id(self, name: str, value: object) -> str:
+        return check_id(name, value, self.settings.max_id_bytes)
+
+    def _session_changed(self, session_id: str) -> None:
+        """Called before and after this manager changes a session; for subclasses that keep copies."""
+
+    def _sessions_revoked(self, *, user_id: str | None = None, agent_id: str | None = None) -> None:
+        """Called before and after this manager revokes all sessions of a user or an agent."""

@@ -1,0 +1,74 @@
+"""Every error this package raises, and nothing else.
+
+    AgentSessionsError
+    ├── InvalidArgumentError (ValueError)      the call is wrong; nothing was written
+    ├── SettingsError (ValueError)             a setting is wrong; the message names its variable
+    ├── SessionNotFoundError (ValueError)      the session does not exist or is not live
+    ├── SessionLimitError (RuntimeError)       the store is at `max_sessions`; nothing was written
+    ├── CorruptDataError                       a stored value cannot be read; the message names its key
+    ├── JobNotFoundError (LookupError)         no job with that id, or its record has been forgotten
+    ├── JobWaitTimeoutError (TimeoutError)     the job was still open when the wait ended; it goes on
+    ├── EnqueueError                           the broker did not take the message; the job is kept
+    └── StoreError                             Redis did not do what was asked
+        ├── StoreUnavailableError (ConnectionError)   not applied: no connection could be made
+        ├── StoreRefusedError                         not applied: the server answered with an error
+        └── StoreOutcomeUnknownError (TimeoutError)   sent, but no answer came back
+
+Every call of this package is safe to repeat, so `StoreOutcomeUnknownError` is answered by calling again.
+"""
+
+
+class AgentSessionsError(Exception):
+    """The root of all errors of this package."""
+
+
+class InvalidArgumentError(AgentSessionsError, ValueError):
+    """An argument is not acceptable. The message names the argument and the limit."""
+
+
+class SettingsError(AgentSessionsError, ValueError):
+    """A setting is not acceptable. The message names the environment variable."""
+
+
+class SessionNotFoundError(AgentSessionsError, ValueError):
+    """The session does not exist, has expired, or has been revoked."""
+
+
+class SessionLimitError(AgentSessionsError, RuntimeError):
+    """The store holds `max_sessions` sessions already."""
+
+
+class CorruptDataError(AgentSessionsError):
+    """A stored value is not in any format this version can read."""
+
+
+class JobNotFoundError(AgentSessionsError, LookupError):
+    """There is no job with that id, or its record was kept for its time and is gone."""
+
+
+class JobWaitTimeoutError(AgentSessionsError, TimeoutError):
+    """The job was still open when the wait ended. The job itself goes on."""
+
+
+class EnqueueError(AgentSessionsError):
+    """The broker did not take the message.
+
+    The job is in the ledger, so what it revoked stays revoked and the next run of
+    `tasks.resume_stalled_jobs` enqueues it.
+    """
+
+
+class StoreError(AgentSessionsError):
+    """Redis did not do what was asked."""
+
+
+class StoreUnavailableError(StoreError, ConnectionError):
+    """No connection to the server could be made, so nothing was applied."""
+
+
+class StoreRefusedError(StoreError):
+    """The server answered with an error (no rights, out of memory, read only), so nothing was applied."""
+
+
+class StoreOutcomeUnknownError(StoreError, TimeoutError):
+    """The call was sent and no answer came back: it may or may not have been applied."""

@@ -1,0 +1,119 @@
+"""One typed function per script of bulk work, as `scripts.py` has them for sessions and checkpoints."""
+
+from manager.errors import JobNotFoundError
+from manager.keys import Keys
+from manager.script_source import Script, load_script
+from manager.store import Store
+
+_DETACH_INDEX = load_script("detach_index")
+_OPEN_JOB = load_script("open_job")
+_READ_JOB = load_script("read_job")
+_RECLAIM_BATCH = load_script("reclaim_batch")
+_SWEEP_BATCH = load_script("sweep_batch")
+_PRUNE_BATCH = load_script("prune_batch")
+_PRUNE_SESSION = load_script("prune_session")
+_STALLED_JOBS = load_script("stalled_jobs")
+
+
+async def detach_index(
+    store: Store,
+    keys: Keys,
+    *,
+    index: bytes,
+    detached: bytes,
+    job_id: str,
+    kind: str,
+    params: str,
+    retention_ms: int,
+) -> int:
+    """Revokes every session of the index at once; how many the job has to reclaim."""
+    places = [index, keys.trash(job_id), detached, keys.job(job_id), keys.jobs]
+    return int(await store.call(_DETACH_INDEX, places, [job_id, kind, params, retention_ms]))
+
+
+async def open_job(
+    store: Store,
+    keys: Keys,
+    *,
+    index: bytes,
+    job_id: str,
+    kind: str,
+    params: str,
+    retention_ms: int,
+    works_on: str,
+    join: bool,
+) -> str:
+    """Id of the job that is open now: `job_id`, or the open job with the same kind and parameters."""
+    places = [keys.job(job_id), keys.jobs, keys.open_job(f"{kind}:{params}"), index]
+    args = [keys.prefix, job_id, kind, params, retention_ms, works_on, int(join)]
+    reply: bytes = await store.call(_OPEN_JOB, places, args)
+    return reply.decode()
+
+
+async def read_job(store: Store, keys: Keys, job_id: str) -> dict[str, str]:
+    """The fields of the job's record in this partition; empty where there is none."""
+    flat: list[bytes] = await store.call(_READ_JOB, [keys.job(job_id)], [])
+    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+async def reclaim_batch(
+    store: Store, keys: Keys, *, detached: bytes, job_id: str, limit: int, retention_ms: int
+) -> bool:
+    """Whether the job goes on."""
+    places = [keys.trash(job_id), detached, keys.expiry_index, keys.job(job_id), keys.jobs]
+    return await _batch(store, _RECLAIM_BATCH, job_id, places, [keys.prefix, job_id, limit, retention_ms])
+
+
+async def sweep_batch(store: Store, keys: Keys, *, job_id: str, limit: int, retention_ms: int) -> bool:
+    """Whether the job goes on."""
+    places = [keys.expiry_index, keys.job(job_id), keys.jobs]
+    return await _batch(store, _SWEEP_BATCH, job_id, places, [keys.prefix, job_id, limit, retention_ms])
+
+
+async def prune_batch(
+    store: Store,
+    keys: Keys,
+    *,
+    index: bytes,
+    job_id: str,
+    keep_last: int | str,
+    max_age_us: int | str,
+    limit: int,
+    retention_ms: int,
+) -> bool:
+    """Whether the job goes on. '' leaves a policy out."""
+    places = [index, keys.job(job_id), keys.jobs]
+    args = [keys.prefix, job_id, keep_last, max_age_us, limit, retention_ms]
+    return await _batch(store, _PRUNE_BATCH, job_id, places, args)
+
+
+async def prune_session(
+    store: Store,
+    keys: Keys,
+    *,
+    session_id: str,
+    job_id: str,
+    keep_last: int | str,
+    max_age_us: int | str,
+    limit: int,
+    retention_ms: int,
+) -> bool:
+    """Whether the job goes on. '' leaves a policy out."""
+    places = [keys.session(session_id), keys.job(job_id), keys.jobs]
+    args = [keys.prefix, session_id, job_id, keep_last, max_age_us, limit, retention_ms]
+    return await _batch(store, _PRUNE_SESSION, job_id, places, args)
+
+
+async def stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: int) -> list[str]:
+    """Ids of open jobs without a heartbeat for that long, longest silent first."""
+    reply: list[bytes] = await store.call(_STALLED_JOBS, [keys.jobs], [silence_ms, limit])
+    return [job_id.decode() for job_id in reply]
+
+
+async def _batch(
+    store: Store, script: Script, job_id: str, places: list[bytes], args: list[object]
+) -> bool:
+    reply = await store.call(script, places, args)
+    if reply == b"GONE":
+        raise JobNotFoundError(f"job {job_id!r} has no record any more")
+    return bool(reply)

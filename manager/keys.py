@@ -1,0 +1,139 @@
+"""Every key in Redis, and what lies behind it.
+
+Everything of one user lies in one *partition*, and a partition is one hash tag, so that each operation is
+one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
+
+    P s:<session_id>     hash        user, agent, created (µs), expires (ms), size (bytes of metadata),
+                                     and a field m:<key> with JSON for each metadata key
+    P c:<session_id>     hash        checkpoint id -> encoded data
+    P o:<session_id>     sorted set  checkpoint id, scored by creation (µs, strictly rising)
+    P u:<user_id>        sorted set  session ids of the user, scored by expiry (ms)
+    P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)
+    P x                  sorted set  expiry index: "<session_id> <bytes of user_id> <user_id><agent_id>",
+                                     scored by expiry (ms)
+    P trash:<job_id>     sorted set  an index that a bulk deletion took away, waiting to be reclaimed
+    P detached:<u|a>     sorted set  jobs with a trash, by kind of index, scored by when the trash is void (ms)
+    P jobs               sorted set  open jobs, scored by last heartbeat (ms)
+    P job:<job_id>       hash        the record of one job (of its part in this partition)
+    P open:<kind>:<params>  string   id of the open job with that kind and those parameters, for others to join
+
+Every key carries a TTL: a session's own keys its expiry, an index the latest expiry of its members, what
+belongs to jobs the retention of jobs. The expiry index alone lives `INDEX_LINGER_MS` longer than its last
+member, because the sweep has to find what it counts.
+
+A session id is ``sess_`` + 3 characters (15 bits) of a hash of its user id + 26 characters (130 bits, 128 of
+them random). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its keys,
+and stays valid when the number of partitions changes.
+"""
+
+import base64
+import hashlib
+import secrets
+
+#: How long the expiry index outlives its last member, milliseconds (one day).
+INDEX_LINGER_MS = 86_400_000
+
+#: Prefixes of the ids this package makes.
+SESSION_PREFIX, CHECKPOINT_PREFIX, JOB_PREFIX = "sess_", "ckpt_", "job_"
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_SHARD_CHARACTERS = 3
+
+
+def _random_text() -> str:
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def _shard_text(user_id: str) -> str:
+    digest = hashlib.blake2b(user_id.encode(), digest_size=5).digest()
+    return base64.b32encode(digest).decode()[:_SHARD_CHARACTERS].lower()
+
+
+def _shard(text: str) -> int:
+    shard = 0
+    for character in text[:_SHARD_CHARACTERS]:
+        shard = shard * 32 + max(_BASE32.find(character), 0)
+    return shard
+
+
+def new_session_id(user_id: str) -> str:
+    """A new session id that carries the shard of its user."""
+    return f"{SESSION_PREFIX}{_shard_text(user_id)}{_random_text()}"
+
+
+def new_checkpoint_id() -> str:
+    """A new checkpoint id."""
+    return CHECKPOINT_PREFIX + _random_text()
+
+
+def new_job_id() -> str:
+    """A new job id."""
+    return JOB_PREFIX + _random_text()
+
+
+class Keys:
+    """Names of the keys of one partition, as bytes.
+
+    Example:
+        >>> Keys("shop", 0).session("sess_abc")
+        b'shop:{0}:s:sess_abc'
+    """
+
+    __slots__ = ("expiry_index", "jobs", "number", "prefix")
+
+    def __init__(self, namespace: str, partition: int) -> None:
+        self.number = partition
+        self.prefix = f"{namespace}:{{{partition}}}:".encode()
+        self.expiry_index = self.prefix + b"x"
+        self.jobs = self.prefix + b"jobs"
+
+    def session(self, session_id: str) -> bytes:
+        return self.prefix + b"s:" + session_id.encode()
+
+    def checkpoints(self, session_id: str) -> bytes:
+        return self.prefix + b"c:" + session_id.encode()
+
+    def checkpoint_order(self, session_id: str) -> bytes:
+        return self.prefix + b"o:" + session_id.encode()
+
+    def user_index(self, user_id: str) -> bytes:
+        return self.prefix + b"u:" + user_id.encode()
+
+    def agent_index(self, agent_id: str) -> bytes:
+        return self.prefix + b"a:" + agent_id.encode()
+
+    def trash(self, job_id: str) -> bytes:
+        return self.prefix + b"trash:" + job_id.encode()
+
+    def detached_users(self) -> bytes:
+        return self.prefix + b"detached:u"
+
+    def detached_agents(self) -> bytes:
+        return self.prefix + b"detached:a"
+
+    def job(self, job_id: str) -> bytes:
+        return self.prefix + b"job:" + job_id.encode()
+
+    def open_job(self, work: str) -> bytes:
+        return self.prefix + b"open:" + work.encode()
+
+
+class Partitions:
+    """All partitions of one namespace.
+
+    Example:
+        >>> Partitions("shop", 4).of_user("ann").prefix
+        b'shop:{3}:'
+    """
+
+    def __init__(self, namespace: str, count: int) -> None:
+        self.all = [Keys(namespace, number) for number in range(count)]
+        #: Where the record of a job lies that is about no user and no single session.
+        self.home = self.all[0]
+
+    def of_user(self, user_id: str) -> Keys:
+        return self.all[_shard(_shard_text(user_id)) % len(self.all)]
+
+    def of_session(self, session_id: str) -> Keys:
+        shard = _shard(session_id.removeprefix(SESSION_PREFIX))
+        return self.all[shard % len(self.all)]

@@ -1,0 +1,38 @@
+-- Creates a session unless the store is full. Repeated with the same id, it changes nothing.
+-- Uses: clock expiry_member index fields
+-- KEYS[1] hash of the session
+-- KEYS[2] sorted set: index of the user
+-- KEYS[3] sorted set: index of the agent
+-- KEYS[4] sorted set: expiry index
+-- ARGV[1] session id
+-- ARGV[2] user id
+-- ARGV[3] agent id
+-- ARGV[4] time to live, milliseconds
+-- ARGV[5] most sessions in this partition
+-- ARGV[6] how long the expiry index outlives its members, milliseconds
+-- ARGV[7] size of the metadata, bytes
+-- ARGV[8] and on: metadata fields and values in turn
+-- Reply: {created in microseconds, expires in milliseconds} | 'FULL'
+local session_key, user_index, agent_index, expiry_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]
+local ttl_ms, max_sessions, linger_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local size, first_field = ARGV[7], 8
+
+local stored = redis.call('HMGET', session_key, 'created', 'expires')
+if stored[1] then
+  return { tonumber(stored[1]), tonumber(stored[2]) }
+end
+local created = now_us()
+local now = math.floor(created / 1000)
+if redis.call('ZCOUNT', expiry_index, '(' .. whole(now), '+inf') >= max_sessions then
+  return 'FULL'
+end
+local expires = now + ttl_ms
+redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
+  'expires', whole(expires), 'size', size)
+set_fields(session_key, first_field)
+redis.call('PEXPIREAT', session_key, whole(expires))
+index_session(user_index, session_id, expires, 0, now)
+index_session(agent_index, session_id, expires, 0, now)
+index_session(expiry_index, expiry_member(session_id, user, agent), expires, linger_ms, now)
+return { created, expires }

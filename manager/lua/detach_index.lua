@@ -1,0 +1,33 @@
+-- Begins a bulk deletion: takes an index away, which revokes every session in it, and writes the
+-- job's record. Repeated with the same job, it changes nothing.
+-- Uses: clock index job
+-- KEYS[1] sorted set: index of a user or an agent
+-- KEYS[2] sorted set: the job's trash
+-- KEYS[3] sorted set: open deletions of this kind
+-- KEYS[4] hash of the job
+-- KEYS[5] sorted set: open jobs
+-- ARGV[1] job id
+-- ARGV[2] kind of the job
+-- ARGV[3] parameters of the job, JSON
+-- ARGV[4] how long a job's record is kept, milliseconds
+-- Reply: how many sessions the trash holds
+local index, trash, detached, job_key, jobs_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local job_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+if redis.call('EXISTS', job_key) == 1 then
+  return redis.call('ZCARD', trash)
+end
+local now = now_ms()
+local total = redis.call('ZCARD', index)
+write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
+if total == 0 then
+  finish_job(job_key, jobs_key, job_id, now)
+  return 0
+end
+redis.call('RENAME', index, trash)
+local void = now + redis.call('PTTL', trash)
+redis.call('ZADD', detached, whole(void), job_id)
+keep_until(detached, void, now)
+keep_until(job_key, void + retention_ms, now)
+keep_until(jobs_key, void + retention_ms, now)
+return total

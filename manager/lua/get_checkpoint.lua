@@ -1,0 +1,26 @@
+-- Reads one checkpoint of a live session, or its newest.
+-- Uses: clock live
+-- KEYS[1] hash of the session
+-- KEYS[2] hash of its checkpoints
+-- KEYS[3] sorted set: order of its checkpoints
+-- ARGV[1] prefix of the partition
+-- ARGV[2] session id
+-- ARGV[3] checkpoint id, or '' for the newest
+-- Reply: {checkpoint id, created in microseconds, encoded data} | nil
+local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
+local prefix, session_id, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
+
+if not live_session(prefix, session_key, session_id, now_ms()) then
+  return nil
+end
+local created
+if checkpoint_id == '' then
+  local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
+  checkpoint_id, created = newest[1], newest[2]
+else
+  created = redis.call('ZSCORE', order, checkpoint_id)
+end
+if not created then
+  return nil
+end
+return { checkpoint_id, created, redis.call('HGET', checkpoints, checkpoint_id) }

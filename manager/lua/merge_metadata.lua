@@ -1,0 +1,28 @@
+-- Sets some metadata keys of a live session and leaves the others as they are.
+-- Uses: clock live fields
+-- KEYS[1] hash of the session
+-- ARGV[1] prefix of the partition
+-- ARGV[2] session id
+-- ARGV[3] most bytes of metadata that a session may hold
+-- ARGV[4] and on: metadata fields and values in turn
+-- Reply: 1 | 0 where the session is not live | 'TOO_LARGE' where the whole would be over the limit
+local session_key = KEYS[1]
+local prefix, session_id, max_bytes, first_field = ARGV[1], ARGV[2], tonumber(ARGV[3]), 4
+
+if not live_session(prefix, session_key, session_id, now_ms()) then
+  return 0
+end
+local size = tonumber(redis.call('HGET', session_key, 'size'))
+for i = first_field, #ARGV, 2 do
+  local stored = redis.call('HSTRLEN', session_key, ARGV[i])
+  if stored == 0 then
+    size = size + #ARGV[i] - 2
+  end
+  size = size + #ARGV[i + 1] - stored
+end
+if size > max_bytes then
+  return 'TOO_LARGE'
+end
+redis.call('HSET', session_key, 'size', size)
+set_fields(session_key, first_field)
+return 1

@@ -1,0 +1,30 @@
+-- Adds a checkpoint to a live session. Repeated with the same id, it changes nothing.
+-- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
+-- Uses: clock live
+-- KEYS[1] hash of the session
+-- KEYS[2] hash of its checkpoints
+-- KEYS[3] sorted set: order of its checkpoints
+-- ARGV[1] prefix of the partition
+-- ARGV[2] session id
+-- ARGV[3] checkpoint id
+-- ARGV[4] encoded data
+-- Reply: 1 | 0 where the session is not live
+local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
+local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local created = now_us()
+local session = live_session(prefix, session_key, session_id, math.floor(created / 1000))
+if not session then
+  return 0
+end
+if redis.call('HSETNX', checkpoints, checkpoint_id, data) == 0 then
+  return 1
+end
+local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
+if newest[2] then
+  created = math.max(created, tonumber(newest[2]) + 1)
+end
+redis.call('ZADD', order, whole(created), checkpoint_id)
+redis.call('PEXPIREAT', checkpoints, whole(session.expires))
+redis.call('PEXPIREAT', order, whole(session.expires))
+return 1

@@ -1,0 +1,12 @@
+-- Puts a session into one index and lets the index live as long as its latest member.
+-- (PEXPIREAT ... GT would do, but Redis 6.2 does not know it.)
+local function keep_until(key, moment_ms, now)
+  if redis.call('PTTL', key) < moment_ms - now then
+    redis.call('PEXPIREAT', key, whole(moment_ms))
+  end
+end
+
+local function index_session(key, member, expires, lingers_ms, now)
+  redis.call('ZADD', key, whole(expires), member)
+  keep_until(key, expires + lingers_ms, now)
+end

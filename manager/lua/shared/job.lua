@@ -1,0 +1,36 @@
+-- The ledger: one hash per job, and a sorted set of the open ones by last heartbeat.
+local function write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
+  redis.call('HSET', job_key, 'kind', kind, 'params', params, 'state', 'queued', 'total', total,
+    'done', 0, 'removed', 0, 'requested', whole(now), 'heartbeat', whole(now))
+  redis.call('ZADD', jobs_key, whole(now), job_id)
+  keep_until(job_key, now + retention_ms, now)
+  keep_until(jobs_key, now + retention_ms, now)
+end
+
+local function finish_job(job_key, jobs_key, job_id, now)
+  redis.call('HSET', job_key, 'state', 'done', 'finished', whole(now))
+  redis.call('ZREM', jobs_key, job_id)
+end
+
+-- What a batch answers without doing anything: nil where the job is open.
+local function closed_reply(job_key)
+  local state = redis.call('HGET', job_key, 'state')
+  if not state then
+    return 'GONE'
+  end
+  return state == 'done' and 0 or nil
+end
+
+-- Counts what a batch did and beats the heart, in the same step as the work, so that nothing is
+-- lost or counted twice whatever dies. Two workers on one job are harmless.
+local function record_batch(job_key, jobs_key, job_id, done, removed, finished, retention_ms, now)
+  redis.call('HSET', job_key, 'state', 'running', 'heartbeat', whole(now))
+  redis.call('HINCRBY', job_key, 'done', done)
+  redis.call('HINCRBY', job_key, 'removed', removed)
+  redis.call('ZADD', jobs_key, whole(now), job_id)
+  keep_until(job_key, now + retention_ms, now)
+  keep_until(jobs_key, now + retention_ms, now)
+  if finished then
+    finish_job(job_key, jobs_key, job_id, now)
+  end
+end

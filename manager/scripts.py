@@ -1,0 +1,201 @@
+"""One typed function per script. Nothing else builds `KEYS` and `ARGV`, or reads a raw reply."""
+
+from typing import Any, NamedTuple
+
+from manager.keys import INDEX_LINGER_MS, Keys
+from manager.script_source import load_script
+from manager.store import Store
+
+_CREATE_SESSION = load_script("create_session")
+_GET_SESSION = load_script("get_session")
+_SESSION_EXISTS = load_script("session_exists")
+_UPDATE_SESSION = load_script("update_session")
+_MERGE_METADATA = load_script("merge_metadata")
+_REFRESH_SESSION = load_script("refresh_session")
+_DELETE_SESSION = load_script("delete_session")
+_LIST_SESSIONS = load_script("list_sessions")
+_COUNT_USER_SESSIONS = load_script("count_user_sessions")
+_COUNT_SESSIONS = load_script("count_sessions")
+_SAVE_CHECKPOINT = load_script("save_checkpoint")
+_GET_CHECKPOINT = load_script("get_checkpoint")
+_LIST_CHECKPOINTS = load_script("list_checkpoints")
+_DELETE_CHECKPOINT = load_script("delete_checkpoint")
+_CLEAR_CHECKPOINTS = load_script("clear_checkpoints")
+
+#: Where a page of a sorted set begins: before its first member.
+START = (b"", b"")
+#: How many open deletions one counting script looks at.
+_TRASHES_PER_COUNT = 1_000
+
+Cursor = tuple[bytes, bytes]
+
+
+class StoredSession(NamedTuple):
+    """A session's hash as it lies in Redis."""
+
+    session_id: str
+    key: bytes
+    fields: dict[bytes, bytes]
+
+
+class StoredCheckpoint(NamedTuple):
+    """A checkpoint as it lies in Redis."""
+
+    checkpoint_id: str
+    key: bytes
+    created_us: int
+    data: bytes
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _session_keys(keys: Keys, session_id: str) -> list[bytes]:
+    return [keys.session(session_id), keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
+
+
+async def create_session(
+    store: Store,
+    keys: Keys,
+    *,
+    session_id: str,
+    user_id: str,
+    agent_id: str,
+    ttl_ms: int,
+    max_sessions: int,
+    metadata_size: int,
+    metadata: list[bytes],
+) -> tuple[int, int] | None:
+    """Moment of creation (µs) and of expiry (ms); None where the partition is full."""
+    places = [
+        keys.session(session_id),
+        keys.user_index(user_id),
+        keys.agent_index(agent_id),
+        keys.expiry_index,
+    ]
+    args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
+    reply = await store.call(_CREATE_SESSION, places, args)
+    return None if reply == b"FULL" else (int(reply[0]), int(reply[1]))
+
+
+async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
+    """The server's time (ms) and the session; None where it is not live."""
+    key = keys.session(session_id)
+    reply = await store.call(_GET_SESSION, [key], [keys.prefix, session_id])
+    if reply is None:
+        return None
+    return int(reply[0]), StoredSession(session_id, key, _pairs(reply[1:]))
+
+
+async def session_exists(store: Store, keys: Keys, session_id: str) -> bool:
+    """Whether the session is live."""
+    return bool(await store.call(_SESSION_EXISTS, [keys.session(session_id)], [keys.prefix, session_id]))
+
+
+async def update_session(
+    store: Store,
+    keys: Keys,
+    *,
+    session_id: str,
+    agent_id: str,
+    expires_ms: int | str,
+    metadata_size: int | str,
+    metadata: list[bytes],
+) -> bool | None:
+    """Whether the session was live; None where the moment of expiry is past. '' leaves a thing as it is."""
+    args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size, *metadata]
+    reply = await store.call(_UPDATE_SESSION, _session_keys(keys, session_id), args)
+    return None if reply == b"PAST" else bool(reply)
+
+
+async def merge_metadata(
+    store: Store, keys: Keys, *, session_id: str, max_bytes: int, metadata: list[bytes]
+) -> bool | None:
+    """Whether the session was live; None where its metadata would be over the limit."""
+    args = [keys.prefix, session_id, max_bytes, *metadata]
+    reply = await store.call(_MERGE_METADATA, [keys.session(session_id)], args)
+    return None if reply == b"TOO_LARGE" else bool(reply)
+
+
+async def refresh_session(store: Store, keys: Keys, session_id: str, ttl_ms: int) -> bool:
+    """Whether the session was live."""
+    args = [keys.prefix, session_id, ttl_ms, INDEX_LINGER_MS]
+    return bool(await store.call(_REFRESH_SESSION, _session_keys(keys, session_id), args))
+
+
+async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
+    """Whether the session was live."""
+    places = [*_session_keys(keys, session_id), keys.expiry_index]
+    return bool(await store.call(_DELETE_SESSION, places, [keys.prefix, session_id]))
+
+
+async def list_sessions(
+    store: Store, keys: Keys, index: bytes, cursor: Cursor, limit: int
+) -> tuple[Cursor, list[StoredSession]]:
+    """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
+    reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit])
+    sessions = []
+    for flat in reply[2:]:
+        session_id = flat[0].decode()
+        sessions.append(StoredSession(session_id, keys.session(session_id), _pairs(flat[1:])))
+    return (reply[0], reply[1]), sessions
+
+
+async def count_user_sessions(
+    store: Store, keys: Keys, user_id: str, cursor: Cursor, limit: int
+) -> tuple[int, Cursor]:
+    """Live sessions counted, and where the next page begins (`START` at the end)."""
+    places = [keys.user_index(user_id), keys.detached_agents()]
+    reply = await store.call(_COUNT_USER_SESSIONS, places, [keys.prefix, *cursor, limit])
+    return int(reply[0]), (reply[1], reply[2])
+
+
+async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]:
+    """What to add to the count, and what to pass as `seen` next (-1 at the end)."""
+    places = [keys.expiry_index, keys.detached_users(), keys.detached_agents()]
+    reply = await store.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _TRASHES_PER_COUNT])
+    return int(reply[0]), int(reply[1])
+
+
+async def save_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str, data: bytes) -> bool:
+    """Whether the session was live."""
+    args = [keys.prefix, session_id, checkpoint_id, data]
+    return bool(await store.call(_SAVE_CHECKPOINT, _session_keys(keys, session_id), args))
+
+
+async def get_checkpoint(
+    store: Store, keys: Keys, session_id: str, checkpoint_id: str
+) -> StoredCheckpoint | None:
+    """The checkpoint, or with '' the newest; None where there is none."""
+    places = _session_keys(keys, session_id)
+    reply = await store.call(_GET_CHECKPOINT, places, [keys.prefix, session_id, checkpoint_id])
+    return None if reply is None else _stored_checkpoint(places[1], reply)
+
+
+async def list_checkpoints(
+    store: Store, keys: Keys, session_id: str, *, after_us: int, limit: int, max_bytes: int
+) -> list[StoredCheckpoint]:
+    """One page of checkpoints younger than `after_us`, oldest first; empty at the end."""
+    places = _session_keys(keys, session_id)
+    args = [keys.prefix, session_id, after_us, limit, max_bytes]
+    reply = await store.call(_LIST_CHECKPOINTS, places, args)
+    return [_stored_checkpoint(places[1], reply[i : i + 3]) for i in range(0, len(reply), 3)]
+
+
+async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+    """Whether there was such a checkpoint."""
+    args = [keys.prefix, session_id, checkpoint_id]
+    return bool(await store.call(_DELETE_CHECKPOINT, _session_keys(keys, session_id), args))
+
+
+async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
+    """How many checkpoints there were."""
+    places = _session_keys(keys, session_id)
+    return int(await store.call(_CLEAR_CHECKPOINTS, places, [keys.prefix, session_id]))
+
+
+def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:
+    return StoredCheckpoint(reply[0].decode(), key, int(float(reply[1])), reply[2])
+
+

@@ -1,0 +1,28 @@
+"""The async face of the store: sessions, checkpoints, and bulk work on them."""
+
+from manager.bulk_methods import BulkMethods
+from manager.checkpoint_methods import CheckpointMethods
+from manager.session_methods import SessionMethods
+
+
+class SessionManager(SessionMethods, CheckpointMethods, BulkMethods):
+    """Keeps the sessions and checkpoints of LLM agents in Redis.
+
+    Reading or writing one session is one round trip; calls made in the same tick of the event loop leave
+    together. One manager serves any number of event loops and threads.
+
+    Args:
+        conn: a `redis.Redis` or `redis.asyncio.Redis`. Its settings are used, never its connections.
+        ttl: life of a session from its creation or last refresh, seconds.
+        max_sessions: most sessions that may exist at once, over all users.
+        settings: everything else; by default from the environment (`AGENT_SESSIONS_…`).
+
+    Raises:
+        InvalidArgumentError: an argument is not acceptable (a `ValueError`).
+        SettingsError: a variable in the environment is not acceptable.
+
+    Example:
+        >>> manager = SessionManager(redis.Redis(), ttl=3600)
+        >>> session = await manager.create_session("user_123", "chatbot")
+        >>> checkpoint_id = await manager.save_checkpoint(session.session_id, {"turn": 1})
+    """

@@ -1,0 +1,233 @@
+"""The way to the server: scripts called in one tick of the event loop leave as one batch.
+
+A batch is one write and one read on one connection, so a thousand gathered calls cost a few round trips and
+never more connections than the caller's pool has. Redis errors become ours here, and nowhere else.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio as aredis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from manager.connection import Channel, Command, open_channel
+from manager.errors import StoreError, StoreOutcomeUnknownError, StoreRefusedError, StoreUnavailableError
+from manager.script_source import Script
+
+#: Most calls in one batch, so that no caller waits long for the replies of others.
+_MAX_BATCH = 1_024
+
+#: Pause before a second try, doubled for each further one, seconds.
+_BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
+
+_CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
+
+
+class Store:
+    """Scripts on one server, from any event loop.
+
+    Args:
+        conn: the caller's client; it is never used for anything but its settings (or, for kinds of client
+            without an async twin, from threads).
+        timeout_seconds: longest any call may take, retries included.
+        connect_retries: extra tries when a connection fails. Every script is safe to repeat.
+    """
+
+    def __init__(
+        self, conn: redis.Redis | aredis.Redis, *, timeout_seconds: float, connect_retries: int
+    ) -> None:
+        open_channel(conn)  # a client that cannot be used is refused here, not at the first call
+        self._conn = conn
+        self._timeout_seconds = timeout_seconds
+        self._connect_retries = connect_retries
+        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    async def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+        """The script's reply.
+
+        Raises:
+            StoreUnavailableError: not applied, no connection could be made.
+            StoreRefusedError: the server answered with an error.
+            StoreOutcomeUnknownError: sent, but no answer came back in time.
+        """
+        lane = self._lanes.get(asyncio.get_running_loop()) or await self._open_lane()
+        sent = lane.submit(_Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args)))
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await sent
+        except TimeoutError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreOutcomeUnknownError(f"no answer within {self._timeout_seconds} s") from error
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop. A later call opens new ones."""
+        lane = self._lanes.pop(asyncio.get_running_loop(), None)
+        if lane is not None:
+            await lane.aclose()
+
+    async def _open_lane(self) -> "_Lane":
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            lane = self._lanes.get(loop)
+            if lane is None:
+                retry: Retry = Retry(
+                    ExponentialWithJitterBackoff(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS),
+                    self._connect_retries,
+                    supported_errors=_CONNECTION_ERRORS,
+                )
+                lane = _Lane(open_channel(self._conn), retry, self._timeout_seconds)
+                self._lanes[loop] = lane
+        await lane.close_with_loop()
+        return lane
+
+
+class _Call:
+    """One script call, and the caller who waits for it."""
+
+    __slots__ = ("command", "reply", "script")
+
+    def __init__(self, script: Script, command: Command) -> None:
+        self.script = script
+        self.command = command
+        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def answer(self, reply: Any) -> None:
+        if self.reply.done():  # the caller was cancelled or stopped waiting
+            return
+        if isinstance(reply, Exception):
+            self.reply.set_exception(reply)
+        else:
+            self.reply.set_result(reply)
+
+
+class _Lane:
+    """The calls of one event loop, on their way."""
+
+    def __init__(self, channel: Channel, retry: Retry, timeout_seconds: float) -> None:
+        self._channel = channel
+        self._retry = retry
+        self._timeout_seconds = timeout_seconds
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Call] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._due = False
+        self._guard: AsyncGenerator[None, None] | None = None
+
+    def submit(self, call: _Call) -> "asyncio.Future[Any]":
+        self._waiting.append(call)
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._flush)
+        return call.reply
+
+    def _flush(self) -> None:
+        self._due = False
+        while self._waiting and len(self._running) < self._channel.width:
+            calls = []
+            while self._waiting and len(calls) < _MAX_BATCH:
+                call = self._waiting.popleft()
+                if not call.reply.done():
+                    calls.append(call)
+            if calls:
+                task = self._loop.create_task(self._run(calls))
+                self._running.add(task)
+                task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if self._waiting and not self._loop.is_closed():
+            self._flush()
+
+    async def _run(self, calls: list[_Call]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                replies = await self._exchange(calls)
+        except Exception as error:
+            replies = [error] * len(calls)
+        except BaseException:  # the loop is going down: nobody may wait for ever
+            for call in calls:
+                call.reply.cancel()
+            raise
+        for call, reply in zip(calls, replies, strict=True):
+            call.answer(_translated(reply))
+
+    async def _exchange(self, calls: list[_Call]) -> list[Any]:
+        """The replies to `calls`; scripts that the server does not know are loaded and called again."""
+        replies = await self._attempt([call.command for call in calls])
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+        if unknown:
+            sources = {calls[i].script.source for i in unknown}
+            commands: list[Command] = [("SCRIPT", "LOAD", source) for source in sources]
+            commands += [calls[i].command for i in unknown]
+            again = await self._attempt(commands)
+            for i, reply in zip(unknown, again[len(sources) :], strict=True):
+                replies[i] = reply
+        return replies
+
+    async def _attempt(self, commands: list[Command]) -> list[Any]:
+        async def once() -> list[Any]:
+            try:
+                connection = await self._channel.connect()
+            except _CONNECTION_ERRORS as error:
+                raise _NotConnectedError(str(error)) from error
+            try:
+                return await self._channel.run(connection, commands)
+            finally:
+                await self._channel.release(connection)
+
+        async def failed(error: Exception) -> None:
+            """Nothing to mend between two tries: a broken connection is closed already."""
+
+        return await self._retry.call_with_retry(once, failed)
+
+    async def close_with_loop(self) -> None:
+        """Has the connections closed when the event loop shuts down.
+
+        `asyncio.run` closes the async generators that are still open on its loop before it closes the loop
+        itself; so one generator, held open for that, lets a manager serve several `asyncio.run` in turn
+        without leaving sockets behind.
+        """
+        if self._guard is None:
+            self._guard = self._close_at_end()
+            await anext(self._guard)
+
+    async def _close_at_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._channel.aclose()
+
+    async def aclose(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._guard is not None:
+            await self._guard.aclose()
+
+
+class _NotConnectedError(redis.ConnectionError):
+    """No connection could be made, so nothing was sent."""
+
+
+def _translated(reply: Any) -> Any:
+    """`reply`, with an error of redis-py made one of ours."""
+    if not isinstance(reply, Exception) or isinstance(reply, StoreError):
+        return reply
+    error: StoreError
+    if isinstance(reply, redis.AuthenticationError | redis.exceptions.AuthorizationError):
+        error = StoreRefusedError(f"the server refused the credentials: {reply}")
+    elif isinstance(reply, _NotConnectedError):
+        error = StoreUnavailableError(f"no connection to the server: {reply}")
+    elif isinstance(reply, redis.ResponseError):
+        error = StoreRefusedError(f"the server refused the call: {reply}")
+    else:
+        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
+    error.__cause__ = reply
+    return error

@@ -1,0 +1,1 @@
+"""The documented import path; see `agent_runtime.session_manager`."""
