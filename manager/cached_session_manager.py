@@ -30,9 +30,7 @@ class CachedSessionManager(SessionManager):
         >>> manager = CachedSessionManager(redis.Redis(), cache_size=1_000, max_staleness=0.5)
     """
 
-    def __init__(
-        self, *args: Any, cache_size: int = 100, max_staleness: float = 1.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, cache_size: int = 100, max_staleness: float = 1.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cache_size = check_count("cache_size", cache_size, 1)
         self._max_staleness = check_positive("max_staleness", max_staleness)

@@ -23,7 +23,12 @@ def check_id(name: str, value: object, max_bytes: int) -> str:
 
 def check_positive(name: str, value: object) -> float:
     """`value`, if it is a finite number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or value <= 0
+    ):
         raise InvalidArgumentError(f"{name} must be a positive number, not {value!r}")
     return value
 

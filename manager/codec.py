@@ -28,7 +28,7 @@ def _dump(name: str, value: Any) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # A lone surrogate (half an emoji, as token streams produce them) has no UTF-8, but JSON can escape it.
+        # A lone surrogate (half an emoji, as token streams produce) has no UTF-8, but JSON can escape it.
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -40,7 +40,9 @@ def _check_json_object(name: str, value: object) -> None:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
-        raise InvalidArgumentError(f"{name} cannot be held as JSON: at {place!r}: {problem['msg']}") from error
+        raise InvalidArgumentError(
+            f"{name} cannot be held as JSON: at {place!r}: {problem['msg']}"
+        ) from error
     except RecursionError as error:
         raise InvalidArgumentError(f"{name} cannot be held as JSON: nested too deeply") from error
 

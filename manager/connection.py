@@ -28,7 +28,7 @@ _ASYNC_CLASSES: dict[type, type] = {
 #: What the twin decides for itself. No socket timeout: redis-py 8.1 puts each send into `wait_for`, which on
 #: Python 3.11 swallows cancellations; calls are bounded from outside instead. No retry here either: it is
 #: done once, around the whole batch. RESP2, because every reply is made of strings, integers and lists.
-_OWN_ARGUMENTS = {
+_OWN_ARGUMENTS: dict[str, Any] = {
     "decode_responses": False,
     "protocol": 2,
     "retry": None,
@@ -64,7 +64,7 @@ class PoolChannel:
         self.width = pool.max_connections
 
     async def connect(self) -> aredis.Connection:
-        return await self._pool.get_connection()  # type: ignore[no-any-return]
+        return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
         await connection.send_packed_command(connection.pack_commands(commands))
@@ -100,7 +100,7 @@ class ThreadChannel:
     def _run(self, commands: Sequence[Command]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         return pipeline.execute(raise_on_error=False)
 
     async def release(self, connection: None) -> None:
@@ -150,14 +150,14 @@ def _twin_pool(pool: Any, connection_class: type) -> aredis.ConnectionPool:
 
 
 def _known_arguments(connection_class: type) -> set[str] | None:
-    """Names that a connection of this class takes; None for one of an unknown library, which takes its own."""
+    """Names that a connection of this class takes; None for one of another library, which knows its own."""
     if connection_class not in _ASYNC_CLASSES.values():
         return None
     return {
         name
         for cls in connection_class.__mro__
         if "__init__" in vars(cls)
-        for name in inspect.signature(cls.__init__).parameters
+        for name in inspect.signature(cls).parameters
     }
 
 

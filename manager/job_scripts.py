@@ -1,5 +1,7 @@
 """One typed function per script of bulk work, as `scripts.py` has them for sessions and checkpoints."""
 
+from collections.abc import Sequence
+
 from manager.errors import JobNotFoundError
 from manager.keys import Keys
 from manager.script_source import Script, load_script
@@ -12,7 +14,7 @@ _RECLAIM_BATCH = load_script("reclaim_batch")
 _SWEEP_BATCH = load_script("sweep_batch")
 _PRUNE_BATCH = load_script("prune_batch")
 _PRUNE_SESSION = load_script("prune_session")
-_STALLED_JOBS = load_script("stalled_jobs")
+_TAKE_STALLED_JOBS = load_script("take_stalled_jobs")
 
 
 async def detach_index(
@@ -104,14 +106,14 @@ async def prune_session(
     return await _batch(store, _PRUNE_SESSION, job_id, places, args)
 
 
-async def stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: int) -> list[str]:
-    """Ids of open jobs without a heartbeat for that long, longest silent first."""
-    reply: list[bytes] = await store.call(_STALLED_JOBS, [keys.jobs], [silence_ms, limit])
+async def take_stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: int) -> list[str]:
+    """Ids of open jobs without a heartbeat for that long, longest silent first; each once a period."""
+    reply: list[bytes] = await store.call(_TAKE_STALLED_JOBS, [keys.jobs], [keys.prefix, silence_ms, limit])
     return [job_id.decode() for job_id in reply]
 
 
 async def _batch(
-    store: Store, script: Script, job_id: str, places: list[bytes], args: list[object]
+    store: Store, script: Script, job_id: str, places: list[bytes], args: Sequence[object]
 ) -> bool:
     reply = await store.call(script, places, args)
     if reply == b"GONE":

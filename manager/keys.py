@@ -12,10 +12,10 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
     P x                  sorted set  expiry index: "<session_id> <bytes of user_id> <user_id><agent_id>",
                                      scored by expiry (ms)
     P trash:<job_id>     sorted set  an index that a bulk deletion took away, waiting to be reclaimed
-    P detached:<u|a>     sorted set  jobs with a trash, by kind of index, scored by when the trash is void (ms)
+    P detached:<u|a>     sorted set  jobs with a trash, by kind of index, scored by its expiry (ms)
     P jobs               sorted set  open jobs, scored by last heartbeat (ms)
     P job:<job_id>       hash        the record of one job (of its part in this partition)
-    P open:<kind>:<params>  string   id of the open job with that kind and those parameters, for others to join
+    P open:<work>        string      id of the open job that does this work (kind and parameters), to join
 
 Every key carries a TTL: a session's own keys its expiry, an index the latest expiry of its members, what
 belongs to jobs the retention of jobs. The expiry index alone lives `INDEX_LINGER_MS` longer than its last

@@ -124,11 +124,14 @@ class Ledger:
             finished_at=_moment(max(part["finished"] for part in parts)) if finished else None,
         )
 
-    async def stalled(self) -> list[str]:
-        """Ids of open jobs that nobody has worked on for `stalled_after_seconds`."""
+    async def take_stalled(self) -> list[str]:
+        """Ids of open jobs that nobody has worked on for `stalled_after_seconds`, for the caller to ring for.
+
+        A job taken is not taken again for as long.
+        """
         found = await asyncio.gather(
             *(
-                job_scripts.stalled_jobs(self._store, keys, self._stalled_after_ms, _STALLED_PER_LOOK)
+                job_scripts.take_stalled_jobs(self._store, keys, self._stalled_after_ms, _STALLED_PER_LOOK)
                 for keys in self._partitions.all
             )
         )
@@ -204,7 +207,7 @@ class Ledger:
         ]
 
     def _batches(self, keys: Keys, kind: JobKind, params: dict[str, Any], job_id: str) -> _Batch:
-        common = {"job_id": job_id, "retention_ms": self._retention_ms}
+        common: dict[str, Any] = {"job_id": job_id, "retention_ms": self._retention_ms}
         if kind is JobKind.SWEEP:
             return lambda limit: job_scripts.sweep_batch(self._store, keys, limit=limit, **common)
         if kind is not JobKind.PRUNE:

@@ -197,5 +197,3 @@ async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
 
 def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:
     return StoredCheckpoint(reply[0].decode(), key, int(float(reply[1])), reply[2])
-
-

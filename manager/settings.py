@@ -25,9 +25,13 @@ class Settings(BaseSettings):
 
     redis_url: str = Field("redis://localhost:6379/0", description="Where sessions and jobs are kept.")
     broker_url: str | None = Field(None, description="Celery's broker. Unset: `redis_url`, next database.")
-    result_backend: str | None = Field(None, description="Celery's results. Unset: `redis_url`, next but one.")
+    result_backend: str | None = Field(
+        None, description="Celery's results. Unset: `redis_url`, next but one."
+    )
 
-    namespace: str = Field("agent_sessions", description="First part of every key.", pattern=r"^[^{}\s]{1,64}$")
+    namespace: str = Field(
+        "agent_sessions", description="First part of every key.", pattern=r"^[^{}\s]{1,64}$"
+    )
     partitions: int = Field(1, description="Slots over which users are spread.", ge=1, le=4096)
     ttl: int = Field(3600, description="Life of a session from its creation or last refresh, seconds.", gt=0)
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)

@@ -81,7 +81,7 @@ class Store:
                 retry: Retry = Retry(
                     ExponentialWithJitterBackoff(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS),
                     self._connect_retries,
-                    supported_errors=_CONNECTION_ERRORS,
+                    supported_errors=_CONNECTION_ERRORS,  # type: ignore[arg-type]
                 )
                 lane = _Lane(open_channel(self._conn), retry, self._timeout_seconds)
                 self._lanes[loop] = lane
@@ -131,7 +131,7 @@ class _Lane:
     def _flush(self) -> None:
         self._due = False
         while self._waiting and len(self._running) < self._channel.width:
-            calls = []
+            calls: list[_Call] = []
             while self._waiting and len(calls) < _MAX_BATCH:
                 call = self._waiting.popleft()
                 if not call.reply.done():

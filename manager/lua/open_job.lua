@@ -32,8 +32,14 @@ if works_on == 'due' then
 elseif works_on == 'live' then
   total = redis.call('ZCOUNT', index, '(' .. whole(now), '+inf')
 end
+-- A sweep a minute that finds nothing would fill the ledger: what has nothing to do is kept for an hour.
+if total == 0 then
+  retention_ms = math.min(retention_ms, 3600000)
+end
 write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
-if join then
+if total == 0 then
+  finish_job(job_key, jobs_key, job_id, now)
+elseif join then
   redis.call('SET', open_key, job_id, 'PX', retention_ms)
 end
 return job_id

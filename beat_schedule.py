@@ -1,0 +1,29 @@
+"""What runs when. Read by the Celery app; nothing else is defined here.
+
+An entry's message is void after one period (`expires`), so ticks never pile up while no worker is there.
+Beat may run twice or late: work is counted once, and a sweep or a pruning that is open already is joined.
+"""
+
+from typing import Any
+
+from manager import load_settings
+
+_settings = load_settings()
+
+
+def _every(seconds: float, task: str, **kwargs: Any) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "kwargs": kwargs, "options": {"expires": seconds}}
+
+
+BEAT_SCHEDULE = {
+    "sweep expired sessions": _every(_settings.sweep_interval_seconds, "tasks.cleanup_expired_sessions"),
+    "resume stalled jobs": _every(_settings.resume_interval_seconds, "tasks.resume_stalled_jobs"),
+}
+
+if _settings.prune_keep_last is not None or _settings.prune_older_than_seconds is not None:
+    BEAT_SCHEDULE["prune checkpoints"] = _every(
+        _settings.prune_interval_seconds,
+        "tasks.prune_checkpoints",
+        keep_last=_settings.prune_keep_last,
+        older_than=_settings.prune_older_than_seconds,
+    )

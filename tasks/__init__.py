@@ -1,0 +1,33 @@
+"""Background work on Celery: the app, its tasks, and `SessionJobs`, which enqueues.
+
+    tasks.delete_user_sessions(user_id)     revoke, then reclaim in slices    -> sessions deleted
+    tasks.delete_agent_sessions(agent_id)   the same over every partition     -> sessions deleted
+    tasks.prune_checkpoints(...)            keep the last N and/or drop old   -> checkpoints removed
+    tasks.cleanup_expired_sessions()        the sweep                         -> sessions cleaned
+    tasks.resume_stalled_jobs()             the lifeline                      -> jobs rung for
+    tasks.run_job(job_id)                   one slice of any of the above     -> the job's result, at its end
+
+Each is safe to run twice: the truth about a job is its record in Redis, and a message only says "look there".
+"""
+
+from tasks.celery_app import app
+from tasks.entry_tasks import (
+    cleanup_expired_sessions,
+    delete_agent_sessions,
+    delete_user_sessions,
+    prune_checkpoints,
+)
+from tasks.job_tasks import resume_stalled_jobs, run_job
+from tasks.session_jobs import Job, SessionJobs
+
+__all__ = [
+    "Job",
+    "SessionJobs",
+    "app",
+    "cleanup_expired_sessions",
+    "delete_agent_sessions",
+    "delete_user_sessions",
+    "prune_checkpoints",
+    "resume_stalled_jobs",
+    "run_job",
+]

@@ -1,0 +1,101 @@
+"""Celery's settings, from ours. Each line that is not Celery's default says why."""
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from kombu.entity import Queue
+
+from manager import JobKind, Settings, SettingsError
+
+#: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
+BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
+
+#: After so long the broker hands out again what a worker took and did not acknowledge, seconds. Slices are
+#: acknowledged when they start, so only entry tasks (milliseconds) and one prefetched message can wait.
+_VISIBILITY_TIMEOUT_SECONDS = 120
+
+_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
+    # Look for such messages every 5 s; by default it is every 100 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # A worker that dies while it looks would by default keep all others from looking for 5 minutes.
+    "unacked_mutex_expire": 20,
+    # Without these, publishing to a server that accepts and never answers blocks for ever.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+
+
+def queue_of(kind: JobKind) -> str:
+    """The queue for slices of a job."""
+    return MAINTENANCE_QUEUE if kind is JobKind.SWEEP else BULK_QUEUE
+
+
+def celery_config(settings: Settings) -> dict[str, Any]:
+    """Everything the Celery app is configured with, apart from the schedule."""
+    return {
+        "broker_url": settings.broker_url or _celery_url(settings.redis_url, database_offset=1),
+        "result_backend": settings.result_backend or _celery_url(settings.redis_url, database_offset=2),
+        "broker_transport_options": _BROKER_TRANSPORT_OPTIONS,
+        # Never give up on the broker (the default is to exit after 100 tries), not even when it is full.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_pool_acquire_timeout": 5,
+        # A caller hears within seconds that the broker is down.
+        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
+        "redis_socket_timeout": 5,
+        "redis_socket_connect_timeout": 2,
+        "redis_backend_health_check_interval": 10,
+        # JSON only: a pickle from the broker would be code from the broker.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_default_queue": FOREIGN_QUEUE,
+        "task_queues": [
+            Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
+            for name in (FOREIGN_QUEUE, BULK_QUEUE, MAINTENANCE_QUEUE)
+        ],
+        # A mistyped queue is an error, not a queue that nobody reads.
+        "task_create_missing_queues": False,
+        "task_routes": {
+            "tasks.cleanup_expired_sessions": {"queue": MAINTENANCE_QUEUE},
+            "tasks.resume_stalled_jobs": {"queue": MAINTENANCE_QUEUE},
+            "tasks.*": {"queue": BULK_QUEUE},
+        },
+        "worker_prefetch_multiplier": 1,
+        # A slice that has not ended by then is stuck; the lifeline takes its job up again.
+        "task_time_limit": settings.slice_seconds + 60,
+        "task_track_started": True,
+        "task_send_sent_event": True,
+        "worker_send_task_events": True,
+        "result_expires": settings.job_retention_seconds,
+        # A tick needs no memory of earlier ones, so Beat keeps no file and starts in any folder.
+        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_max_loop_interval": 5,
+    }
+
+
+def _celery_url(redis_url: str, *, database_offset: int) -> str:
+    """The same server for Celery, in a database of its own; `unix:` URLs are spelt as Celery spells them."""
+    url = urlsplit(redis_url)
+    if url.scheme == "unix":
+        database = int(dict(pair.split("=") for pair in url.query.split("&") if pair).get("db", 0))
+        credentials = url.netloc.rpartition("@")[0]
+        netloc = f"{credentials}@" if credentials else ""
+        return f"redis+socket://{netloc}{url.path}?virtual_host={database + database_offset}"
+    path = url.path.strip("/") or "0"
+    if url.scheme not in ("redis", "rediss") or not path.isdigit():
+        raise SettingsError(
+            "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
+            " Celery uses another server, set AGENT_SESSIONS_BROKER_URL and AGENT_SESSIONS_RESULT_BACKEND"
+        )
+    query = url.query
+    if url.scheme == "rediss" and "ssl_cert_reqs" not in query:
+        query = f"{query}&ssl_cert_reqs=required".lstrip(
+            "&"
+        )  # Celery wants it said, redis-py means it anyway
+    return urlunsplit(url._replace(path=f"/{int(path) + database_offset}", query=query))

@@ -1,0 +1,94 @@
+"""`make dev`: the whole stack on this machine until Ctrl-C.
+
+Runs an embedded server (unless AGENT_SESSIONS_REDIS_URL names one) and, under supervisord, what
+`deploy/supervisord.conf` lists: two workers, Beat and Flower.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from worker.embedded_server import DATA_FOLDER, embedded_server
+
+_CONFIGURATION = Path(__file__).parent.parent / "deploy" / "supervisord.conf"
+_STOP_TIMEOUT_SECONDS = 60
+
+
+class Stack(NamedTuple):
+    """A running stack."""
+
+    redis_url: str
+    flower_url: str
+    log_folder: Path
+    supervisor: "subprocess.Popen[bytes]"
+
+
+def free_port(preferred: int) -> int:
+    """`preferred` if nothing listens there, else a port that is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_stack(folder: Path = DATA_FOLDER, **settings: str) -> Iterator[Stack]:
+    """Runs server, workers, Beat and Flower while the block runs.
+
+    Args:
+        folder: where data and logs lie.
+        settings: further environment variables for all processes, as `AGENT_SESSIONS_…="…"`.
+    """
+    log_folder = folder / "log"
+    log_folder.mkdir(parents=True, exist_ok=True)
+    flower_port = free_port(5555)
+    with ExitStack() as running:
+        redis_url = os.environ.get("AGENT_SESSIONS_REDIS_URL") or running.enter_context(
+            embedded_server(folder / "valkey", free_port(6379))
+        )
+        environment = {
+            **os.environ,
+            **settings,
+            "AGENT_SESSIONS_REDIS_URL": redis_url,
+            "AGENT_SESSIONS_LOG_FOLDER": str(log_folder),
+            "AGENT_SESSIONS_FLOWER_PORT": str(flower_port),
+            "AGENT_SESSIONS_BIN": str(Path(sys.executable).parent),
+        }
+        supervisor = subprocess.Popen(  # noqa: S603  (our own command)
+            [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(_CONFIGURATION)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            # Ctrl-C reaches the supervisor through us, so that it and its children stop once, in order.
+            start_new_session=True,
+        )
+        try:
+            yield Stack(redis_url, f"http://127.0.0.1:{flower_port}", log_folder, supervisor)
+        finally:
+            supervisor.terminate()
+            supervisor.wait(_STOP_TIMEOUT_SECONDS)
+
+
+def main() -> None:
+    """Runs the stack until Ctrl-C or until the supervisor ends."""
+    with running_stack() as stack:
+        sys.stdout.write(
+            f"Redis   {stack.redis_url}\nFlower  {stack.flower_url}\nLogs    {stack.log_folder}\n"
+            "Ctrl-C stops everything.\n"
+        )
+        sys.stdout.flush()
+        try:
+            stack.supervisor.wait()
+        except KeyboardInterrupt:
+            sys.stdout.write("Stopping.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What happens when a process starts."""
+
+import os
+
+from celery.signals import beat_init, worker_init
+
+from manager import AgentSessionsError, load_settings
+from worker.server_checks import check_server
+
+
+def install() -> None:
+    """Connects the checks to Celery's signals, and gives Flower a safe default."""
+    worker_init.connect(_refuse_to_start_on_unfit_server, weak=False)
+    beat_init.connect(_refuse_to_start_on_unfit_server, weak=False)
+    # Flower by default listens on all interfaces, without a password. FLOWER_ADDRESS or --address changes it.
+    os.environ.setdefault("FLOWER_ADDRESS", "127.0.0.1")
+
+
+def _refuse_to_start_on_unfit_server(**_: object) -> None:
+    try:
+        check_server(load_settings().redis_url)
+    except AgentSessionsError as error:
+        # Celery logs the exceptions of a signal's receivers and goes on; SystemExit ends the process.
+        raise SystemExit(f"agent-sessions cannot start: {error}") from error
