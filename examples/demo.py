@@ -1,0 +1,205 @@
+"""`make demo`: the main job, end to end, on a real server with real workers.
+
+A caller holds conversations with five agents, erases a user and an agent through the queue, prunes
+checkpoints, and leaves short-lived sessions for Beat to sweep. Every count is checked against the caller's
+own bookkeeping. Exit status 0 if all agree, 1 with what differs.
+"""
+
+import asyncio
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+import redis
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from examples.bookkeeping import Books, Conversation
+from examples.report import Report
+from manager import JobKind, SessionManager, Settings
+from tasks import Job, SessionJobs
+from worker.dev import Stack, running_stack
+
+_FOLDER = Path(".data/demo")
+_SESSIONS, _USERS, _AGENTS, _TURNS = 20_000, 500, 5, 3
+_AT_ONCE = 500
+_SHORT_LIVED, _SHORT_TTL_SECONDS = 2_000, 3
+_SWEEP_INTERVAL_SECONDS = 5
+_JOB_TIMEOUT_SECONDS = 60
+
+
+class Demo:
+    """The caller: its manager, its books, and what it shows."""
+
+    def __init__(self, stack: Stack, settings: Settings, console: Console) -> None:
+        self._settings = settings
+        self._conn = redis.Redis.from_url(stack.redis_url)
+        self._manager = SessionManager(self._conn, max_sessions=50_000, settings=settings)
+        self._jobs = SessionJobs(self._manager)
+        self._books = Books()
+        self._console = console
+        self.report = Report(console)
+
+    async def run(self) -> None:
+        with self._bars() as bars:
+            await self._hold_conversations(bars)
+            await self._check_what_is_readable()
+            await self._erase_user(bars, "user-7")
+            await self._erase_agent(bars, "agent-2")
+            await self._prune(bars)
+            await self._let_expire(bars)
+            await self._clean_up()
+
+    def _bars(self) -> Progress:
+        columns = (
+            TextColumn("{task.description:<34}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        return Progress(*columns, console=self._console)
+
+    async def _hold_conversations(self, bars: Progress) -> None:
+        bar = bars.add_task(f"conversations of {_TURNS} turns", total=_SESSIONS)
+        with self.report.measured("requests in conversations", "requests") as requests:
+            for first in range(0, _SESSIONS, _AT_ONCE):
+                numbers = range(first, min(first + _AT_ONCE, _SESSIONS))
+                for conversation in await asyncio.gather(*map(self._converse, numbers)):
+                    self._books.add(conversation)
+                requests.append(len(numbers) * (1 + 2 * _TURNS))
+                bars.advance(bar, len(numbers))
+
+    async def _converse(self, number: int) -> Conversation:
+        """One session: each turn reads the state that the last one left, and saves a longer one."""
+        user_id, agent_id = f"user-{number % _USERS}", f"agent-{number % _AGENTS}"
+        session = await self._manager.create_session(user_id, agent_id, {"channel": "web"})
+        state: dict[str, object] = {}
+        for turn in range(1, _TURNS + 1):
+            latest = await self._manager.get_latest_checkpoint(session.session_id)
+            history = latest["data"]["history"] if latest else []
+            history += [
+                {"role": "user", "content": f"Question {turn} of conversation {number}?"},
+                {"role": "assistant", "content": f"Answer {turn}, given to {user_id} by {agent_id}."},
+            ]
+            state = {"turn": turn, "history": history}
+            await self._manager.save_checkpoint(session.session_id, state)
+        return Conversation(session.session_id, user_id, agent_id, _TURNS, state)
+
+    async def _check_what_is_readable(self) -> None:
+        agents = [f"agent-{number}" for number in range(_AGENTS)]
+        with self.report.measured("sessions listed by agent", "sessions") as listed:
+            for agent_id in agents:
+                listed.append(len(await self._manager.get_sessions_by_agent(agent_id)))
+        for agent_id, found in zip(agents, listed, strict=True):
+            self.report.compare(f"sessions of {agent_id}", found, self._books.count(agent_id=agent_id))
+        users = [f"user-{number}" for number in range(_USERS)]
+        with self.report.measured("users counted", "users") as counted:
+            counts = await asyncio.gather(*map(self._manager.get_active_session_count, users))
+            counted.append(len(users))
+        for user_id, found in zip(users, counts, strict=True):
+            self.report.compare(f"sessions of {user_id}", found, self._books.count(user_id=user_id))
+        for conversation in self._books.sample(200):
+            latest = await self._manager.get_latest_checkpoint(conversation.session_id)
+            state = latest and latest["data"]
+            self.report.compare(f"last state of {conversation.session_id}", state, conversation.last)
+
+    async def _erase_user(self, bars: Progress, user_id: str) -> None:
+        with self.report.measured(f"erase {user_id}", "sessions") as erased:
+            job = await self._jobs.delete_user_sessions(user_id)
+            at_once = await self._manager.get_sessions_by_user(user_id)
+            self.report.compare(f"sessions of {user_id}, erased but not reclaimed", at_once, [])
+            erased.append(await self._follow(bars, f"erase {user_id}", job))
+        self.report.compare(f"erased of {user_id}", sum(erased), self._books.remove(user_id=user_id))
+        await self._check_total(f"after erasing {user_id}")
+
+    async def _erase_agent(self, bars: Progress, agent_id: str) -> None:
+        with self.report.measured(f"erase {agent_id}", "sessions") as erased:
+            job = await self._jobs.delete_agent_sessions(agent_id)
+            at_once = await self._manager.get_sessions_by_agent(agent_id)
+            self.report.compare(f"sessions of {agent_id}, erased but not reclaimed", at_once, [])
+            erased.append(await self._follow(bars, f"erase {agent_id}", job))
+        self.report.compare(f"erased of {agent_id}", sum(erased), self._books.remove(agent_id=agent_id))
+        await self._check_total(f"after erasing {agent_id}")
+
+    async def _prune(self, bars: Progress) -> None:
+        with self.report.measured("prune to the newest checkpoint", "checkpoints") as pruned:
+            job = await self._jobs.prune_checkpoints(keep_last=1)
+            pruned.append(await self._follow(bars, "prune to the newest checkpoint", job))
+        self.report.compare("checkpoints pruned", sum(pruned), self._books.prunable(keep_last=1))
+
+    async def _let_expire(self, bars: Progress) -> None:
+        brief = SessionManager(self._conn, _SHORT_TTL_SECONDS, 50_000, settings=self._settings)
+        creations = (brief.create_session(f"guest-{n}", "agent-0") for n in range(_SHORT_LIVED))
+        await asyncio.gather(*creations)
+        bar = bars.add_task("expired, waiting for Beat to sweep", total=_SHORT_LIVED)
+        swept = 0
+        with self.report.measured(f"live {_SHORT_TTL_SECONDS} s, be swept by Beat", "sessions") as counts:
+            async with asyncio.timeout(_JOB_TIMEOUT_SECONDS):
+                while swept < _SHORT_LIVED:
+                    await asyncio.sleep(0.1)
+                    swept = self._swept()
+                    bars.update(bar, completed=swept)
+            counts.append(swept)
+        self.report.compare("sessions swept by Beat", swept, _SHORT_LIVED)
+        await self._check_total("after the sweep")
+
+    def _swept(self) -> int:
+        """What all sweeps removed, from their records in the ledger: Beat's jobs have ids of their own."""
+        total = 0
+        for key in self._conn.scan_iter(f"{self._settings.namespace}:{{0}}:job:*", count=1_000):
+            kind, removed = self._conn.hmget(key, "kind", "removed")
+            if kind == JobKind.SWEEP.encode():
+                total += int(removed)
+        return total
+
+    async def _clean_up(self) -> None:
+        with self.report.measured("erase the other agents", "sessions") as erased:
+            agents = [f"agent-{number}" for number in range(_AGENTS)]
+            jobs = [await self._jobs.delete_agent_sessions(agent_id) for agent_id in agents]
+            for job in jobs:
+                erased.append((await job.wait(_JOB_TIMEOUT_SECONDS)).removed)
+        self.report.compare("erased in the end", sum(erased), len(self._books))
+        left = await self._manager.get_active_session_count()
+        self.report.compare("sessions in the end", left, 0)
+
+    async def _follow(self, bars: Progress, title: str, job: Job) -> int:
+        """Shows a job's progress until it is done; what it removed."""
+        bar = bars.add_task(title, total=None)
+        async with asyncio.timeout(_JOB_TIMEOUT_SECONDS):
+            async for progress in job.watch():
+                bars.update(bar, completed=progress.done, total=progress.total)
+        return progress.removed
+
+    async def _check_total(self, when: str) -> None:
+        found = await self._manager.get_active_session_count()
+        self.report.compare(f"sessions {when}", found, len(self._books))
+
+
+def main() -> int:
+    """Runs the demo; its exit status."""
+    console = Console()
+    namespace = f"demo-{secrets.token_hex(4)}"
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    settings = {
+        "AGENT_SESSIONS_NAMESPACE": namespace,
+        "AGENT_SESSIONS_SWEEP_INTERVAL_SECONDS": str(_SWEEP_INTERVAL_SECONDS),
+        "AGENT_SESSIONS_JOB_RETENTION_SECONDS": "3600",
+    }
+    with running_stack(_FOLDER, **settings) as stack:
+        console.print(f"Redis   {stack.redis_url}\nFlower  {stack.flower_url}\nLogs    {stack.log_folder}\n")
+        demo = Demo(
+            stack,
+            Settings(redis_url=stack.redis_url, namespace=namespace, job_retention_seconds=3_600),
+            console,
+        )
+        asyncio.run(demo.run())
+        demo.report.print()
+        console.print(f"Flower showed it at {stack.flower_url} while it ran; `make dev` keeps it there.")
+    if not demo.report.differences:
+        shutil.rmtree(_FOLDER)
+    return 1 if demo.report.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
