@@ -1,9 +1,15 @@
 """Checks of arguments, made before anything is sent. Each raises `InvalidArgumentError`."""
 
-import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from manager.errors import InvalidArgumentError
+
+#: Longest time to live and age, seconds: some 3,000 years. What lies further off leaves the calendar, and
+#: further still the integers of Redis.
+LONGEST_SECONDS = 100_000_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def check_id(name: str, value: object, max_bytes: int) -> str:
@@ -22,15 +28,13 @@ def check_id(name: str, value: object, max_bytes: int) -> str:
 
 
 def check_positive(name: str, value: object) -> float:
-    """`value`, if it is a finite number above zero."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or value <= 0
-    ):
-        raise InvalidArgumentError(f"{name} must be a positive number, not {value!r}")
-    return value
+    """`value`, if it is a number above zero that can be a time in seconds."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= LONGEST_SECONDS:  # type: ignore[operator]
+        raise InvalidArgumentError(
+            f"{name} must be a positive number of at most {LONGEST_SECONDS} seconds, not {value!r}"
+        )
+    return value  # type: ignore[return-value]
 
 
 def check_count(name: str, value: object, minimum: int) -> int:
@@ -49,4 +53,7 @@ def check_moment_ms(name: str, value: object) -> int:
     """A moment as milliseconds since 1970, given as a datetime with a time zone."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidArgumentError(f"{name} must be a datetime with a time zone, not {value!r}")
-    return int(value.timestamp() * 1000)
+    moment_ms = (value - _EPOCH) // timedelta(milliseconds=1)
+    if moment_ms > _LAST_MS:
+        raise InvalidArgumentError(f"{name} must be before the year 10000 in UTC, not {value}")
+    return moment_ms

@@ -36,7 +36,7 @@ def _check_json_object(name: str, value: object) -> None:
     if not isinstance(value, dict):
         raise InvalidArgumentError(f"{name} must be a dict, not {type(value).__name__}")
     try:
-        _JSON_OBJECT.validate_python(value)
+        _JSON_OBJECT.validate_python(value, strict=True)  # lax, it would take bytes for text
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -31,7 +31,7 @@ def to_session(stored: StoredSession) -> Session:
             expires_at=from_microseconds(int(fields[b"expires"]) * 1000),
             metadata=decode_metadata(stored.key, fields),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise CorruptDataError(f"session at {stored.key!r} cannot be read: {error!r}") from error
 
 

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
 
-    call_timeout_seconds: float = Field(5.0, description="Longest any call may take, retries included.", gt=0)
+    call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)

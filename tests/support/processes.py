@@ -1,0 +1,117 @@
+"""Real Celery processes, started as typed, each in a session of its own so that it can be killed whole."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+from tests.support.wait_until import wait_until_blocking
+
+ROOT = Path(__file__).parents[2]
+_CELERY = str(Path(sys.executable).parent / "celery")
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a process, with settings given by their field names."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENT_SESSIONS_")}
+    ours = {f"AGENT_SESSIONS_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**clean, **ours, "PYTHONUNBUFFERED": "1"}
+
+
+class CeleryProcess:
+    """`celery -A worker <arguments>`, run from the root of the checkout.
+
+    Args:
+        arguments: what follows `celery -A worker`.
+        ready: what its log says once it works; '' to wait for nothing.
+        settings: ours, by field name.
+    """
+
+    def __init__(self, *arguments: str, ready: str = "", **settings: object) -> None:
+        self._arguments = arguments
+        self._ready = ready
+        self._settings = settings
+        self._log = Path(tempfile.mkstemp(prefix="agent-sessions-", suffix=".log")[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [_CELERY, "-A", "worker", *self._arguments],
+                cwd=ROOT,
+                env=environment(**self._settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until_blocking(
+            self._ready_or_ended,
+            description=f"celery {self._arguments[0]} to say {self._ready!r}",
+            timeout=40,
+        )
+        assert self._ready in self.log(), self.log()
+        return self
+
+    def wait(self, timeout: float = 30) -> int:
+        """Exit status, once the process has ended."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def terminate(self, timeout: float = 30) -> int:
+        """Ends it as a deploy would; its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self.wait(timeout)
+
+    def kill(self) -> None:
+        """Ends it and its children as a power cut would."""
+        assert self._process is not None
+        os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.kill()
+        self._log.unlink()
+
+    def _ready_or_ended(self) -> bool:
+        return not self.running or self._ready in self.log()
+
+
+def celery_worker(**settings: object) -> CeleryProcess:
+    """A worker with two processes. Used as a context manager, it is killed at the end."""
+    return CeleryProcess("worker", "--concurrency", "2", "--loglevel", "INFO", ready="ready.", **settings)
+
+
+def run_program(code: str, **settings: object) -> Any:
+    """Runs Python in a program of its own, from the root of the checkout; what it prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", code],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

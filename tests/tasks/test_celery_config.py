@@ -1,0 +1,62 @@
+"""How Celery is configured."""
+
+import pytest
+
+from manager import JobKind, Settings, SettingsError
+from tasks import app
+from tasks.celery_config import celery_config, queue_of
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "broker_url"),
+    [
+        ("redis://localhost", "redis://localhost/1"),
+        ("redis://:secret@db.example:7000/4", "redis://:secret@db.example:7000/5"),
+        ("rediss://db.example/0", "rediss://db.example/1?ssl_cert_reqs=required"),
+        ("rediss://db.example/0?ssl_cert_reqs=none", "rediss://db.example/1?ssl_cert_reqs=none"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=1"),
+        ("unix://ann:pw@/run/redis.sock?db=3", "redis+socket://ann:pw@/run/redis.sock?virtual_host=4"),
+    ],
+)
+def test_the_broker_is_by_default_the_next_database_of_the_same_server(
+    redis_url: str, broker_url: str
+) -> None:
+    assert celery_config(Settings(redis_url=redis_url))["broker_url"] == broker_url
+
+
+def test_broker_and_results_may_lie_elsewhere() -> None:
+    settings = Settings(
+        redis_url="sentinel://somewhere", broker_url="redis://b/0", result_backend="redis://r/0"
+    )
+
+    config = celery_config(settings)
+
+    assert (config["broker_url"], config["result_backend"]) == ("redis://b/0", "redis://r/0")
+
+
+def test_an_address_that_cannot_serve_as_broker_is_named() -> None:
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_BROKER_URL"):
+        celery_config(Settings(redis_url="sentinel://somewhere"))
+
+
+def test_every_entry_of_the_schedule_names_a_task() -> None:
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
+
+
+def test_every_entry_of_the_schedule_is_void_after_its_period() -> None:
+    assert all(entry["options"]["expires"] == entry["schedule"] for entry in app.conf.beat_schedule.values())
+
+
+def test_every_queue_has_a_key_of_its_own() -> None:
+    """With one key for all, the broker put every message into every queue."""
+    queues = app.amqp.queues.values()
+
+    assert len({queue.routing_key for queue in queues}) == len(queues) == 3
+
+
+def test_every_kind_of_job_has_a_queue_that_workers_read() -> None:
+    assert {queue_of(kind) for kind in JobKind} <= set(app.amqp.queues)
+
+
+def test_only_json_is_accepted() -> None:
+    assert app.conf.accept_content == ["json"]

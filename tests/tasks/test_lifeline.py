@@ -1,0 +1,129 @@
+"""Whatever dies or is lost, an open job ends, with the exact count."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from manager import SessionManager, Settings
+from tasks import Job, SessionJobs
+from tests.support.processes import celery_worker, run_program
+from tests.support.redis_server import RedisServer
+from tests.support.wait_until import wait_until
+
+_SESSIONS = 8_000
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server of the test's own, which it may restart."""
+    with RedisServer(keeps_data=True) as running:
+        yield running
+
+
+@pytest.fixture
+def worker_settings(server: RedisServer) -> dict[str, Any]:
+    return {
+        "redis_url": server.url(),
+        "namespace": f"lifeline-{secrets.token_hex(8)}",
+        "slice_seconds": 0.2,
+        "stalled_after_seconds": 1,
+        # Slow enough to be interrupted: batches never grow beyond their smallest.
+        "batch_target_ms": 0.001,
+    }
+
+
+@pytest.fixture
+async def job(manager: SessionManager) -> Job:
+    """The deletion of a user with many sessions, enqueued."""
+    await asyncio.gather(*(manager.create_session("ann", "bot") for _ in range(_SESSIONS)))
+    await manager.create_session("bob", "bot")
+    return await SessionJobs(manager).delete_user_sessions("ann")
+
+
+@pytest.fixture
+def settings(worker_settings: dict[str, Any]) -> Settings:
+    return Settings(**worker_settings)
+
+
+async def until_begun(job: Job) -> None:
+    async def begun() -> bool:
+        progress = await job.progress()
+        assert not progress.finished, "too fast to be interrupted"
+        return progress.done > 0
+
+    await wait_until(begun, description="the job to have begun", timeout=30)
+
+
+async def until_rung(worker_settings: dict[str, Any]) -> None:
+    """Rings for stalled jobs, as Beat has it done, until there was one to ring for."""
+
+    async def rung() -> bool:
+        ring = "import tasks; print(tasks.resume_stalled_jobs())"
+        return bool(await asyncio.to_thread(run_program, ring, **worker_settings))
+
+    await wait_until(rung, description="a stalled job to ring for", timeout=30)
+
+
+async def check_end(job: Job, manager: SessionManager) -> None:
+    assert (await job.wait(timeout=60)).removed == _SESSIONS
+    assert await manager.get_active_session_count() == 1
+
+
+async def test_a_job_survives_the_kill_of_its_only_worker(
+    job: Job, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    with celery_worker(**worker_settings) as worker:
+        await until_begun(job)
+        worker.kill()
+    with celery_worker(**worker_settings):
+        await until_rung(worker_settings)
+        await check_end(job, manager)
+
+
+async def test_a_job_survives_the_loss_of_everything_in_the_broker(
+    job: Job, server: RedisServer, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    with server.client(db=1) as broker:
+        broker.flushdb()
+    with celery_worker(**worker_settings):
+        await until_rung(worker_settings)
+        await check_end(job, manager)
+
+
+async def test_a_job_survives_a_restart_of_the_server_and_so_does_its_worker(
+    job: Job, server: RedisServer, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    with celery_worker(**worker_settings) as worker:
+        await until_begun(job)
+        await asyncio.to_thread(server.restart)
+        await until_rung(worker_settings)
+        await check_end(job, manager)
+        assert worker.running
+
+
+async def test_a_worker_told_to_stop_ends_its_slice_and_the_next_goes_on(
+    job: Job, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    with celery_worker(**worker_settings) as worker:
+        await until_begun(job)
+        assert await asyncio.to_thread(worker.terminate) == 0
+    assert not (await job.progress()).finished
+    with celery_worker(**worker_settings):
+        await check_end(job, manager)
+
+
+async def test_a_doorbell_rung_many_times_over_counts_once(
+    job: Job, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    ring = f"""
+import tasks
+for _ in range(20):
+    tasks.run_job.apply_async(["{job.id}"], task_id="{job.id}")
+print("null")
+"""
+    with celery_worker(**worker_settings):
+        await asyncio.to_thread(run_program, ring, **worker_settings)
+        await check_end(job, manager)

@@ -1,0 +1,23 @@
+"""The server that comes with the project."""
+
+from pathlib import Path
+
+import pytest
+import redis
+
+from manager import SettingsError
+from worker.embedded_server import embedded_server
+
+
+def test_its_data_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    with embedded_server(tmp_path) as url, redis.Redis.from_url(url) as client:
+        client.set("kept", "yes", ex=60)
+    with embedded_server(tmp_path) as url, redis.Redis.from_url(url) as client:
+        assert client.get("kept") == b"yes"
+
+
+def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
+    second = embedded_server(tmp_path)
+
+    with embedded_server(tmp_path), pytest.raises(SettingsError, match="another server already uses"):
+        second.__enter__()

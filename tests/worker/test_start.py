@@ -1,0 +1,89 @@
+"""`celery -A worker worker`, `beat` and `flower`, as typed."""
+
+import re
+import socket
+import urllib.request
+
+import pytest
+
+from tests.support.processes import CeleryProcess, run_program
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.wait_until import wait_until_blocking
+
+_COMMANDS = [("worker", "ready."), ("beat", "beat: Starting...")]
+
+
+@pytest.mark.parametrize(("command", "ready"), _COMMANDS)
+def test_a_process_starts_as_typed_and_ends_cleanly_on_sigterm(
+    process_settings: dict[str, object], command: str, ready: str
+) -> None:
+    with CeleryProcess(command, "--loglevel", "INFO", ready=ready, **process_settings) as process:
+        assert process.terminate() == 0
+
+
+def test_beat_has_workers_sweep_and_look_for_stalled_jobs(process_settings: dict[str, object]) -> None:
+    settings = {**process_settings, "sweep_interval_seconds": 0.2, "resume_interval_seconds": 0.2}
+    with (
+        CeleryProcess("worker", "--loglevel", "INFO", ready="ready.", **settings) as worker,
+        CeleryProcess("beat", "--loglevel", "INFO", **settings),
+    ):
+        for task in ("tasks.cleanup_expired_sessions", "tasks.resume_stalled_jobs"):
+            wait_until_blocking(
+                lambda task=task: re.search(rf"Task {task}\[\S+ succeeded", worker.log()),
+                description=f"{task} to have run",
+                timeout=20,
+            )
+
+
+def test_beat_prunes_only_where_a_policy_is_set(process_settings: dict[str, object]) -> None:
+    code = "import json, beat_schedule; print(json.dumps(beat_schedule.BEAT_SCHEDULE))"
+
+    without = run_program(code, **process_settings)
+    schedule = run_program(code, **process_settings, prune_keep_last=5, prune_interval_seconds=60)
+
+    assert "prune checkpoints" not in without
+    assert schedule["prune checkpoints"] == {
+        "task": "tasks.prune_checkpoints",
+        "schedule": 60.0,
+        "kwargs": {"keep_last": 5, "older_than": None},
+        "options": {"expires": 60.0},
+    }
+
+
+def test_flower_answers_on_loopback_only(process_settings: dict[str, object]) -> None:
+    port = free_port()
+    with CeleryProcess("flower", f"--port={port}", ready="Visit me at", **process_settings):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+            assert page.status == 200
+        with socket.socket() as probe, pytest.raises(OSError, match="refused"):
+            # 127.0.0.2 is this machine too: a server on all interfaces would answer here.
+            probe.connect(("127.0.0.2", port))
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+class TestAnUnfitServer:
+    def test_that_does_not_answer_is_named(self, command: str) -> None:
+        port = free_port()
+        with CeleryProcess(command, redis_url=f"redis://:secret@127.0.0.1:{port}/0") as process:
+            assert process.wait() == 1
+            assert f"the server at redis://127.0.0.1:{port}/0 does not answer" in process.log()
+            assert "secret" not in process.log()
+
+    def test_that_would_evict_sessions_is_named(self, command: str) -> None:
+        config = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+        with RedisServer(config=config) as server, CeleryProcess(command, redis_url=server.url()) as process:
+            assert process.wait() == 1
+            assert "set it to noeviction" in process.log()
+
+    def test_that_refuses_the_password_is_named(self, command: str) -> None:
+        with RedisServer(config=("--requirepass", "right")) as server:
+            url = server.url().replace("redis://", "redis://:wrong@")
+            with CeleryProcess(command, redis_url=url) as process:
+                assert process.wait() == 1
+                assert "refused the credentials" in process.log()
+
+
+def test_a_setting_that_is_wrong_is_named_with_its_variable() -> None:
+    with CeleryProcess("worker", partitions="none") as process:
+        assert process.wait() != 0
+        assert "AGENT_SESSIONS_PARTITIONS='none'" in process.log()
