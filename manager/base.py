@@ -1,5 +1,7 @@
 """What the methods of `SessionManager` stand on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import redis
@@ -69,8 +71,26 @@ class ManagerBase:
     def _check_id(self, name: str, value: object) -> str:
         return check_id(name, value, self.settings.max_id_bytes)
 
-    def _session_changed(self, session_id: str) -> None:
-        """Called before and after this manager changes a session; for subclasses that keep copies."""
+    @contextmanager
+    def _changing(self, session_id: str) -> Iterator[None]:
+        """Around every change of a session, which may or may not come about."""
+        self._session_changed(session_id)
+        try:
+            yield
+        finally:
+            self._session_changed(session_id)
 
-    def _sessions_revoked(self, *, user_id: str | None = None, agent_id: str | None = None) -> None:
-        """Called before and after this manager revokes all sessions of a user or an agent."""
+    @contextmanager
+    def _revoking(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[None]:
+        """Around every revocation of all sessions of a user or an agent."""
+        self._sessions_revoked(user_id, agent_id)
+        try:
+            yield
+        finally:
+            self._sessions_revoked(user_id, agent_id)
+
+    def _session_changed(self, session_id: str) -> None:
+        """For subclasses that keep copies."""
+
+    def _sessions_revoked(self, user_id: str | None, agent_id: str | None) -> None:
+        """For subclasses that keep copies."""

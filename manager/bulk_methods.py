@@ -80,11 +80,8 @@ class BulkMethods(ManagerBase):
             []
         """
         self._check_id("user_id", user_id)
-        self._sessions_revoked(user_id=user_id)
-        try:
+        with self._revoking(user_id=user_id):
             return await self.ledger.open_user_deletion(user_id, job_id)
-        finally:
-            self._sessions_revoked(user_id=user_id)
 
     async def revoke_agent_sessions(self, agent_id: str, job_id: str | None = None) -> str:
         """Makes all sessions of an agent unreadable at once; otherwise as `revoke_user_sessions`.
@@ -93,11 +90,8 @@ class BulkMethods(ManagerBase):
             >>> job_id = await manager.revoke_agent_sessions("chatbot")
         """
         self._check_id("agent_id", agent_id)
-        self._sessions_revoked(agent_id=agent_id)
-        try:
+        with self._revoking(agent_id=agent_id):
             return await self.ledger.open_agent_deletion(agent_id, job_id)
-        finally:
-            self._sessions_revoked(agent_id=agent_id)
 
     def prune_policy(
         self,

@@ -67,7 +67,7 @@ class CachedSessionManager(SessionManager):
         self._changes += 1
         self._copies.pop(session_id, None)
 
-    def _sessions_revoked(self, *, user_id: str | None = None, agent_id: str | None = None) -> None:
+    def _sessions_revoked(self, user_id: str | None, agent_id: str | None) -> None:
         self._changes += 1
         void = [
             session_id

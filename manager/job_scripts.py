@@ -9,6 +9,7 @@ from manager.store import Store
 
 _DETACH_INDEX = load_script("detach_index")
 _OPEN_JOB = load_script("open_job")
+_MARK_OPENED = load_script("mark_opened")
 _READ_JOB = load_script("read_job")
 _RECLAIM_BATCH = load_script("reclaim_batch")
 _SWEEP_BATCH = load_script("sweep_batch")
@@ -26,11 +27,12 @@ async def detach_index(
     job_id: str,
     kind: str,
     params: str,
+    opened: bool,
     retention_ms: int,
 ) -> int:
     """Revokes every session of the index at once; how many the job has to reclaim."""
     places = [index, keys.trash(job_id), detached, keys.job(job_id), keys.jobs]
-    return int(await store.call(_DETACH_INDEX, places, [job_id, kind, params, retention_ms]))
+    return int(await store.call(_DETACH_INDEX, places, [job_id, kind, params, int(opened), retention_ms]))
 
 
 async def open_job(
@@ -44,12 +46,18 @@ async def open_job(
     retention_ms: int,
     works_on: str,
     join: bool,
+    opened: bool,
 ) -> str:
     """Id of the job that is open now: `job_id`, or the open job with the same kind and parameters."""
     places = [keys.job(job_id), keys.jobs, keys.open_job(f"{kind}:{params}"), index]
-    args = [keys.prefix, job_id, kind, params, retention_ms, works_on, int(join)]
+    args = [keys.prefix, job_id, kind, params, retention_ms, works_on, int(join), int(opened)]
     reply: bytes = await store.call(_OPEN_JOB, places, args)
     return reply.decode()
+
+
+async def mark_opened(store: Store, keys: Keys, job_id: str) -> None:
+    """Notes that all parts of the job have been written."""
+    await store.call(_MARK_OPENED, [keys.job(job_id)], [])
 
 
 async def read_job(store: Store, keys: Keys, job_id: str) -> dict[str, str]:

@@ -6,11 +6,9 @@ in one script.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from manager import job_scripts
 from manager.errors import JobNotFoundError
@@ -19,11 +17,10 @@ from manager.models import JobKind, JobProgress, JobState, from_microseconds
 from manager.pace import Pace
 from manager.settings import Settings
 from manager.store import Store
+from manager.work import Batch, Work
 
 #: Jobs that one look for stalled ones lists per partition.
 _STALLED_PER_LOOK = 1_000
-
-_Batch = Callable[[int], Awaitable[bool]]
 
 
 class PrunePolicy(NamedTuple):
@@ -54,32 +51,20 @@ class Ledger:
 
         Repeated with the same `job_id`, it changes nothing.
         """
-        job_id = job_id or new_job_id()
-        await self._detach(self._partitions.of_user(user_id), JobKind.DELETE_USER, user_id, job_id)
-        return job_id
+        return await self._open(Work.user_deletion(user_id), job_id)
 
     async def open_agent_deletion(self, agent_id: str, job_id: str | None = None) -> str:
         """Revokes the agent's sessions in every partition; otherwise as `open_user_deletion`."""
-        job_id = job_id or new_job_id()
-        # The home partition first: its record is what a worker completes the others from, should we die here.
-        await self._detach(self._partitions.home, JobKind.DELETE_AGENT, agent_id, job_id)
-        await asyncio.gather(
-            *(
-                self._detach(keys, JobKind.DELETE_AGENT, agent_id, job_id)
-                for keys in self._partitions.all
-                if keys is not self._partitions.home
-            )
-        )
-        return job_id
+        return await self._open(Work.agent_deletion(agent_id), job_id)
 
     async def open_sweep(self, job_id: str | None = None, *, join: bool) -> str:
         """Opens a sweep of what expired. With `join`, returns the open one instead if there is one."""
-        return await self._open(JobKind.SWEEP, {}, job_id or new_job_id(), join=join)
+        return await self._open(Work.sweep(), job_id, join=join)
 
     async def open_pruning(self, policy: PrunePolicy, job_id: str | None = None, *, join: bool) -> str:
         """Opens a pruning. With `join`, returns the open one instead if there is one."""
         params = {name: value for name, value in policy._asdict().items() if value is not None}
-        return await self._open(JobKind.PRUNE, params, job_id or new_job_id(), join=join)
+        return await self._open(Work(JobKind.PRUNE, params), job_id, join=join)
 
     async def run_slice(self, job_id: str) -> JobProgress:
         """Works on the job until it is done or the slice's time is over.
@@ -89,7 +74,7 @@ class Ledger:
         """
         deadline = time.monotonic() + self._slice_seconds
         pace = Pace(self._batch_target_seconds)
-        for batch in await self._open_parts(job_id):
+        for batch in await self._batches(job_id):
             goes_on = True
             while goes_on and time.monotonic() < deadline:
                 with pace.batch() as size:
@@ -137,49 +122,40 @@ class Ledger:
         )
         return list(dict.fromkeys(job_id for part in found for job_id in part))
 
-    async def _detach(self, keys: Keys, kind: JobKind, target: str, job_id: str) -> None:
-        index, detached = _index_and_detached(keys, kind, target)
-        await job_scripts.detach_index(
-            self._store,
-            keys,
-            index=index,
-            detached=detached,
-            job_id=job_id,
-            kind=kind,
-            params=json.dumps({"target": target}),
-            retention_ms=self._retention_ms,
+    async def _open(self, work: Work, job_id: str | None, *, join: bool = False) -> str:
+        """Writes the parts of a job. The home part comes first: should we die before all others are there,
+        a worker that finds it not marked as opened completes them.
+        """
+        job_id = job_id or new_job_id()
+        home, *others = work.scope(self._partitions)
+        open_job = await self._open_part(work, home, job_id, join=join, opened=not others)
+        if open_job == job_id and others:
+            parts = (self._open_part(work, keys, job_id, join=False, opened=True) for keys in others)
+            await asyncio.gather(*parts)
+            await job_scripts.mark_opened(self._store, home, job_id)
+        return open_job
+
+    async def _open_part(self, work: Work, keys: Keys, job_id: str, *, join: bool, opened: bool) -> str:
+        return await work.open_part(
+            self._store, keys, job_id, join=join, opened=opened, retention_ms=self._retention_ms
         )
 
-    async def _open(self, kind: JobKind, params: dict[str, Any], job_id: str, *, join: bool) -> str:
-        first, *others = self._scope(params)
-        opened = await self._open_part(first, kind, params, job_id, join=join)
-        await asyncio.gather(
-            *(self._open_part(keys, kind, params, opened, join=False) for keys in others if opened == job_id)
-        )
-        return opened
-
-    async def _open_part(
-        self, keys: Keys, kind: JobKind, params: dict[str, Any], job_id: str, *, join: bool
-    ) -> str:
-        return await job_scripts.open_job(
-            self._store,
-            keys,
-            index=_pruned_index(keys, params),
-            job_id=job_id,
-            kind=kind,
-            params=json.dumps(params),
-            retention_ms=self._retention_ms,
-            works_on=_works_on(kind, params),
-            join=join,
-        )
-
-    def _scope(self, params: dict[str, Any]) -> list[Keys]:
-        """The partitions that a sweep or a pruning goes over."""
-        if "session_id" in params:
-            return [self._partitions.of_session(params["session_id"])]
-        return self._partitions.all
+    async def _batches(self, job_id: str) -> list[Batch]:
+        """What is left to do, by partition. The home part comes last: while it is open, the job is."""
+        records = await self._records(job_id)
+        first = records[0][1]
+        work = Work.from_record(first)
+        if first["opened"] == "0":
+            await self._open(work, job_id)
+            records = await self._records(job_id)
+        return [
+            work.batch(self._store, keys, job_id, self._retention_ms)
+            for keys, record in reversed(records)
+            if record["state"] != JobState.DONE
+        ]
 
     async def _records(self, job_id: str) -> list[tuple[Keys, dict[str, str]]]:
+        """The records of the job's parts, the home part's first."""
         everywhere = self._partitions.all
         found = await asyncio.gather(
             *(job_scripts.read_job(self._store, keys, job_id) for keys in everywhere)
@@ -189,60 +165,6 @@ class Ledger:
             raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")
         return records
 
-    async def _open_parts(self, job_id: str) -> list[_Batch]:
-        """What is left to do, as functions that do one batch and say whether the job goes on."""
-        records = await self._records(job_id)
-        kind, params = JobKind(records[0][1]["kind"]), json.loads(records[0][1]["params"])
-        if len(records) < len(self._partitions.all):
-            # Whoever opened the job died before it had written all records: do now what it meant to do.
-            if kind is JobKind.DELETE_AGENT:
-                await self.open_agent_deletion(params["target"], job_id)
-            elif kind is not JobKind.DELETE_USER:
-                await self._open(kind, params, job_id, join=False)
-            records = await self._records(job_id)
-        return [
-            self._batches(keys, kind, params, job_id)
-            for keys, record in records
-            if record["state"] != JobState.DONE
-        ]
 
-    def _batches(self, keys: Keys, kind: JobKind, params: dict[str, Any], job_id: str) -> _Batch:
-        common: dict[str, Any] = {"job_id": job_id, "retention_ms": self._retention_ms}
-        if kind is JobKind.SWEEP:
-            return lambda limit: job_scripts.sweep_batch(self._store, keys, limit=limit, **common)
-        if kind is not JobKind.PRUNE:
-            _, detached = _index_and_detached(keys, kind, params["target"])
-            return lambda limit: job_scripts.reclaim_batch(
-                self._store, keys, detached=detached, limit=limit, **common
-            )
-        common["keep_last"] = params.get("keep_last", "")
-        age = params.get("older_than_seconds")
-        common["max_age_us"] = "" if age is None else round(age * 1_000_000)
-        if "session_id" in params:
-            prune = partial(job_scripts.prune_session, session_id=params["session_id"])
-        else:
-            prune = partial(job_scripts.prune_batch, index=_pruned_index(keys, params))
-        return lambda limit: prune(self._store, keys, limit=limit, **common)
-
-
-def _index_and_detached(keys: Keys, kind: JobKind, target: str) -> tuple[bytes, bytes]:
-    if kind is JobKind.DELETE_USER:
-        return keys.user_index(target), keys.detached_users()
-    return keys.agent_index(target), keys.detached_agents()
-
-
-def _pruned_index(keys: Keys, params: dict[str, Any]) -> bytes:
-    """The sorted set that a sweep or a pruning works through, and that its total is counted from."""
-    if "agent_id" in params:
-        return keys.agent_index(params["agent_id"])
-    return keys.expiry_index
-
-
-def _works_on(kind: JobKind, params: dict[str, Any]) -> str:
-    if kind is JobKind.SWEEP:
-        return "due"
-    return "one" if "session_id" in params else "live"
-
-
-def _moment(milliseconds: str) -> Any:
+def _moment(milliseconds: str) -> datetime:
     return from_microseconds(int(milliseconds) * 1000)

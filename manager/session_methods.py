@@ -132,8 +132,7 @@ class SessionMethods(ManagerBase):
         if "metadata" in updates:
             fields = encode_metadata(updates["metadata"], self.settings.max_metadata_bytes)
             size = metadata_bytes(fields)
-        self._session_changed(session_id)
-        try:
+        with self._changing(session_id):
             updated = await scripts.update_session(
                 self._store,
                 keys,
@@ -143,8 +142,6 @@ class SessionMethods(ManagerBase):
                 metadata_size=size,
                 metadata=fields,
             )
-        finally:
-            self._session_changed(session_id)
         if updated is None:
             raise InvalidArgumentError(f"expires_at must be in the future, not {updates['expires_at']}")
         return updated
@@ -165,13 +162,10 @@ class SessionMethods(ManagerBase):
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         limit = self.settings.max_metadata_bytes
         fields = encode_metadata(metadata, limit)
-        self._session_changed(session_id)
-        try:
+        with self._changing(session_id):
             updated = await scripts.merge_metadata(
                 self._store, keys, session_id=session_id, max_bytes=limit, metadata=fields
             )
-        finally:
-            self._session_changed(session_id)
         if updated is None:
             raise InvalidArgumentError(
                 f"metadata merged into the session's would be over {limit} bytes (max_metadata_bytes)"
@@ -186,11 +180,8 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        self._session_changed(session_id)
-        try:
+        with self._changing(session_id):
             return await scripts.refresh_session(self._store, keys, session_id, self._ttl_ms)
-        finally:
-            self._session_changed(session_id)
 
     async def delete_session(self, session_id: str) -> bool:
         """Deletes a session with its checkpoints; False where it is not live.
@@ -200,11 +191,8 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        self._session_changed(session_id)
-        try:
+        with self._changing(session_id):
             return await scripts.delete_session(self._store, keys, session_id)
-        finally:
-            self._session_changed(session_id)
 
     async def get_sessions_by_user(self, user_id: str) -> list[Session]:
         """All live sessions of a user, oldest first. For very many, use `iter_sessions_by_user`.

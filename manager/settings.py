@@ -23,10 +23,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    redis_url: str = Field("redis://localhost:6379/0", description="Where sessions and jobs are kept.")
-    broker_url: str | None = Field(None, description="Celery's broker. Unset: `redis_url`, next database.")
+    # Addresses may hold passwords, so `repr` leaves them out.
+    redis_url: str = Field(
+        "redis://localhost:6379/0", description="Where sessions and jobs are kept.", repr=False
+    )
+    broker_url: str | None = Field(
+        None, description="Celery's broker. Unset: `redis_url`, next database.", repr=False
+    )
     result_backend: str | None = Field(
-        None, description="Celery's results. Unset: `redis_url`, next but one."
+        None, description="Celery's results. Unset: `redis_url`, next but one.", repr=False
     )
 
     namespace: str = Field(

@@ -12,9 +12,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio as aredis
@@ -36,6 +35,9 @@ _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
 
 _CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
 
+#: For redis-py these are connection errors too, but the server is there, and says no.
+_REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+
 
 class Store:
     """Scripts on one server, from any event loop.
@@ -54,7 +56,7 @@ class Store:
         self._conn = conn
         self._timeout_seconds = timeout_seconds
         self._connect_retries = connect_retries
-        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
         self._lock = threading.Lock()
 
     async def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
@@ -77,6 +79,8 @@ class Store:
     async def _open_lane(self) -> "_Lane":
         loop = asyncio.get_running_loop()
         with self._lock:
+            for closed in [other for other in self._lanes if other.is_closed()]:
+                del self._lanes[closed]
             lane = self._lanes.get(loop)
             if lane is None:
                 retry: Retry = Retry(
@@ -84,10 +88,16 @@ class Store:
                     self._connect_retries,
                     supported_errors=_CONNECTION_ERRORS,  # type: ignore[arg-type]
                 )
-                lane = _Lane(open_channel(self._conn), retry, self._timeout_seconds)
+                lane = _Lane(open_channel(self._conn), retry, self._timeout_seconds, self._forget)
                 self._lanes[loop] = lane
         await lane.close_with_loop()
         return lane
+
+    def _forget(self, lane: "_Lane") -> None:
+        """A lane keeps its loop alive, so the one must not outlast the other here."""
+        with self._lock:
+            if self._lanes.get(lane.loop) is lane:
+                del self._lanes[lane.loop]
 
 
 class _Call:
@@ -114,12 +124,19 @@ class _Call:
 class _Lane:
     """The calls of one event loop, on their way."""
 
-    def __init__(self, channel: Channel, retry: Retry, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        retry: Retry,
+        timeout_seconds: float,
+        on_close: Callable[["_Lane"], None],
+    ) -> None:
         self._channel = channel
         self._retry = retry
         self._width = min(channel.width, _MAX_PARALLEL)
         self._timeout_seconds = timeout_seconds
-        self._loop = asyncio.get_running_loop()
+        self._on_close = on_close
+        self.loop = asyncio.get_running_loop()
         self._waiting: deque[_Call] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._due = False
@@ -129,14 +146,14 @@ class _Lane:
         self._waiting.append(call)
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
         return call.reply
 
     def _flush(self) -> None:
         self._due = False
         while self._waiting and len(self._running) < self._width:
             if calls := self._take_batch():
-                task = self._loop.create_task(self._run(calls))
+                task = self.loop.create_task(self._run(calls))
                 self._running.add(task)
                 task.add_done_callback(self._finished)
 
@@ -152,7 +169,7 @@ class _Lane:
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
-        if self._waiting and not self._loop.is_closed():
+        if self._waiting and not self.loop.is_closed():
             self._flush()
 
     async def _run(self, calls: list[_Call]) -> None:
@@ -188,7 +205,8 @@ class _Lane:
         if unknown:
             sources = {calls[i].script.source for i in unknown}
             commands: list[Command] = [("SCRIPT", "LOAD", source) for source in sources]
-            commands += [calls[i].command for i in unknown]
+            # Called with their source, for another client may have the server forget them again meanwhile.
+            commands += [("EVAL", calls[i].script.source, *calls[i].command[2:]) for i in unknown]
             again = await self._attempt(commands)
             for i, reply in zip(unknown, again[len(sources) :], strict=True):
                 replies[i] = reply
@@ -198,6 +216,8 @@ class _Lane:
         async def once() -> list[Any]:
             try:
                 connection = await self._channel.connect()
+            except _REFUSED_CREDENTIALS:
+                raise
             except _CONNECTION_ERRORS as error:
                 raise _NotConnectedError(str(error)) from error
             try:
@@ -208,7 +228,10 @@ class _Lane:
         async def failed(error: Exception) -> None:
             """Nothing to mend between two tries: a broken connection is closed already."""
 
-        return await self._retry.call_with_retry(once, failed)
+        def is_retryable(error: Exception) -> bool:
+            return not isinstance(error, _REFUSED_CREDENTIALS)
+
+        return await self._retry.call_with_retry(once, failed, is_retryable)
 
     async def close_with_loop(self) -> None:
         """Has the connections closed when the event loop shuts down.
@@ -225,10 +248,12 @@ class _Lane:
         try:
             yield
         finally:
+            self._on_close(self)
             await self._channel.aclose()
 
     async def aclose(self) -> None:
-        if self._running:
+        self._flush()  # calls made in this very tick
+        while self._running:
             await asyncio.wait(self._running)
         if self._guard is not None:
             await self._guard.aclose()
@@ -243,9 +268,9 @@ def _translated(reply: Any) -> Any:
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
     error: StoreError
-    if isinstance(reply, redis.AuthenticationError | redis.exceptions.AuthorizationError):
+    if isinstance(reply, _REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
-    elif isinstance(reply, _NotConnectedError):
+    elif isinstance(reply, _NotConnectedError | redis.BusyLoadingError):
         error = StoreUnavailableError(f"no connection to the server: {reply}")
     elif isinstance(reply, redis.ResponseError):
         error = StoreRefusedError(f"the server refused the call: {reply}")

@@ -29,6 +29,45 @@ _BROKER_TRANSPORT_OPTIONS = {
 }
 
 
+#: What does not depend on our settings.
+_FIXED: dict[str, Any] = {
+    "broker_transport_options": _BROKER_TRANSPORT_OPTIONS,
+    # Never give up on the broker (the default is to exit after 100 tries), not even when it is full.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+    "broker_pool_acquire_timeout": 5,
+    # A caller hears within seconds that the broker is down.
+    "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
+    "redis_socket_timeout": 5,
+    "redis_socket_connect_timeout": 2,
+    "redis_backend_health_check_interval": 10,
+    # JSON only: a pickle from the broker would be code from the broker.
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "task_default_queue": FOREIGN_QUEUE,
+    "task_queues": [
+        Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
+        for name in (FOREIGN_QUEUE, BULK_QUEUE, MAINTENANCE_QUEUE)
+    ],
+    # A mistyped queue is an error, not a queue that nobody reads.
+    "task_create_missing_queues": False,
+    "task_routes": {
+        "tasks.cleanup_expired_sessions": {"queue": MAINTENANCE_QUEUE},
+        "tasks.resume_stalled_jobs": {"queue": MAINTENANCE_QUEUE},
+        "tasks.*": {"queue": BULK_QUEUE},
+    },
+    "worker_prefetch_multiplier": 1,
+    "task_track_started": True,
+    "task_send_sent_event": True,
+    "worker_send_task_events": True,
+    # A tick needs no memory of earlier ones, so Beat keeps no file and starts in any folder.
+    "beat_scheduler": "celery.beat:Scheduler",
+    "beat_max_loop_interval": 5,
+}
+
+
 def queue_of(kind: JobKind) -> str:
     """The queue for slices of a job."""
     return MAINTENANCE_QUEUE if kind is JobKind.SWEEP else BULK_QUEUE
@@ -37,45 +76,12 @@ def queue_of(kind: JobKind) -> str:
 def celery_config(settings: Settings) -> dict[str, Any]:
     """Everything the Celery app is configured with, apart from the schedule."""
     return {
+        **_FIXED,
         "broker_url": settings.broker_url or _celery_url(settings.redis_url, database_offset=1),
         "result_backend": settings.result_backend or _celery_url(settings.redis_url, database_offset=2),
-        "broker_transport_options": _BROKER_TRANSPORT_OPTIONS,
-        # Never give up on the broker (the default is to exit after 100 tries), not even when it is full.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,
-        "broker_pool_acquire_timeout": 5,
-        # A caller hears within seconds that the broker is down.
-        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
-        "redis_socket_timeout": 5,
-        "redis_socket_connect_timeout": 2,
-        "redis_backend_health_check_interval": 10,
-        # JSON only: a pickle from the broker would be code from the broker.
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "accept_content": ["json"],
-        "task_default_queue": FOREIGN_QUEUE,
-        "task_queues": [
-            Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
-            for name in (FOREIGN_QUEUE, BULK_QUEUE, MAINTENANCE_QUEUE)
-        ],
-        # A mistyped queue is an error, not a queue that nobody reads.
-        "task_create_missing_queues": False,
-        "task_routes": {
-            "tasks.cleanup_expired_sessions": {"queue": MAINTENANCE_QUEUE},
-            "tasks.resume_stalled_jobs": {"queue": MAINTENANCE_QUEUE},
-            "tasks.*": {"queue": BULK_QUEUE},
-        },
-        "worker_prefetch_multiplier": 1,
+        "result_expires": settings.job_retention_seconds,
         # A slice that has not ended by then is stuck; the lifeline takes its job up again.
         "task_time_limit": settings.slice_seconds + 60,
-        "task_track_started": True,
-        "task_send_sent_event": True,
-        "worker_send_task_events": True,
-        "result_expires": settings.job_retention_seconds,
-        # A tick needs no memory of earlier ones, so Beat keeps no file and starts in any folder.
-        "beat_scheduler": "celery.beat:Scheduler",
-        "beat_max_loop_interval": 5,
     }
 
 

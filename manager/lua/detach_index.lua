@@ -9,17 +9,18 @@
 -- ARGV[1] job id
 -- ARGV[2] kind of the job
 -- ARGV[3] parameters of the job, JSON
--- ARGV[4] how long a job's record is kept, milliseconds
+-- ARGV[4] 0 where parts in other partitions are yet to be written, else 1
+-- ARGV[5] how long a job's record is kept, milliseconds
 -- Reply: how many sessions the trash holds
 local index, trash, detached, job_key, jobs_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local job_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local job_id, kind, params, opened, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 if redis.call('EXISTS', job_key) == 1 then
   return redis.call('ZCARD', trash)
 end
 local now = now_ms()
 local total = redis.call('ZCARD', index)
-write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
+write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
 if total == 0 then
   finish_job(job_key, jobs_key, job_id, now)
   return 0

@@ -11,11 +11,12 @@
 -- ARGV[4] parameters of the job, JSON
 -- ARGV[5] how long a job's record is kept, milliseconds
 -- ARGV[6] what the job works on: 'due' (members with a score past), 'live' (to come), 'one' session
--- ARGV[7] '1' to join another job, '0' to work beside it
+-- ARGV[7] 1 to join another job, 0 to work beside it
+-- ARGV[8] 0 where parts in other partitions are yet to be written, else 1
 -- Reply: id of the job that is open now
 local job_key, jobs_key, open_key, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, job_id, kind, params = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local retention_ms, works_on, join = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
+local retention_ms, works_on, join, opened = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1', ARGV[8]
 
 if redis.call('EXISTS', job_key) == 1 then
   return job_id
@@ -32,12 +33,13 @@ if works_on == 'due' then
 elseif works_on == 'live' then
   total = redis.call('ZCOUNT', index, '(' .. whole(now), '+inf')
 end
+local nothing_to_do = total == 0 and opened == '1'
 -- A sweep a minute that finds nothing would fill the ledger: what has nothing to do is kept for an hour.
-if total == 0 then
+if nothing_to_do then
   retention_ms = math.min(retention_ms, 3600000)
 end
-write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
-if total == 0 then
+write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
+if nothing_to_do then
   finish_job(job_key, jobs_key, job_id, now)
 elseif join then
   redis.call('SET', open_key, job_id, 'PX', retention_ms)

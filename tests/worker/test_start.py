@@ -10,14 +10,14 @@ from tests.support.processes import CeleryProcess, run_program
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.wait_until import wait_until_blocking
 
-_COMMANDS = [("worker", "ready."), ("beat", "beat: Starting...")]
+_COMMANDS = [("worker", "ready."), ("beat", "beat: Waking up")]
 
 
 @pytest.mark.parametrize(("command", "ready"), _COMMANDS)
 def test_a_process_starts_as_typed_and_ends_cleanly_on_sigterm(
     process_settings: dict[str, object], command: str, ready: str
 ) -> None:
-    with CeleryProcess(command, "--loglevel", "INFO", ready=ready, **process_settings) as process:
+    with CeleryProcess(command, "--loglevel", "DEBUG", ready=ready, **process_settings) as process:
         assert process.terminate() == 0
 
 

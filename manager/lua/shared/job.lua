@@ -1,7 +1,16 @@
 -- The ledger: one hash per job, and a sorted set of the open ones by last heartbeat.
-local function write_job(job_key, jobs_key, job_id, kind, params, total, retention_ms, now)
+
+-- A server whose memory is full refuses what may need more, but not to a script that has written
+-- already. Bulk work is what frees memory then, so each of its scripts first writes nothing.
+local function work_though_full(jobs_key)
+  redis.call('ZREM', jobs_key, '')
+end
+
+-- opened: 0 where the job has parts in other partitions that are yet to be written, else 1.
+local function write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
+  work_though_full(jobs_key)
   redis.call('HSET', job_key, 'kind', kind, 'params', params, 'state', 'queued', 'total', total,
-    'done', 0, 'removed', 0, 'requested', whole(now), 'heartbeat', whole(now))
+    'opened', opened, 'done', 0, 'removed', 0, 'requested', whole(now), 'heartbeat', whole(now))
   redis.call('ZADD', jobs_key, whole(now), job_id)
   keep_until(job_key, now + retention_ms, now)
   keep_until(jobs_key, now + retention_ms, now)
@@ -24,6 +33,7 @@ end
 -- Counts what a batch did and beats the heart, in the same step as the work, so that nothing is
 -- lost or counted twice whatever dies. Two workers on one job are harmless.
 local function record_batch(job_key, jobs_key, job_id, done, removed, finished, retention_ms, now)
+  work_though_full(jobs_key)
   redis.call('HSET', job_key, 'state', 'running', 'heartbeat', whole(now))
   redis.call('HINCRBY', job_key, 'done', done)
   redis.call('HINCRBY', job_key, 'removed', removed)
