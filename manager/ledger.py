@@ -76,9 +76,11 @@ class Ledger:
         pace = Pace(self._batch_target_seconds)
         for batch in await self._batches(job_id):
             goes_on = True
-            while goes_on and time.monotonic() < deadline:
+            while goes_on:
                 with pace.batch() as size:
                     goes_on = await batch(size)
+                if time.monotonic() > deadline:
+                    return await self.progress(job_id)
         return await self.progress(job_id)
 
     async def run(self, job_id: str) -> JobProgress:

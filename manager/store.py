@@ -207,19 +207,28 @@ class _Lane:
             commands: list[Command] = [("SCRIPT", "LOAD", source) for source in sources]
             # Called with their source, for another client may have the server forget them again meanwhile.
             commands += [("EVAL", calls[i].script.source, *calls[i].command[2:]) for i in unknown]
-            again = await self._attempt(commands)
+            try:
+                again = await self._attempt(commands)
+            except Exception as error:  # the other calls have their replies
+                again = [error] * len(commands)
             for i, reply in zip(unknown, again[len(sources) :], strict=True):
                 replies[i] = reply
         return replies
 
     async def _attempt(self, commands: list[Command]) -> list[Any]:
+        sent = False
+
         async def once() -> list[Any]:
+            nonlocal sent
             try:
                 connection = await self._channel.connect()
             except _REFUSED_CREDENTIALS:
                 raise
             except _CONNECTION_ERRORS as error:
+                if sent:  # an earlier try may have been applied
+                    raise
                 raise _NotConnectedError(str(error)) from error
+            sent = True
             try:
                 return await self._channel.run(connection, commands)
             finally:

@@ -41,6 +41,7 @@ for i = 1, #found, 2 do
 end
 local finished = 2 * done == #found and done < limit
 if done > 0 then
+  work_though_full(jobs_key)
   redis.call('HSET', job_key, 'cursor_score', found[2 * done], 'cursor_member', found[2 * done - 1])
 end
 record_batch(job_key, jobs_key, job_id, done, removed, finished, retention_ms, now)

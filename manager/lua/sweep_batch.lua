@@ -26,7 +26,7 @@ for _, member in ipairs(due) do
 end
 if #due > 0 then
   remove_noted(groups)
-  redis.call('ZREM', expiry_index, unpack(due))
+  redis.call('ZREMRANGEBYRANK', expiry_index, 0, #due - 1)
 end
 local more = #due == limit
 record_batch(job_key, jobs_key, job_id, #due, #due, not more, retention_ms, now)

@@ -1,0 +1,48 @@
+"""Servers that a test may break."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from manager import SessionManager
+from tests.support.leftovers import find_leftovers
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def breakable(namespace: str) -> Iterator[RedisServer]:
+    """A server of this test's own, that keeps its data over a restart."""
+    with RedisServer(keeps_data=True) as server:
+        yield server
+        if not server.running:
+            server.start()
+        server.thaw()
+        with server.client() as client:
+            client.config_set("maxmemory", 0)
+            found = find_leftovers(client, namespace)
+    assert not found, "left behind:\n" + "\n".join(found)
+
+
+@pytest.fixture
+def fragile(open_manager: Callable[..., SessionManager], breakable: RedisServer) -> SessionManager:
+    """A manager on that server, with little patience."""
+    return open_manager(redis_url=breakable.url(), call_timeout_seconds=0.5)
+
+
+@pytest.fixture
+async def proxy(server: RedisServer) -> AsyncIterator[Proxy]:
+    async with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def proxied(open_manager: Callable[..., SessionManager], proxy: Proxy) -> AsyncIterator[SessionManager]:
+    """A manager behind the proxy, connected, which knows that the server has the common scripts."""
+    manager = open_manager(redis_url=proxy.url())
+    session = await manager.create_session("warm", "up")
+    await manager.save_checkpoint(session.session_id, {})
+    await manager.get_session(session.session_id)
+    await manager.delete_user_sessions("warm")
+    yield manager
+    await manager.aclose()

@@ -1,0 +1,203 @@
+"""The server acted and the reply was lost: the call is made again, and it is the same call."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from manager import Session, SessionManager, StoreOutcomeUnknownError, StoreUnavailableError
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions, let_expire, save_turns
+
+Opener = Callable[..., SessionManager]
+
+LOSSES = pytest.mark.parametrize("losses", [1, 2])
+
+
+def _lose_next(proxy: Proxy, losses: int) -> None:
+    proxy.lose_reply_of_call(*(proxy.calls + number for number in range(1, losses + 1)))
+
+
+@LOSSES
+async def test_there_is_exactly_one_session(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, losses: int
+) -> None:
+    _lose_next(proxy, losses)
+    session = await proxied.create_session("ann", "bot", {"a": 1})
+    assert await manager.get_sessions_by_user("ann") == [session]
+    assert await manager.get_active_session_count() == 1
+
+
+@LOSSES
+async def test_there_is_exactly_one_checkpoint(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, losses: int
+) -> None:
+    session = await manager.create_session("ann", "bot")
+    _lose_next(proxy, losses)
+    checkpoint_id = await proxied.save_checkpoint(session.session_id, {"turn": 1})
+    [found] = await manager.list_checkpoints(session.session_id)
+    assert (found["checkpoint_id"], found["data"]) == (checkpoint_id, {"turn": 1})
+
+
+@LOSSES
+async def test_a_whole_batch_is_applied_once(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, losses: int
+) -> None:
+    _lose_next(proxy, losses)
+    created = await asyncio.gather(*(proxied.create_session("ann", "bot", {"n": n}) for n in range(40)))
+    found = await manager.get_sessions_by_user("ann")
+    assert sorted(found, key=lambda each: each.metadata["n"]) == created
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("update_session_metadata", ({"b": 2},)),
+        ("refresh_session", ()),
+        ("update_session", ()),
+        ("session_exists", ()),
+    ],
+)
+async def test_changes_of_a_session_still_say_that_it_was_live(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, method: str, arguments: tuple[Any, ...]
+) -> None:
+    session = await manager.create_session("ann", "bot")
+    await getattr(proxied, method)(session.session_id, *arguments)
+    _lose_next(proxy, 1)
+    assert await getattr(proxied, method)(session.session_id, *arguments) is True
+
+
+async def test_bulk_deletion_counts_exactly(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    await create_sessions(manager, 700)
+    proxy.lose_reply_of_call(*range(proxy.calls + 1, proxy.calls + 40, 2))
+    assert await proxied.delete_user_sessions("ann") == 700
+    assert await manager.get_active_session_count() == 0
+
+
+async def test_pruning_counts_exactly(proxied: SessionManager, manager: SessionManager, proxy: Proxy) -> None:
+    for session in await create_sessions(manager, 30):
+        await save_turns(manager, session.session_id, 5)
+    proxy.lose_reply_of_call(*range(proxy.calls + 1, proxy.calls + 20, 2))
+    assert await proxied.prune_checkpoints(keep_last=2) == 90
+
+
+async def test_a_sweep_counts_exactly(proxied: SessionManager, manager: SessionManager, proxy: Proxy) -> None:
+    await let_expire(manager, *await create_sessions(manager, 300))
+    proxy.lose_reply_of_call(*range(proxy.calls + 1, proxy.calls + 20, 2))
+    assert await proxied.cleanup_expired_sessions() == 300
+
+
+async def test_when_every_reply_is_lost_the_outcome_is_unknown_and_applied_once(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    _lose_next(proxy, 100)
+    with pytest.raises(StoreOutcomeUnknownError):
+        await proxied.create_session("ann", "bot")
+    assert len(await manager.get_sessions_by_user("ann")) == 1
+
+
+async def test_a_server_that_is_gone_after_it_acted_is_not_said_to_have_done_nothing(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    _lose_next(proxy, 1)
+    proxy.refuse_connections()
+    with pytest.raises(StoreOutcomeUnknownError):
+        await proxied.create_session("ann", "bot")
+    assert len(await manager.get_sessions_by_user("ann")) == 1
+    with pytest.raises(StoreUnavailableError):
+        await proxied.create_session("ann", "bot")
+    assert len(await manager.get_sessions_by_user("ann")) == 1
+
+
+async def test_a_batch_that_half_failed_answers_the_other_half(
+    open_manager: Opener, breakable: RedisServer
+) -> None:
+    direct = open_manager(redis_url=breakable.url())
+    session = await direct.create_session("ann", "bot")
+    async with Proxy(breakable.port) as proxy:
+        manager = open_manager(redis_url=proxy.url(), connect_retries=0)
+        assert await manager.session_exists(session.session_id)
+        with breakable.client() as client:
+            client.script_flush()
+        assert await direct.create_session("ann", "bot")  # of the scripts, the server knows this one again
+        proxy.lose_reply_of_call(proxy.calls + 2)
+        answers = await asyncio.gather(
+            manager.create_session("ann", "bot"),
+            manager.refresh_session(session.session_id),
+            return_exceptions=True,
+        )
+        await manager.aclose()
+    assert isinstance(answers[0], Session)
+    assert isinstance(answers[1], StoreOutcomeUnknownError)
+
+
+async def test_the_number_of_tries_is_a_setting(
+    open_manager: Opener, manager: SessionManager, server: RedisServer
+) -> None:
+    async with Proxy(server.port) as proxy:
+        impatient = open_manager(redis_url=proxy.url(), connect_retries=0)
+        await impatient.session_exists("sess_1")
+        _lose_next(proxy, 1)
+        calls = proxy.calls
+        with pytest.raises(StoreOutcomeUnknownError):
+            await impatient.session_exists("sess_1")
+        assert proxy.calls - calls == 1
+        assert await impatient.session_exists("sess_1") is False
+        await impatient.aclose()
+
+
+async def test_connections_cut_between_calls_are_not_noticed(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    session = await proxied.create_session("ann", "bot")
+    for turn in range(5):
+        proxy.cut_connections()
+        await proxied.save_checkpoint(session.session_id, {"turn": turn})
+    checkpoints = await manager.list_checkpoints(session.session_id)
+    assert [each["data"]["turn"] for each in checkpoints] == list(range(5))
+
+
+async def test_connections_cut_under_load_lose_nothing(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    async def talk(user: int) -> str:
+        session = await proxied.create_session(f"user_{user}", "bot")
+        await save_turns(proxied, session.session_id, 4)
+        return session.session_id
+
+    talking = [asyncio.create_task(talk(user)) for user in range(60)]
+    for _ in range(4):
+        await asyncio.sleep(0.01)
+        proxy.cut_connections()
+    answers = await asyncio.gather(*talking, return_exceptions=True)
+    finished = [answer for answer in answers if isinstance(answer, str)]
+    assert all(isinstance(answer, str | StoreOutcomeUnknownError) for answer in answers)
+    assert len(finished) > 30
+    for session_id in finished:
+        assert len(await manager.list_checkpoints(session_id)) == 4
+
+
+@pytest.mark.parametrize("what", ["session", "checkpoint", "all checkpoints"])
+async def test_a_deletion_whose_reply_was_lost_has_deleted(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, what: str
+) -> None:
+    """Its answer is that of the second try, which finds nothing: the one thing a repeated call tells wrongly."""
+    session = await manager.create_session("ann", "bot")
+    [checkpoint_id] = await save_turns(manager, session.session_id, 1)
+    await proxied.delete_checkpoint(session.session_id, "ckpt_other")
+    await proxied.clear_checkpoints("sess_other")
+    await proxied.delete_session("sess_other")
+    _lose_next(proxy, 1)
+    if what == "session":
+        assert await proxied.delete_session(session.session_id) is False
+        assert await manager.get_session(session.session_id) is None
+    elif what == "checkpoint":
+        assert await proxied.delete_checkpoint(session.session_id, checkpoint_id) is False
+        assert await manager.list_checkpoints(session.session_id) == []
+    else:
+        assert await proxied.clear_checkpoints(session.session_id) == 0
+        assert await manager.list_checkpoints(session.session_id) == []

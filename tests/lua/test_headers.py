@@ -1,0 +1,161 @@
+"""The header of each Lua script says what its body does with KEYS and ARGV, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from manager.script_source import load_script
+
+_LUA = Path(__file__).parents[2] / "manager" / "lua"
+_PYTHON = [_LUA.parent / "scripts.py", _LUA.parent / "job_scripts.py"]
+
+SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
+SHARED = {path.stem: path.read_text() for path in (_LUA / "shared").glob("*.lua")}
+
+VERBS = {
+    "clear",
+    "count",
+    "create",
+    "delete",
+    "detach",
+    "get",
+    "list",
+    "mark",
+    "merge",
+    "open",
+    "prune",
+    "read",
+    "reclaim",
+    "refresh",
+    "save",
+    "session",  # session_exists: a question
+    "sweep",
+    "take",
+    "update",
+}
+
+#: The words in which a header says of what type a key is.
+TYPES = r"(hash|sorted set|string)\b"
+
+every_script = pytest.mark.parametrize("name", SCRIPTS)
+
+
+def _header_and_body(name: str) -> tuple[list[str], str]:
+    lines = (_LUA / f"{name}.lua").read_text().splitlines()
+    length = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    return lines[:length], "\n".join(lines[length:])
+
+
+def _named(array: str, text: str) -> set[int]:
+    return {int(number) for number in re.findall(rf"\b{array}\[(\d+)\]", text)}
+
+
+def _uses(name: str) -> list[str]:
+    header, _ = _header_and_body(name)
+    lines = [line for line in header if line.startswith("-- Uses: ")]
+    assert len(lines) <= 1
+    return lines[0].removeprefix("-- Uses: ").split() if lines else []
+
+
+def _defined(source: str) -> set[str]:
+    return set(re.findall(r"^local function (\w+)", source, re.MULTILINE))
+
+
+def _called(source: str) -> set[str]:
+    code = re.sub(r"^local function \w+", "", re.sub(r"--.*", "", source), flags=re.MULTILINE)
+    return set(re.findall(r"(?<![.\w:])(\w+)\(", code))
+
+
+def test_every_script_is_loaded_by_one_typed_function() -> None:
+    source = "".join(path.read_text() for path in _PYTHON)
+    constants = dict(re.findall(r'^(_[A-Z_]+) = load_script\("(\w+)"\)$', source, re.MULTILINE))
+    assert sorted(constants.values()) == SCRIPTS
+    for constant, name in constants.items():
+        assert constant == f"_{name.upper()}"
+        assert len(re.findall(rf"\b{constant}\b", source)) == 2, f"{constant}: made and used once"
+
+
+@every_script
+def test_its_file_is_named_by_what_it_does(name: str) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
+    assert name.split("_")[0] in VERBS
+
+
+@every_script
+def test_its_header_begins_with_a_sentence_and_ends_with_the_replies(name: str) -> None:
+    header, _ = _header_and_body(name)
+    assert re.match(r"-- [A-Z][a-z]+ .+", header[0])
+    assert re.match(r"-- Reply: .+", header[-1])
+    order = [
+        line.split()[1].split("[")[0] for line in header if re.match(r"-- (Uses:|KEYS|ARGV|Reply:)", line)
+    ]
+    assert order == sorted(order, key=["Uses:", "KEYS", "ARGV", "Reply:"].index)
+
+
+@every_script
+@pytest.mark.parametrize("array", ["KEYS", "ARGV"])
+def test_its_header_names_what_its_body_takes(name: str, array: str) -> None:
+    header, body = _header_and_body(name)
+    lines = [line for line in header if f"{array}[" in line]
+    named = [int(re.match(rf"-- {array}\[(\d+)\] \S", line).group(1)) for line in lines]
+    assert named == list(range(1, len(named) + 1)), "one line each, in order"
+    rest = re.search(r"ARGV\[(\d+)\] and on:", "\n".join(lines))
+    if rest:
+        assert f"first_field = {rest.group(1)}" in body or re.search(
+            rf"first_field = .*\b{rest.group(1)}$", body, re.MULTILINE
+        )
+        assert int(rest.group(1)) == named.pop()
+    assert _named(array, body) == set(named)
+    if array == "KEYS":
+        assert all(re.search(TYPES, line) for line in lines), "each with its type"
+
+
+@every_script
+def test_its_body_names_the_slots_first_and_knows_no_numbers_below(name: str) -> None:
+    _, body = _header_and_body(name)
+    binding, _, rest = body.partition("\n\n")
+    assert all(re.match(r"local [\w, ]+ = ", line) for line in binding.splitlines())
+    assert not re.search(r"\b(KEYS|ARGV)\[\d+\]", rest)
+
+
+@every_script
+def test_it_uses_the_shared_parts_that_it_needs_and_no_other(name: str) -> None:
+    uses = _uses(name)
+    assert len(uses) == len(set(uses))
+    assert set(uses) <= SHARED.keys()
+    _, body = _header_and_body(name)
+    everything = {function for part in SHARED.values() for function in _defined(part)}
+    needed, pending = set(), [body]
+    while pending:
+        for function in _called(pending.pop()) & everything:
+            part = next(part for part, source in SHARED.items() if function in _defined(source))
+            if part not in needed:
+                needed.add(part)
+                pending.append(SHARED[part])
+    assert set(uses) == needed
+
+
+@every_script
+def test_a_shared_part_stands_behind_those_that_it_needs_itself(name: str) -> None:
+    known: set[str] = set()
+    everything = {function for part in SHARED.values() for function in _defined(part)}
+    for part in _uses(name):
+        known |= _defined(SHARED[part])
+        assert _called(SHARED[part]) & everything <= known, part
+
+
+@every_script
+def test_it_is_sent_without_its_comments(name: str) -> None:
+    assert "--" not in load_script(name).source
+
+
+def test_every_shared_part_is_used() -> None:
+    assert {part for name in SCRIPTS for part in _uses(name)} == SHARED.keys()
+
+
+@pytest.mark.parametrize("path", sorted(_LUA.rglob("*.lua")), ids=lambda path: path.stem)
+def test_no_script_uses_what_is_slow_or_unsafe(path: Path) -> None:
+    commands = set(re.findall(r"redis\.call\('(\w+)'", path.read_text()))
+    assert not commands & {"KEYS", "SCAN", "DEL", "FLUSHDB", "FLUSHALL", "SMEMBERS", "HVALS"}
+    assert not {"GT", "NX"} & set(re.findall(r"PEXPIREAT.*'(GT|NX)'", path.read_text())), "not on Redis 6.2"

@@ -1,0 +1,85 @@
+"""Every key string, pinned: other versions and other programs read the same data."""
+
+import pytest
+import redis
+
+from manager import SessionManager
+from manager.keys import Keys, Partitions, new_checkpoint_id, new_job_id, new_session_id
+from tests.support.sessions import create_sessions, let_expire, save_turns
+
+KEYS = Keys("shop", 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (KEYS.session("sess_1"), b"shop:{7}:s:sess_1"),
+        (KEYS.checkpoints("sess_1"), b"shop:{7}:c:sess_1"),
+        (KEYS.checkpoint_order("sess_1"), b"shop:{7}:o:sess_1"),
+        (KEYS.user_index("ann"), b"shop:{7}:u:ann"),
+        (KEYS.agent_index("bot"), b"shop:{7}:a:bot"),
+        (KEYS.expiry_index, b"shop:{7}:x"),
+        (KEYS.trash("job_1"), b"shop:{7}:trash:job_1"),
+        (KEYS.detached_users(), b"shop:{7}:detached:u"),
+        (KEYS.detached_agents(), b"shop:{7}:detached:a"),
+        (KEYS.jobs, b"shop:{7}:jobs"),
+        (KEYS.job("job_1"), b"shop:{7}:job:job_1"),
+        (KEYS.open_job("sweep:{}"), b"shop:{7}:open:sweep:{}"),
+        (KEYS.user_index("é"), b"shop:{7}:u:\xc3\xa9"),
+    ],
+)
+def test_key_strings_never_change(key: bytes, text: bytes) -> None:
+    assert key == text
+
+
+# Shards decide where data lies: another hash would lose every session of a running store.
+@pytest.mark.parametrize(
+    ("user_id", "shard"), [("ann", "h5g"), ("bob", "l4p"), ("user_123", "tzp"), ("漢字", "bbq")]
+)
+def test_the_shard_of_a_user_never_changes(user_id: str, shard: str) -> None:
+    assert new_session_id(user_id).removeprefix("sess_")[:3] == shard
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 4096])
+def test_a_session_id_alone_finds_the_partition_of_its_user(count: int) -> None:
+    partitions = Partitions("shop", count)
+    for number in range(200):
+        user_id = f"user_{number}"
+        assert partitions.of_session(new_session_id(user_id)) is partitions.of_user(user_id)
+
+
+def test_users_spread_evenly_over_partitions() -> None:
+    partitions = Partitions("shop", 8)
+    counts = [0] * 8
+    for number in range(8000):
+        counts[partitions.of_user(f"user_{number}").number] += 1
+    assert min(counts) > 850
+    assert max(counts) < 1150
+
+
+@pytest.mark.parametrize("made_up", ["", "sess_", "sess_1", "🙂", "sess_ÄÖÜ", "nonsense"])
+def test_made_up_session_ids_lead_to_some_partition(made_up: str) -> None:
+    partitions = Partitions("shop", 5)
+    assert partitions.of_session(made_up) in partitions.all
+
+
+def test_ids_say_what_they_are() -> None:
+    assert new_session_id("ann").startswith("sess_")
+    assert new_checkpoint_id().startswith("ckpt_")
+    assert new_job_id().startswith("job_")
+
+
+async def test_every_key_that_is_written_is_of_a_listed_kind_and_in_one_slot(
+    manager: SessionManager, raw: redis.Redis, namespace: str
+) -> None:
+    sessions = await create_sessions(manager, 3)
+    await save_turns(manager, sessions[0].session_id, 1)
+    await let_expire(manager, sessions[1])
+    await manager.ledger.open_sweep(join=True)
+    await manager.revoke_user_sessions("ann")
+    await create_sessions(manager, 1)
+    await manager.revoke_agent_sessions("bot")
+    await create_sessions(manager, 1)
+    kinds = {tuple(key.split(b":")[1:3]) for key in raw.scan_iter(match=f"{namespace}:*")}
+    known = (b"s", b"c", b"o", b"u", b"a", b"x", b"trash", b"detached", b"jobs", b"job", b"open")
+    assert kinds == {(b"{0}", kind) for kind in known}

@@ -1,0 +1,95 @@
+"""Settings come from the environment and `.env`; a wrong one stops with its variable's name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from manager import SessionManager, Settings
+from manager.settings import ENV_PREFIX, load_settings
+
+_ROOT = Path(__file__).parents[2]
+_SHOW = "from manager import load_settings; s = load_settings(); print(s.namespace, s.partitions, s.ttl)"
+
+
+def _run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a fresh process says, with these variables alone, started in that folder."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    environment |= {"PYTHONPATH": str(_ROOT)} | {
+        ENV_PREFIX + name: value for name, value in variables.items()
+    }
+    command = [sys.executable, "-c", _SHOW]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(name)
+    settings = Settings()
+    assert (settings.redis_url, settings.namespace) == ("redis://localhost:6379/0", "agent_sessions")
+    assert (settings.ttl, settings.max_sessions, settings.partitions) == (3600, 10_000, 1)
+
+
+def test_variables_count_more_than_the_env_file_and_the_env_file_more_than_defaults(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "AGENT_SESSIONS_NAMESPACE=filed\nAGENT_SESSIONS_PARTITIONS=3\nSOMETHING_ELSE=1\n"
+    )
+    run = _run(tmp_path, PARTITIONS="5")
+    assert run.stdout.split() == ["filed", "5", "3600"], run.stderr
+
+
+def test_every_wrong_value_is_named_with_its_variable(tmp_path: Path) -> None:
+    run = _run(tmp_path, TTL="0", NAMESPACE="{x}", MAX_SESSIONS="many")
+    assert run.returncode == 1
+    message = run.stderr[run.stderr.rindex("SettingsError") :]
+    assert "AGENT_SESSIONS_TTL='0': " in message
+    assert "AGENT_SESSIONS_NAMESPACE='{x}': " in message
+    assert "AGENT_SESSIONS_MAX_SESSIONS='many': " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("namespace", ""),
+        ("namespace", "a b"),
+        ("namespace", "a{b"),
+        ("namespace", "x" * 65),
+        ("partitions", 0),
+        ("partitions", 4097),
+        ("ttl", -1),
+        ("max_sessions", 0),
+        ("max_id_bytes", 0),
+        ("max_metadata_bytes", 0),
+        ("max_checkpoint_bytes", 0),
+        ("compress_above_bytes", -1),
+        ("call_timeout_seconds", 0),
+        ("connect_retries", -1),
+        ("slice_seconds", 61),
+        ("batch_target_ms", 0),
+        ("job_retention_seconds", 59),
+        ("stalled_after_seconds", 0),
+        ("prune_keep_last", -1),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings(**{name: value})
+
+
+def test_a_manager_made_from_settings_has_their_limits() -> None:
+    settings = Settings(ttl=7, max_sessions=9, redis_url="redis://example:1/2")
+    manager = SessionManager.from_settings(settings)
+    assert (manager.ttl, manager.max_sessions, manager.settings) == (7, 9, settings)
+    arguments = manager._store._conn.connection_pool.connection_kwargs
+    assert (arguments["host"], arguments["port"], arguments["db"]) == ("example", 1, 2)
+
+
+def test_settings_cannot_be_changed_and_are_read_once() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.ttl = 5  # type: ignore[misc]
+    assert load_settings() is load_settings()

@@ -1,0 +1,1 @@
+"""What tests share: real servers, a faulty network, waiting, and the check that nothing is left behind."""

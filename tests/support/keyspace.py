@@ -1,0 +1,24 @@
+"""Everything that lies in one namespace, for comparison."""
+
+from typing import Any
+
+import redis
+
+
+def snapshot(client: redis.Redis, namespace: str) -> dict[bytes, Any]:
+    """Each key with what it holds. Equal snapshots mean that nothing was written."""
+    return {key: _value(client, key) for key in sorted(client.scan_iter(match=f"{namespace}:*", count=1000))}
+
+
+def script_calls(client: redis.Redis) -> int:
+    """EVALSHA commands that the server has run."""
+    return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+def _value(client: redis.Redis, key: bytes) -> Any:
+    kind = client.type(key)
+    if kind == b"hash":
+        return client.hgetall(key)
+    if kind == b"zset":
+        return client.zrange(key, 0, -1, withscores=True)
+    return client.get(key)

@@ -1,0 +1,92 @@
+"""What a test left behind in Redis that should not be there.
+
+Every key has a time to live; no index lists a session that is gone (a *ghost*); and every session that no
+bulk deletion has revoked is in all three of its indexes. Members that expired by their score and wait for a
+sweep are allowed.
+"""
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import redis
+
+
+def find_leftovers(client: redis.Redis, namespace: str) -> list[str]:
+    """One line for each thing that should not be there. `client` gives replies as bytes."""
+    keys: list[bytes] = sorted(client.scan_iter(match=f"{namespace}:*", count=1000))
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.pttl(key)
+    lines = [
+        f"no time to live: {key!r}" for key, ttl in zip(keys, pipeline.execute(), strict=True) if ttl == -1
+    ]
+    by_prefix: dict[bytes, dict[bytes, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+    for key in keys:
+        prefix, _, rest = key.partition(b"}:")
+        kind, _, name = rest.partition(b":")
+        by_prefix[prefix + b"}:"][kind].append(name)
+    for prefix, names in by_prefix.items():
+        lines += _index_problems(client, prefix, names)
+    return lines
+
+
+def remove_namespace(client: redis.Redis, namespace: str) -> None:
+    keys = list(client.scan_iter(match=f"{namespace}:*", count=1000))
+    for start in range(0, len(keys), 1000):
+        client.unlink(*keys[start : start + 1000])
+
+
+def _index_problems(client: redis.Redis, prefix: bytes, names: dict[bytes, list[bytes]]) -> list[str]:
+    sessions = {name: _session(client, prefix, name) for name in names[b"s"]}
+    sessions = {name: session for name, session in sessions.items() if session["user"]}
+    listed: dict[bytes, set[bytes]] = {}
+    lines = []
+    for kind in (b"u", b"a"):
+        for owner in names[kind]:
+            listed[kind + b":" + owner] = _members(client, prefix + kind + b":" + owner)
+    listed[b"x"] = _members(client, prefix + b"x")
+    now_ms = _server_ms(client)
+    for index, members in listed.items():
+        lines += [
+            f"ghost: {prefix + index!r} lists {member!r}, which is gone"
+            for member in members
+            if member.split(b" ")[0] not in sessions and not _is_due(client, prefix + index, member, now_ms)
+        ]
+    revoked = {member for job in names[b"trash"] for member in client.zrange(prefix + b"trash:" + job, 0, -1)}
+    for name, session in sessions.items():
+        if name in revoked or client.exists(prefix + b"s:" + name) == 0:
+            continue
+        packed = b"%s %d %s%s" % (name, len(session["user"]), session["user"], session["agent"])
+        places = {b"u:" + session["user"]: name, b"a:" + session["agent"]: name, b"x": packed}
+        lines += [
+            f"lost: {prefix + index!r} does not list {member!r}"
+            for index, member in places.items()
+            if member not in listed.get(index, set())
+        ]
+    return lines
+
+
+def _session(client: redis.Redis, prefix: bytes, name: bytes) -> dict[str, Any]:
+    user, agent = client.hmget(prefix + b"s:" + name, "user", "agent")
+    return {"user": user, "agent": agent}
+
+
+def _members(client: redis.Redis, key: bytes) -> set[bytes]:
+    return set(client.zrange(key, 0, -1))
+
+
+def _is_due(client: redis.Redis, key: bytes, member: bytes, now_ms: int) -> bool:
+    score = client.zscore(key, member)
+    return score is None or score <= now_ms
+
+
+def _server_ms(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds * 1000 + microseconds // 1000)
+
+
+def wait_for_server_ms(client: redis.Redis, moment_ms: int) -> None:
+    """Returns once the server's clock is past that moment."""
+    while (now_ms := _server_ms(client)) <= moment_ms:
+        time.sleep((moment_ms - now_ms + 1) / 1000)

