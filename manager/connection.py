@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import redis
 import redis.asyncio as aredis
+from hiredis import pack_command
 
 from manager.errors import InvalidArgumentError
 
@@ -67,7 +68,8 @@ class PoolChannel:
         return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
-        await connection.send_packed_command(connection.pack_commands(commands))
+        # hiredis packs in C what redis-py's async connections pack in Python: a quarter of a gathered create.
+        await connection.send_packed_command([b"".join(map(pack_command, commands))])
         replies = []
         for _ in commands:
             try:

@@ -21,12 +21,11 @@ Every key carries a TTL: a session's own keys its expiry, an index the latest ex
 belongs to jobs the retention of jobs. The expiry index alone lives `INDEX_LINGER_MS` longer than its last
 member, because the sweep has to find what it counts.
 
-A session id is ``sess_`` + 3 characters (15 bits) of a hash of its user id + 26 characters (130 bits, 128 of
-them random). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its keys,
+A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 22 characters (128
+random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its keys,
 and stays valid when the number of partitions changes.
 """
 
-import base64
 import hashlib
 import secrets
 
@@ -36,39 +35,41 @@ INDEX_LINGER_MS = 86_400_000
 #: Prefixes of the ids this package makes.
 SESSION_PREFIX, CHECKPOINT_PREFIX, JOB_PREFIX = "sess_", "ckpt_", "job_"
 
-_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-_SHARD_CHARACTERS = 3
+#: Digits that `int(…, 32)` reads.
+_BASE32 = "0123456789abcdefghijklmnopqrstuv"
+_SHARD_CHARACTERS, _SHARD_BITS = 3, 15
+
+_RANDOM_BYTES = 16
 
 
-def _random_text() -> str:
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+def _shard_of_user(user_id: str) -> int:
+    digest = hashlib.blake2b(user_id.encode(), digest_size=2).digest()
+    return int.from_bytes(digest) >> (16 - _SHARD_BITS)
 
 
-def _shard_text(user_id: str) -> str:
-    digest = hashlib.blake2b(user_id.encode(), digest_size=5).digest()
-    return base64.b32encode(digest).decode()[:_SHARD_CHARACTERS].lower()
-
-
-def _shard(text: str) -> int:
-    shard = 0
-    for character in text[:_SHARD_CHARACTERS]:
-        shard = shard * 32 + max(_BASE32.find(character), 0)
-    return shard
+def _shard_of_session(session_id: str) -> int:
+    start = len(SESSION_PREFIX)
+    try:
+        return int(session_id[start : start + _SHARD_CHARACTERS], 32)
+    except ValueError:  # no id of ours; looked for all the same, and not found
+        return 0
 
 
 def new_session_id(user_id: str) -> str:
     """A new session id that carries the shard of its user."""
-    return f"{SESSION_PREFIX}{_shard_text(user_id)}{_random_text()}"
+    shard = _shard_of_user(user_id)
+    shard_text = _BASE32[shard >> 10] + _BASE32[shard >> 5 & 31] + _BASE32[shard & 31]
+    return f"{SESSION_PREFIX}{shard_text}{secrets.token_urlsafe(_RANDOM_BYTES)}"
 
 
 def new_checkpoint_id() -> str:
     """A new checkpoint id."""
-    return CHECKPOINT_PREFIX + _random_text()
+    return CHECKPOINT_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def new_job_id() -> str:
     """A new job id."""
-    return JOB_PREFIX + _random_text()
+    return JOB_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 class Keys:
@@ -132,8 +133,7 @@ class Partitions:
         self.home = self.all[0]
 
     def of_user(self, user_id: str) -> Keys:
-        return self.all[_shard(_shard_text(user_id)) % len(self.all)]
+        return self.all[_shard_of_user(user_id) % len(self.all)]
 
     def of_session(self, session_id: str) -> Keys:
-        shard = _shard(session_id.removeprefix(SESSION_PREFIX))
-        return self.all[shard % len(self.all)]
+        return self.all[_shard_of_session(session_id) % len(self.all)]

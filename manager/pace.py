@@ -31,33 +31,24 @@ class Pace:
         self._target_seconds = target_seconds
         self._size = _START
         self._way_seconds: float | None = None
-        #: What the next batch, a smallest one, is held against: the seconds and the size of the last one.
-        self._too_long: tuple[float, int] | None = None
+        self._probing = False
 
     @contextmanager
     def batch(self) -> Iterator[int]:
-        size = _MINIMUM if self._too_long else self._size
+        probing = self._probing
         started = time.perf_counter()
-        yield size
-        taken_seconds = time.perf_counter() - started
-        if self._too_long:
-            self._measure_way(taken_seconds, *self._too_long)
-            self._too_long = None
+        yield _MINIMUM if probing else self._size
+        taken = time.perf_counter() - started
+        if probing:
+            self._way_seconds = taken if self._way_seconds is None else min(taken, self._way_seconds)
+            self._probing = False
         else:
-            self._adapt(taken_seconds)
+            self._adapt(taken - (self._way_seconds or 0.0))
 
-    def _measure_way(self, smallest_seconds: float, seconds: float, size: int) -> None:
-        """Two batches of different size tell the time of an item from the time of the way."""
-        seconds_per_item = max(0.0, seconds - smallest_seconds) / (size - _MINIMUM)
-        way_seconds = max(0.0, smallest_seconds - _MINIMUM * seconds_per_item)
-        self._way_seconds = way_seconds if self._way_seconds is None else min(way_seconds, self._way_seconds)
-
-    def _adapt(self, taken_seconds: float) -> None:
-        worked_seconds = taken_seconds - (self._way_seconds or 0.0)
+    def _adapt(self, worked_seconds: float) -> None:
         if worked_seconds > _LONG * self._target_seconds:
-            if self._size > _MINIMUM:
-                self._too_long = (taken_seconds, self._size)
             if self._way_seconds is not None:
                 self._size = max(_MINIMUM, self._size // 2)
+            self._probing = True
         elif worked_seconds < _SHORT * self._target_seconds:
             self._size = min(_MAXIMUM, self._size + self._size // 4)

@@ -185,7 +185,7 @@ async def test_connections_cut_under_load_lose_nothing(
 async def test_a_deletion_whose_reply_was_lost_has_deleted(
     proxied: SessionManager, manager: SessionManager, proxy: Proxy, what: str
 ) -> None:
-    """Its answer is that of the second try, which finds nothing: the one thing a repeated call tells wrongly."""
+    """Its answer is that of the second try, which finds nothing."""
     session = await manager.create_session("ann", "bot")
     [checkpoint_id] = await save_turns(manager, session.session_id, 1)
     await proxied.delete_checkpoint(session.session_id, "ckpt_other")

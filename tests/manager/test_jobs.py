@@ -122,7 +122,7 @@ async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManag
 
 async def test_an_open_sweep_is_joined_whichever_partition_has_work(open_manager: Opener) -> None:
     manager = open_manager(partitions=2)
-    users = [user for user in "abcdefgh" if manager._partitions.of_user(user).number == 1]
+    users = [user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1]
     sessions = await create_sessions(manager, 3, users[0])
     await let_expire(manager, *sessions)
     first = await manager.ledger.open_sweep(join=True)
@@ -229,7 +229,7 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
     manager = open_manager(partitions=2)
-    users = {manager._partitions.of_user(user).number: user for user in "abcdefgh"}
+    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(manager, 3, users[1])
     job_id = await manager.revoke_agent_sessions("bot")
     await manager.ledger.run(job_id)

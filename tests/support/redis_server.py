@@ -101,7 +101,9 @@ class RedisServer:
         self.port = port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="agent-sessions-"))
         self.socket_path = str(self.folder / "redis.sock")
-        self._config = [*config, "--appendonly", "yes" if keeps_data else "no"]
+        # Always: with `everysec`, a server killed while it syncs loses what it answered in that second.
+        keep = ("--appendonly", "yes", "--appendfsync", "always") if keeps_data else ("--appendonly", "no")
+        self._config = [*config, *keep]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
