@@ -28,11 +28,12 @@ if redis.call('ZCOUNT', expiry_index, '(' .. whole(now), '+inf') >= max_sessions
   return 'FULL'
 end
 local expires = now + ttl_ms
+local expires_text = whole(expires)
 redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
-  'expires', whole(expires), 'size', size)
+  'expires', expires_text, 'size', size)
 set_fields(session_key, first_field)
-redis.call('PEXPIREAT', session_key, whole(expires))
-index_session(user_index, session_id, expires, 0, now)
-index_session(agent_index, session_id, expires, 0, now)
-index_session(expiry_index, expiry_member(session_id, user, agent), expires, linger_ms, now)
+redis.call('PEXPIREAT', session_key, expires_text)
+index_session(user_index, session_id, expires, expires_text, 0, now)
+index_session(agent_index, session_id, expires, expires_text, 0, now)
+index_session(expiry_index, expiry_member(session_id, user, agent), expires, expires_text, linger_ms, now)
 return { created, expires }

@@ -12,16 +12,16 @@
 -- ARGV[4] how long a job's record is kept, milliseconds
 -- Reply: 1 where more are left | 0 at the end | 'GONE' where the job has no record
 local trash, detached, expiry_index, job_key, jobs_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local prefix, job_id, limit, retention_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local prefix, job_id, limit, retention_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local closed = closed_reply(job_key)
 if closed then
   return closed
 end
-local taken = redis.call('ZPOPMIN', trash, limit)
+-- They leave the trash last: should the script fail on one of them, all are still there.
+local taken = redis.call('ZRANGE', trash, 0, limit - 1)
 local unlinked, groups, deleted = {}, {}, 0
-for i = 1, #taken, 2 do
-  local session_id = taken[i]
+for _, session_id in ipairs(taken) do
   local session_key = prefix .. 's:' .. session_id
   local found = redis.call('HMGET', session_key, 'user', 'agent')
   local user, agent = found[1], found[2]
@@ -39,9 +39,10 @@ if deleted > 0 then
   redis.call('UNLINK', unpack(unlinked))
   remove_noted(groups)
 end
+redis.call('ZREMRANGEBYRANK', trash, 0, #taken - 1)
 local left = redis.call('ZCARD', trash)
 if left == 0 then
   redis.call('ZREM', detached, job_id)
 end
-record_batch(job_key, jobs_key, job_id, #taken / 2, deleted, left == 0, retention_ms, now_ms())
+record_batch(job_key, jobs_key, job_id, #taken, deleted, left == 0, retention_ms, now_ms())
 return left > 0 and 1 or 0

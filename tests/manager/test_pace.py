@@ -24,7 +24,7 @@ def test_batches_of_a_fast_server_grow_to_what_lua_can_unpack() -> None:
 
 def test_batches_of_a_slow_server_shrink_to_the_smallest() -> None:
     sizes = _sizes(Pace(target_seconds=0.001), 16, seconds_per_item=0.0003)
-    assert sizes[-1] == 10
+    assert max(sizes[10:]) <= 18  # it tries a little more now and then
     assert min(sizes) == 10
 
 

@@ -6,7 +6,7 @@ local function keep_until(key, moment_ms, now)
   end
 end
 
-local function index_session(key, member, expires, lingers_ms, now)
-  redis.call('ZADD', key, whole(expires), member)
+local function index_session(key, member, expires, expires_text, lingers_ms, now)
+  redis.call('ZADD', key, expires_text, member)
   keep_until(key, expires + lingers_ms, now)
 end
