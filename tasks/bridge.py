@@ -6,15 +6,21 @@ seen to go on deleting inside the next task.
 """
 
 import asyncio
+import inspect
 import os
 import threading
+import time
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from manager import SessionManager
 
 T = TypeVar("T")
+
+#: Between two looks for signals while a coroutine runs, and whether an interrupted one has ended, seconds.
+_LOOK_UP_SECONDS, _PAUSE_SECONDS = 0.2, 0.001
 
 
 class Bridge:
@@ -26,24 +32,37 @@ class Bridge:
         threading.Thread(target=self._loop.run_forever, name="agent-sessions-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. If the caller is interrupted, the coroutine has ended when this raises."""
-        started: Future[asyncio.Task[T]] = Future()
-        ended = threading.Event()
+        """The coroutine's result. If the caller is interrupted, the coroutine has ended when this raises.
+
+        An interruption can come between any two instructions. So all is in the `try`, and what is waited on
+        is a C queue (within `threading.Event`, it can leave a lock behind that nobody opens), with a look up
+        now and then (a signal just before the wait would be noticed only after it).
+        """
+        tasks: list[asyncio.Task[T]] = []
+        ended: SimpleQueue[None] = SimpleQueue()
 
         def start() -> None:
             task = self._loop.create_task(coroutine)
-            task.add_done_callback(lambda _: ended.set())
-            started.set_result(task)
+            task.add_done_callback(lambda _: ended.put(None))
+            tasks.append(task)
 
-        self._loop.call_soon_threadsafe(start)
-        task = started.result()
+        def stop() -> None:
+            if tasks:
+                tasks[0].cancel()
+            else:
+                coroutine.close()
+
         try:
-            ended.wait()
+            self._loop.call_soon_threadsafe(start)
+            while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+                with suppress(Empty):
+                    ended.get(timeout=_LOOK_UP_SECONDS)
         except BaseException:
-            self._loop.call_soon_threadsafe(task.cancel)
-            ended.wait()
+            self._loop.call_soon_threadsafe(stop)
+            while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+                time.sleep(_PAUSE_SECONDS)
             raise
-        return task.result()
+        return tasks[0].result()
 
 
 _lock = threading.Lock()

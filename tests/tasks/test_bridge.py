@@ -1,9 +1,10 @@
 """The crossing from synchronous tasks to async code."""
 
 import asyncio
+import gc
 import os
 import signal
-import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -29,34 +30,48 @@ def test_an_error_crosses_the_bridge() -> None:
         bridge().run(work())
 
 
-def test_an_interrupted_task_leaves_no_coroutine_behind() -> None:
-    begun, ended = threading.Event(), threading.Event()
-
-    async def work() -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0.05)  # what it has to put in order takes a while
-            ended.set()
+@pytest.fixture
+def interrupt_after() -> Iterator[Callable[[float], None]]:
+    """Raises `Interrupted` in the main thread after so many seconds, wherever it is then."""
 
     def interrupt(*_: object) -> None:
         raise Interrupted
 
-    def interrupt_once_begun() -> None:
-        begun.wait()
-        os.kill(os.getpid(), signal.SIGUSR1)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    gc.disable()  # Python swallows what is raised within a finalizer
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    gc.enable()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)
 
-    previous = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        thread = threading.Thread(target=interrupt_once_begun)
-        thread.start()
-        with pytest.raises(Interrupted):
-            bridge().run(work())
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
-    thread.join()
-    assert ended.is_set()
+
+@pytest.mark.timeout(method="thread")  # the other method uses the same signal
+@pytest.mark.parametrize("delay_microseconds", [*range(1, 200, 2), 1_000, 20_000])
+def test_an_interrupted_task_leaves_no_coroutine_behind(
+    interrupt_after: Callable[[float], None], delay_microseconds: int
+) -> None:
+    running: list[str] = []
+
+    async def work() -> None:
+        running.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.001)  # what it has to put in order takes a while
+            running.clear()
+
+    crossing = bridge()
+    coroutine = work()
+
+    def cross() -> None:
+        interrupt_after(delay_microseconds / 1_000_000)
+        crossing.run(coroutine)
+
+    with pytest.raises(Interrupted):
+        cross()
+
+    assert running == []
+    coroutine.close()  # for an interruption that came before the crossing
 
 
 def test_a_process_has_one_bridge() -> None:
