@@ -147,7 +147,7 @@ class Demo:
     def _swept(self) -> int:
         """What all sweeps removed, from their records in the ledger: Beat's jobs have ids of their own."""
         total = 0
-        for key in self._conn.scan_iter(f"{self._settings.namespace}:{{0}}:job:*", count=1_000):
+        for key in self._conn.scan_iter(f"{self._settings.namespace}:*:job:*", count=1_000):
             kind, removed = self._conn.hmget(key, "kind", "removed")
             if kind == JobKind.SWEEP.encode():
                 total += int(removed)
@@ -193,7 +193,10 @@ def main() -> int:
             Settings(redis_url=stack.redis_url, namespace=namespace, job_retention_seconds=3_600),
             console,
         )
-        asyncio.run(demo.run())
+        try:
+            asyncio.run(demo.run())
+        except TimeoutError as error:
+            demo.report.differences.append(f"not done in time: {error or 'see the logs'}")
         demo.report.print()
         console.print(f"Flower showed it at {stack.flower_url} while it ran; `make dev` keeps it there.")
     if not demo.report.differences:

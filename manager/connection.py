@@ -41,6 +41,9 @@ _OWN_ARGUMENTS: dict[str, Any] = {
 #: What belongs to the original's own connections and must not reach the twin's.
 _NOT_COPIED = ("event_dispatcher", "maint_notifications_", "orig_", "himport_registry", "oss_cluster_")
 
+#: What only a synchronous connection can do.
+_SYNCHRONOUS_ONLY = ("redis_connect_func", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
+
 #: Seconds to wait for a connection where the original sets no bound.
 _CONNECT_TIMEOUT_SECONDS = 2.0
 
@@ -131,7 +134,8 @@ def open_channel(conn: redis.Redis | aredis.Redis) -> Channel:
             )
         return PoolChannel(_twin_pool(pool, pool.connection_class))
     twin_class = _ASYNC_CLASSES.get(pool.connection_class)
-    if twin_class is not None and not pool.connection_kwargs.get("ssl_validate_ocsp"):
+    # A hook of a synchronous connection cannot be called by an async one, which has no OCSP either.
+    if twin_class is not None and not any(map(pool.connection_kwargs.get, _SYNCHRONOUS_ONLY)):
         return PoolChannel(_twin_pool(pool, twin_class))
     return ThreadChannel(_bytes_client(conn))
 

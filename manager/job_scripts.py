@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from manager.errors import JobNotFoundError
+from manager.errors import InvalidArgumentError, JobNotFoundError
 from manager.keys import Keys
 from manager.script_source import Script, load_script
 from manager.store import Store
@@ -29,10 +29,11 @@ async def detach_index(
     params: str,
     opened: bool,
     retention_ms: int,
-) -> int:
-    """Revokes every session of the index at once; how many the job has to reclaim."""
+) -> None:
+    """Revokes every session of the index at once."""
     places = [index, keys.trash(job_id), detached, keys.job(job_id), keys.jobs]
-    return int(await store.call(_DETACH_INDEX, places, [job_id, kind, params, int(opened), retention_ms]))
+    reply = await store.call(_DETACH_INDEX, places, [job_id, kind, params, int(opened), retention_ms])
+    _check_no_conflict(job_id, reply)
 
 
 async def open_job(
@@ -52,12 +53,13 @@ async def open_job(
     places = [keys.job(job_id), keys.jobs, keys.open_job(f"{kind}:{params}"), index]
     args = [keys.prefix, job_id, kind, params, retention_ms, works_on, int(join), int(opened)]
     reply: bytes = await store.call(_OPEN_JOB, places, args)
+    _check_no_conflict(job_id, reply)
     return reply.decode()
 
 
-async def mark_opened(store: Store, keys: Keys, job_id: str) -> None:
+async def mark_opened(store: Store, keys: Keys, job_id: str, *, deletes: bool) -> None:
     """Notes that all parts of the job have been written."""
-    await store.call(_MARK_OPENED, [keys.job(job_id)], [])
+    await store.call(_MARK_OPENED, [keys.job(job_id), keys.jobs], [job_id, int(deletes)])
 
 
 async def read_job(store: Store, keys: Keys, job_id: str) -> dict[str, str]:
@@ -118,6 +120,13 @@ async def take_stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: in
     """Ids of open jobs without a heartbeat for that long, longest silent first; each once a period."""
     reply: list[bytes] = await store.call(_TAKE_STALLED_JOBS, [keys.jobs], [keys.prefix, silence_ms, limit])
     return [job_id.decode() for job_id in reply]
+
+
+def _check_no_conflict(job_id: str, reply: bytes) -> None:
+    if reply == b"CONFLICT":
+        raise InvalidArgumentError(
+            f"job_id {job_id!r} is that of another job; an id (of a job or a Celery task) serves one job"
+        )
 
 
 async def _batch(

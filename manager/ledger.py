@@ -97,7 +97,7 @@ class Ledger:
             JobNotFoundError: no such job, or its record is gone.
         """
         parts = [record for _, record in await self._records(job_id)]
-        finished = all(part["state"] == JobState.DONE for part in parts)
+        finished = all(part["state"] == JobState.DONE and part["opened"] == "1" for part in parts)
         begun = any(part["state"] != JobState.QUEUED for part in parts)
         return JobProgress(
             job_id=job_id,
@@ -134,7 +134,7 @@ class Ledger:
         if open_job == job_id and others:
             parts = (self._open_part(work, keys, job_id, join=False, opened=True) for keys in others)
             await asyncio.gather(*parts)
-            await job_scripts.mark_opened(self._store, home, job_id)
+            await job_scripts.mark_opened(self._store, home, job_id, deletes=work.deletes)
         return open_job
 
     async def _open_part(self, work: Work, keys: Keys, job_id: str, *, join: bool, opened: bool) -> str:

@@ -131,10 +131,10 @@ async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
 
 
 async def list_sessions(
-    store: Store, keys: Keys, index: bytes, cursor: Cursor, limit: int
+    store: Store, keys: Keys, index: bytes, cursor: Cursor, *, limit: int, max_bytes: int
 ) -> tuple[Cursor, list[StoredSession]]:
     """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
-    reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit])
+    reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
     for flat in reply[2:]:
         session_id = flat[0].decode()

@@ -37,7 +37,12 @@ class Settings(BaseSettings):
     namespace: str = Field(
         "agent_sessions", description="First part of every key.", pattern=r"^[^{}\s]{1,64}$"
     )
-    partitions: int = Field(1, description="Slots over which users are spread.", ge=1, le=4096)
+    partitions: int = Field(
+        1,
+        description="Slots over which users are spread. Never change it while there are sessions.",
+        ge=1,
+        le=4096,
+    )
     ttl: int = Field(3600, description="Life of a session from its creation or last refresh, seconds.", gt=0)
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)
 
@@ -51,7 +56,7 @@ class Settings(BaseSettings):
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
     batch_target_ms: float = Field(2.0, description="Time one batch of bulk work should take, ms.", gt=0)
-    job_retention_seconds: int = Field(604_800, description="How long a job's record is kept.", ge=60)
+    job_retention_seconds: int = Field(604_800, description="How long a job's record is kept.", ge=3_600)
     stalled_after_seconds: float = Field(30.0, description="A job silent for longer is taken up again.", gt=0)
 
     sweep_interval_seconds: float = Field(60.0, description="Beat: between sweeps of expired sessions.", gt=0)

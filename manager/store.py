@@ -173,12 +173,14 @@ class _Lane:
             self._flush()
 
     async def _run(self, calls: list[_Call]) -> None:
+        trip = _Trip()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                replies = await self._exchange(calls)
+                replies = await self._exchange(calls, trip)
         except TimeoutError:
+            error_class = StoreOutcomeUnknownError if trip.sent else StoreUnavailableError
             message = f"no answer within {self._timeout_seconds} s"
-            replies = [StoreOutcomeUnknownError(message) for _ in calls]
+            replies = [error_class(message) for _ in calls]
             self._give_up_on_waiting()
         except Exception as error:
             replies = [error] * len(calls)
@@ -198,9 +200,9 @@ class _Lane:
             )
             self._waiting.popleft().answer(error)
 
-    async def _exchange(self, calls: list[_Call]) -> list[Any]:
+    async def _exchange(self, calls: list[_Call], trip: "_Trip") -> list[Any]:
         """The replies to `calls`; scripts that the server does not know are loaded and called again."""
-        replies = await self._attempt([call.command for call in calls])
+        replies = await self._attempt([call.command for call in calls], trip)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
         if unknown:
             sources = {calls[i].script.source for i in unknown}
@@ -208,27 +210,24 @@ class _Lane:
             # Called with their source, for another client may have the server forget them again meanwhile.
             commands += [("EVAL", calls[i].script.source, *calls[i].command[2:]) for i in unknown]
             try:
-                again = await self._attempt(commands)
+                again = await self._attempt(commands, trip)
             except Exception as error:  # the other calls have their replies
                 again = [error] * len(commands)
             for i, reply in zip(unknown, again[len(sources) :], strict=True):
                 replies[i] = reply
         return replies
 
-    async def _attempt(self, commands: list[Command]) -> list[Any]:
-        sent = False
-
+    async def _attempt(self, commands: list[Command], trip: "_Trip") -> list[Any]:
         async def once() -> list[Any]:
-            nonlocal sent
             try:
                 connection = await self._channel.connect()
             except _REFUSED_CREDENTIALS:
                 raise
             except _CONNECTION_ERRORS as error:
-                if sent:  # an earlier try may have been applied
+                if trip.sent:  # an earlier try may have been applied
                     raise
                 raise _NotConnectedError(str(error)) from error
-            sent = True
+            trip.sent = True
             try:
                 return await self._channel.run(connection, commands)
             finally:
@@ -266,6 +265,12 @@ class _Lane:
             await asyncio.wait(self._running)
         if self._guard is not None:
             await self._guard.aclose()
+
+
+class _Trip:
+    """What is known of a batch that is on its way: whether the server may have seen it."""
+
+    sent = False
 
 
 class _NotConnectedError(redis.ConnectionError):

@@ -56,7 +56,7 @@ class Work(NamedTuple):
             "retention_ms": retention_ms,
         }
         index = self._index(keys)
-        if self._detaches:
+        if self.deletes:
             await job_scripts.detach_index(store, keys, index=index, detached=self._detached(keys), **record)
             return job_id
         return await job_scripts.open_job(
@@ -66,7 +66,7 @@ class Work(NamedTuple):
     def batch(self, store: Store, keys: Keys, job_id: str, retention_ms: int) -> Batch:
         """What one batch of the part in one partition is."""
         common: dict[str, Any] = {"job_id": job_id, "retention_ms": retention_ms}
-        if self._detaches:
+        if self.deletes:
             do = partial(job_scripts.reclaim_batch, detached=self._detached(keys))
         elif self.kind is JobKind.SWEEP:
             do = partial(job_scripts.sweep_batch)
@@ -81,7 +81,8 @@ class Work(NamedTuple):
         return lambda limit: do(store, keys, limit=limit, **common)
 
     @property
-    def _detaches(self) -> bool:
+    def deletes(self) -> bool:
+        """Whether the job detaches an index and reclaims what it listed."""
         return self.kind in (JobKind.DELETE_USER, JobKind.DELETE_AGENT)
 
     @property

@@ -1,7 +1,7 @@
 """Celery's settings, from ours. Each line that is not Celery's default says why."""
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from kombu.entity import Queue
 
@@ -42,6 +42,8 @@ _FIXED: dict[str, Any] = {
     "redis_socket_timeout": 5,
     "redis_socket_connect_timeout": 2,
     "redis_backend_health_check_interval": 10,
+    # Publishing subscribes to the result first. By default that was tried for 19 s on a server that is down.
+    "result_backend_transport_options": {"retry_policy": {"max_retries": 1, "interval_start": 0.1}},
     # JSON only: a pickle from the broker would be code from the broker.
     "task_serializer": "json",
     "result_serializer": "json",
@@ -86,22 +88,27 @@ def celery_config(settings: Settings) -> dict[str, Any]:
 
 
 def _celery_url(redis_url: str, *, database_offset: int) -> str:
-    """The same server for Celery, in a database of its own; `unix:` URLs are spelt as Celery spells them."""
+    """The same server for Celery, in a database of its own.
+
+    Of what redis-py takes behind the `?`, Celery understands only what is about TLS; it would take anything
+    else for an argument of its own and fail.
+    """
     url = urlsplit(redis_url)
-    if url.scheme == "unix":
-        database = int(dict(pair.split("=") for pair in url.query.split("&") if pair).get("db", 0))
-        credentials = url.netloc.rpartition("@")[0]
-        netloc = f"{credentials}@" if credentials else ""
-        return f"redis+socket://{netloc}{url.path}?virtual_host={database + database_offset}"
-    path = url.path.strip("/") or "0"
-    if url.scheme not in ("redis", "rediss") or not path.isdigit():
+    query = dict(parse_qsl(url.query))
+    path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
+    database = query.get("db") or path or "0"
+    if url.scheme not in ("redis", "rediss", "unix") or not database.isdigit():
         raise SettingsError(
             "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
             " Celery uses another server, set AGENT_SESSIONS_BROKER_URL and AGENT_SESSIONS_RESULT_BACKEND"
         )
-    query = url.query
-    if url.scheme == "rediss" and "ssl_cert_reqs" not in query:
-        query = f"{query}&ssl_cert_reqs=required".lstrip(
-            "&"
-        )  # Celery wants it said, redis-py means it anyway
-    return urlunsplit(url._replace(path=f"/{int(path) + database_offset}", query=query))
+    number = int(database) + database_offset
+    if url.scheme == "unix":
+        user, password = query.get("username", ""), query.get("password", "")
+        credentials = url.netloc.rpartition("@")[0] or (f"{user}:{password}" if password else "")
+        place = f"{credentials}@{url.path}" if credentials else url.path
+        return f"redis+socket://{place}?virtual_host={number}"
+    tls = {name: value for name, value in query.items() if name.startswith("ssl_")}
+    if url.scheme == "rediss":
+        tls.setdefault("ssl_cert_reqs", "required")  # Celery wants it said, redis-py means it anyway
+    return urlunsplit(url._replace(path=f"/{number}", query=urlencode(tls)))

@@ -1,10 +1,20 @@
 """Sends the message that says "look at this job in the ledger"."""
 
+from functools import cache
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from manager import EnqueueError, JobProgress, Settings
 from tasks.celery_config import celery_config, queue_of
+
+
+@cache
+def _publishing_app(settings: Settings) -> Celery:
+    """One for each settings, because an app that has published is never freed by Celery."""
+    app = Celery("agent_sessions_doorbell", set_as_current=False)
+    app.conf.update(celery_config(settings), result_backend="disabled://")
+    return app
 
 
 class Doorbell:
@@ -15,8 +25,7 @@ class Doorbell:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._app = Celery("agent_sessions_doorbell", set_as_current=False)
-        self._app.conf.update(celery_config(settings), result_backend="disabled://")
+        self._app = _publishing_app(settings)
 
     def ring(self, progress: JobProgress) -> None:
         """Enqueues a slice of the job, under the job's id as task id. Blocks for some seconds at most.

@@ -3,20 +3,24 @@
 from typing import Any
 
 from celery import Task
+from celery.utils.log import get_task_logger
 
-from manager import JobProgress, StoreOutcomeUnknownError, StoreUnavailableError
+from manager import AgentSessionsError, JobProgress, StoreError
 from tasks.bridge import bridge
 from tasks.celery_app import app
 from tasks.celery_config import queue_of
 from tasks.doorbell import Doorbell
 
-#: A task that finds the store gone waits for it. Delays stay far below the broker's visibility timeout,
-#: because the broker hands out again what waits longer. What gives up all the same, the lifeline resumes.
+logger = get_task_logger(__name__)
+
+#: A task whose store is away, full or (in a fail-over) read-only tries until it is back: before an entry task
+#: has run, nothing but its message knows of the work. Delays stay far below the broker's visibility timeout,
+#: because the broker hands out again what waits longer.
 RETRY_WHILE_STORE_IS_AWAY = {
-    "autoretry_for": (StoreUnavailableError, StoreOutcomeUnknownError),
+    "autoretry_for": (StoreError,),
     "retry_backoff": 1,
     "retry_backoff_max": 20,
-    "max_retries": 10,
+    "max_retries": None,
 }
 
 
@@ -50,10 +54,14 @@ def resume_stalled_jobs() -> int:
     here = bridge()
     ledger = here.manager.ledger
     doorbell = Doorbell(here.manager.settings)
-    stalled = here.run(ledger.take_stalled())
-    for job_id in stalled:
-        doorbell.ring(here.run(ledger.progress(job_id)))
-    return len(stalled)
+    rung = 0
+    for job_id in here.run(ledger.take_stalled()):
+        try:
+            doorbell.ring(here.run(ledger.progress(job_id)))
+            rung += 1
+        except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
+            logger.exception("no message for stalled job %s; the next look tries again", job_id)
+    return rung
 
 
 def runs_inline(task: "Task[Any, Any]") -> bool:

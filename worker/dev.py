@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from manager import SettingsError
+from manager import SettingsError, load_settings
 from worker.embedded_server import DATA_FOLDER, embedded_server
 
 _CONFIGURATION = Path(__file__).parent.parent / "deploy" / "supervisord.conf"
@@ -54,9 +54,11 @@ def running_stack(folder: Path = DATA_FOLDER, **settings: str) -> Iterator[Stack
     log_folder.mkdir(parents=True, exist_ok=True)
     flower_port = free_port(5555)
     with ExitStack() as running:
-        redis_url = os.environ.get("AGENT_SESSIONS_REDIS_URL") or running.enter_context(
-            embedded_server(folder / "valkey", free_port(6379))
-        )
+        ours = load_settings()
+        if "redis_url" in ours.model_fields_set:
+            redis_url = ours.redis_url
+        else:
+            redis_url = running.enter_context(embedded_server(folder / "valkey", free_port(6379)))
         environment = {
             **os.environ,
             **settings,
@@ -97,7 +99,7 @@ def main() -> None:
         )
         sys.stdout.flush()
         try:
-            stack.supervisor.wait()
+            raise SystemExit(stack.supervisor.wait())
         except KeyboardInterrupt:
             sys.stdout.write("Stopping.\n")
 

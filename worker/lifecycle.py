@@ -5,7 +5,8 @@ import os
 from celery.signals import beat_init, worker_init
 
 from manager import AgentSessionsError, load_settings
-from worker.server_checks import check_server
+from tasks import app
+from worker.server_checks import check_broker, check_server
 
 
 def install() -> None:
@@ -19,6 +20,8 @@ def install() -> None:
 def _refuse_to_start_on_unfit_server(**_: object) -> None:
     try:
         check_server(load_settings().redis_url)
+        check_broker(app.conf.broker_url)
+        check_broker(app.conf.result_backend)
     except AgentSessionsError as error:
         # Celery logs the exceptions of a signal's receivers and goes on; SystemExit ends the process.
         raise SystemExit(f"agent-sessions cannot start: {error}") from error

@@ -1,5 +1,7 @@
 """Whether a server is fit to hold sessions and jobs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,25 +43,43 @@ def check_server(url: str) -> None:
         )
 
 
+def check_broker(url: str) -> None:
+    """Checks that a Redis that serves Celery takes the credentials and has the database of the URL.
+
+    One that does not answer is no reason to stop: Celery waits for it.
+
+    Raises:
+        StoreRefusedError: it refuses the credentials or has no such database.
+    """
+    if url.startswith(("redis://", "rediss://")):
+        with suppress(StoreUnavailableError), _asking(url) as client:
+            client.ping()
+
+
 def _read_info(url: str) -> dict[str, Any]:
-    client = redis.Redis.from_url(
-        url,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+    with _asking(url) as client:
+        return {**client.info("server"), **client.info("memory")}
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[redis.Redis]:
+    """A client that is asked within the block; what goes wrong becomes an error that names the server."""
+    where = _without_password(url)
     try:
-        with client:
-            return {**client.info("server"), **client.info("memory")}
+        with redis.Redis.from_url(
+            url,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            yield client
     except redis.AuthenticationError as error:
-        raise StoreRefusedError(
-            f"the server at {_without_password(url)} refused the credentials: {error}"
-        ) from error
+        raise StoreRefusedError(f"the server at {where} refused the credentials: {error}") from error
     except redis.ResponseError as error:
-        raise StoreRefusedError(f"the server at {_without_password(url)} refused INFO: {error}") from error
+        raise StoreRefusedError(f"the server at {where} refused: {error}") from error
     except redis.RedisError as error:
         raise StoreUnavailableError(
-            f"the server at {_without_password(url)} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
+            f"the server at {where} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
         ) from error
 
 

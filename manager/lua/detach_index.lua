@@ -11,19 +11,23 @@
 -- ARGV[3] parameters of the job, JSON
 -- ARGV[4] 0 where parts in other partitions are yet to be written, else 1
 -- ARGV[5] how long a job's record is kept, milliseconds
--- Reply: how many sessions the trash holds
+-- Reply: 'OPEN' | 'CONFLICT' where the id is that of a job with other work
 local index, trash, detached, job_key, jobs_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job_id, kind, params, opened, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
-if redis.call('EXISTS', job_key) == 1 then
-  return redis.call('ZCARD', trash)
+local known = known_job(job_key, kind, params)
+if known then
+  return known
 end
 local now = now_ms()
 local total = redis.call('ZCARD', index)
 write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
 if total == 0 then
-  finish_job(job_key, jobs_key, job_id, now)
-  return 0
+  -- With parts yet to be written the job stays open, or nobody would complete it should its caller die.
+  if opened == '1' then
+    finish_job(job_key, jobs_key, job_id, now)
+  end
+  return 'OPEN'
 end
 redis.call('RENAME', index, trash)
 local void = now + redis.call('PTTL', trash)
@@ -31,4 +35,4 @@ redis.call('ZADD', detached, whole(void), job_id)
 keep_until(detached, void, now)
 keep_until(job_key, void + retention_ms, now)
 keep_until(jobs_key, void + retention_ms, now)
-return total
+return 'OPEN'

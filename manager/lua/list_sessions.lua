@@ -5,9 +5,11 @@
 -- ARGV[2] score of the last member seen, or '' to begin
 -- ARGV[3] the last member seen, or ''
 -- ARGV[4] most members to look at
+-- ARGV[5] bytes after which the page ends
 -- Reply: {score and id of the last member looked at, or two '' at the end, {id, field, value, ...}, ...}
 local index = KEYS[1]
-local prefix, last_score, last_member, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local prefix, last_score, last_member = ARGV[1], ARGV[2], ARGV[3]
+local limit, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local now = now_ms()
 if last_member == '' then
@@ -15,16 +17,24 @@ if last_member == '' then
 end
 local found = page(index, last_score, last_member, limit)
 local reply = { '', '' }
+local bytes, last = 0, 0
 for i = 1, #found, 2 do
+  last = i
   local session_id = found[i]
   local session_key = prefix .. 's:' .. session_id
   if live_session(prefix, session_key, session_id, now) then
     local fields = redis.call('HGETALL', session_key)
     table.insert(fields, 1, session_id)
     reply[#reply + 1] = fields
+    for _, part in ipairs(fields) do
+      bytes = bytes + #part
+    end
+  end
+  if bytes >= max_bytes then
+    break
   end
 end
-if #found == 2 * limit then
-  reply[1], reply[2] = found[#found], found[#found - 1]
+if last + 1 < #found or #found == 2 * limit then
+  reply[1], reply[2] = found[last + 1], found[last]
 end
 return reply

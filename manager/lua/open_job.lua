@@ -13,13 +13,14 @@
 -- ARGV[6] what the job works on: 'due' (members with a score past), 'live' (to come), 'one' session
 -- ARGV[7] 1 to join another job, 0 to work beside it
 -- ARGV[8] 0 where parts in other partitions are yet to be written, else 1
--- Reply: id of the job that is open now
+-- Reply: id of the job that is open now | 'CONFLICT' where the id is that of a job with other work
 local job_key, jobs_key, open_key, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, job_id, kind, params = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local retention_ms, works_on, join, opened = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1', ARGV[8]
 
-if redis.call('EXISTS', job_key) == 1 then
-  return job_id
+local known = known_job(job_key, kind, params)
+if known then
+  return known == 'OPEN' and job_id or known
 end
 local open = join and redis.call('GET', open_key)
 local state = open and redis.call('HGET', prefix .. 'job:' .. open, 'state')

@@ -93,7 +93,7 @@ def _open(place: Place) -> Awaitable[Any]:
 
 
 async def _mark_opened(place: Place) -> None:
-    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked")
+    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", deletes=False)
 
 
 # Each with what it answers the first and the second time.
@@ -109,7 +109,7 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
         False,
     ),
     "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 0),
-    "detach_index": (_detach, 1, 1),
+    "detach_index": (_detach, None, None),
     "open_job": (_open, "job_mine", "job_mine"),
     "mark_opened": (_mark_opened, None, None),
 }

@@ -1,6 +1,7 @@
 """A cache that is bounded, never returns what expired, and sees its own changes at once."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -217,3 +218,30 @@ async def test_the_naive_subclass_of_the_contract_works(open_manager: Opener, ra
     assert await manager.get_session("sess_unknown") is None
     assert await manager.get_sessions_by_user("ann") == [session]
     assert await manager.delete_user_sessions("ann") == 1
+
+
+async def test_a_session_that_moved_to_an_agent_elsewhere_is_gone_with_that_agent(
+    cached: CachedSessionManager, manager: SessionManager
+) -> None:
+    [session] = await create_sessions(cached, 1)
+    await cached.get_session(session.session_id)
+    await manager.update_session(session.session_id, agent_id="other")
+
+    assert await cached.delete_agent_sessions("other") == 1
+    assert await cached.get_session(session.session_id) is None
+
+
+async def test_threads_share_a_cache(cached: CachedSessionManager) -> None:
+    sessions = await create_sessions(cached, 20)
+
+    async def use(number: int) -> None:
+        for turn in range(60):
+            await cached.get_session(sessions[(number + turn) % 20].session_id)
+            cached._sessions_revoked(f"nobody {turn}", None)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(asyncio.run, use(number)) for number in range(8)))
+    finally:
+        sys.setswitchinterval(before)

@@ -1,13 +1,14 @@
 """The ledger: whoever holds a job's id can work on it, twice, at once, or after a crash."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 
 import pytest
 import redis
 
-from manager import JobKind, JobNotFoundError, JobState, SessionManager, job_scripts
+from manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager, job_scripts
+from manager.work import Work
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
@@ -239,3 +240,42 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     new = await create_sessions(manager, 2, users[0])
     await manager.ledger.run_slice(job_id)
     assert len(await manager.get_sessions_by_agent("bot")) == len(new)
+
+
+async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_lifeline(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    """Even where the one part that was written has nothing to reclaim."""
+    manager = open_manager(partitions=2, stalled_after_seconds=0.001)
+    user = next(user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1)
+    await create_sessions(manager, 3, user)
+    work = Work.agent_deletion("bot")
+    await manager.ledger._open_part(work, manager._partitions.home, "job_begun", join=False, opened=False)
+
+    assert not (await manager.ledger.progress("job_begun")).finished
+    [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
+    assert (await manager.ledger.run(open_job)).removed == 3
+    assert await manager.get_sessions_by_agent("bot") == []
+
+
+@pytest.mark.parametrize(
+    "reuse",
+    [
+        lambda manager: manager.revoke_user_sessions("bob", "nightly"),
+        lambda manager: manager.revoke_agent_sessions("bot", "nightly"),
+        lambda manager: manager.ledger.open_sweep("nightly", join=False),
+    ],
+    ids=["another user", "an agent", "a sweep"],
+)
+async def test_an_id_that_serves_one_job_is_refused_for_another(
+    manager: SessionManager, reuse: Callable[[SessionManager], Awaitable[str]]
+) -> None:
+    await create_sessions(manager, 2)
+    [other] = await create_sessions(manager, 1, "bob")
+    await manager.revoke_user_sessions("ann", "nightly")
+
+    with pytest.raises(InvalidArgumentError, match="'nightly' is that of another job"):
+        await reuse(manager)
+
+    assert await manager.session_exists(other.session_id)
+    assert (await manager.ledger.run("nightly")).removed == 2

@@ -127,3 +127,41 @@ print("null")
     with celery_worker(**worker_settings):
         await asyncio.to_thread(run_program, ring, **worker_settings)
         await check_end(job, manager)
+
+
+async def test_an_erasure_sent_while_the_store_refuses_is_done_when_it_is_back(
+    server: RedisServer, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    """In a fail-over a store is a read-only replica for a while."""
+    session = await manager.create_session("ann", "bot")
+    with RedisServer() as broker:
+        settings = {**worker_settings, "broker_url": broker.url(1), "result_backend": broker.url(2)}
+        with celery_worker(**settings) as worker, server.client() as store:
+            store.replicaof("127.0.0.1", 1)
+            send = "import tasks; tasks.delete_user_sessions.delay('ann'); print('null')"
+            await asyncio.to_thread(run_program, send, **settings)
+            await wait_until(
+                lambda: "Retry in" in worker.log(), description="the worker to be refused", timeout=20
+            )
+            assert await manager.session_exists(session.session_id)
+            store.replicaof("NO", "ONE")
+            await wait_until(
+                lambda: "tasks.run_job" in worker.log().partition("Retry in")[2],
+                description="the erasure to be tried again",
+                timeout=30,
+            )
+    assert not await manager.session_exists(session.session_id)
+
+
+async def test_a_job_that_cannot_be_read_does_not_keep_the_bell_from_others(
+    job: Job, server: RedisServer, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    strange = await manager.revoke_user_sessions("bob")
+    with server.client() as store, server.client(db=1) as broker:
+        broker.flushdb()
+        store.hset(manager._partitions.home.job(strange), "kind", "of a later version")
+        with celery_worker(**worker_settings):
+            await until_rung(worker_settings)
+            assert (await job.wait(timeout=60)).removed == _SESSIONS
+        store.hset(manager._partitions.home.job(strange), "kind", "delete_user_sessions")
+    assert (await manager.ledger.run(strange)).removed == 1

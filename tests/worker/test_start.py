@@ -75,6 +75,14 @@ class TestAnUnfitServer:
             assert process.wait() == 1
             assert "set it to noeviction" in process.log()
 
+    def test_that_has_no_database_for_the_broker_is_named(self, command: str) -> None:
+        with (
+            RedisServer(config=("--databases", "1")) as server,
+            CeleryProcess(command, redis_url=server.url()) as process,
+        ):
+            assert process.wait() == 1
+            assert f"the server at {server.url(1)} refused: DB index is out of range" in process.log()
+
     def test_that_refuses_the_password_is_named(self, command: str) -> None:
         with RedisServer(config=("--requirepass", "right")) as server:
             url = server.url().replace("redis://", "redis://:wrong@")

@@ -6,6 +6,15 @@ local function work_though_full(jobs_key)
   redis.call('ZREM', jobs_key, '')
 end
 
+-- What opening a job answers where its id is known already: 'OPEN' if the call is a repeated one.
+local function known_job(job_key, kind, params)
+  local known = redis.call('HMGET', job_key, 'kind', 'params')
+  if not known[1] then
+    return nil
+  end
+  return known[1] == kind and known[2] == params and 'OPEN' or 'CONFLICT'
+end
+
 -- opened: 0 where the job has parts in other partitions that are yet to be written, else 1.
 local function write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
   work_though_full(jobs_key)
