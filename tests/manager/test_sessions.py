@@ -53,7 +53,8 @@ async def test_metadata_is_empty_unless_given(manager: SessionManager) -> None:
 async def test_ids_are_long_random_and_never_repeat(manager: SessionManager) -> None:
     ids = {session.session_id for session in await create_sessions(manager, 200)}
     assert len(ids) == 200
-    assert {len(each) for each in ids} == {len("sess_") + 3 + 22}
+    assert {len(each) for each in ids} == {len("sess_") + 3 + 23}
+    assert all(each.removeprefix("sess_").isalnum() for each in ids)
 
 
 @pytest.mark.parametrize(
