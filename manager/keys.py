@@ -22,8 +22,8 @@ belongs to jobs the retention of jobs. The expiry index alone lives `INDEX_LINGE
 member, because the sweep has to find what it counts.
 
 A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 23 letters and digits
-(135 random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its keys.
-Ids stay valid when the number of partitions changes, but what is stored does not move by itself.
+(135 random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its
+keys. Ids stay valid when the number of partitions changes, but what is stored does not move by itself.
 """
 
 import hashlib
