@@ -1,7 +1,8 @@
 """What callers enqueue. Each opens a job in the ledger and hands its own task id on to the job's slices.
 
-An entry task is acknowledged only when it has run, because until then nothing but its message knows of the
-work. It takes milliseconds and is safe to repeat: its task id is the job's id.
+An entry task is acknowledged only when it has run, and tries for as long as it takes, because until then
+nothing but its message knows of the work. It takes milliseconds and is safe to repeat: its task id is the
+job's id.
 """
 
 from collections.abc import Coroutine
@@ -14,7 +15,13 @@ from tasks.bridge import bridge
 from tasks.celery_app import app
 from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, runs_inline, slice_of
 
-_ENTRY = {"bind": True, "acks_late": True, "reject_on_worker_lost": True, **RETRY_WHILE_STORE_IS_AWAY}
+_ENTRY = {
+    "bind": True,
+    "acks_late": True,
+    "reject_on_worker_lost": True,
+    "max_retries": None,
+    **RETRY_WHILE_STORE_IS_AWAY,
+}
 
 
 @app.task(name="tasks.delete_user_sessions", **_ENTRY)

@@ -13,18 +13,15 @@ from tasks.doorbell import Doorbell
 
 logger = get_task_logger(__name__)
 
-#: A task whose store is away, full or (in a fail-over) read-only tries until it is back: before an entry task
-#: has run, nothing but its message knows of the work. Delays stay far below the broker's visibility timeout,
-#: because the broker hands out again what waits longer.
-RETRY_WHILE_STORE_IS_AWAY = {
-    "autoretry_for": (StoreError,),
-    "retry_backoff": 1,
-    "retry_backoff_max": 20,
-    "max_retries": None,
-}
+#: A task whose store is away, full or (in a fail-over) read-only tries again. Delays stay far below the
+#: broker's visibility timeout, because the broker hands out again what waits longer.
+RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1, "retry_backoff_max": 20}
+
+#: Tries of a slice. There is an end, or each ring of the lifeline would add a message that never goes.
+_SLICE_RETRIES = 5
 
 
-@app.task(bind=True, name="tasks.run_job", **RETRY_WHILE_STORE_IS_AWAY)
+@app.task(bind=True, name="tasks.run_job", max_retries=_SLICE_RETRIES, **RETRY_WHILE_STORE_IS_AWAY)
 def run_job(self: "Task[Any, Any]", job_id: str) -> int:
     """Works on a job for one slice, then makes room for others by going to the end of the queue.
 
