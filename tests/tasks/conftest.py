@@ -20,7 +20,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="package")
 def worker_settings(server: RedisServer) -> dict[str, object]:
-    return {"redis_url": server.url(), "namespace": f"tasks-{secrets.token_hex(8)}", "slice_seconds": 0.05}
+    return {"redis_url": server.url(), "namespace": f"tasks-{secrets.token_hex(8)}", "slice_seconds": 0.01}
 
 
 @pytest.fixture
