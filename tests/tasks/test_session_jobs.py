@@ -19,13 +19,13 @@ from manager import (
 from tasks import SessionJobs
 from tests.support.processes import CeleryProcess
 from tests.support.redis_server import free_port
+from tests.support.sessions import create_sessions, let_expire
 
 
 async def create(
     manager: SessionManager, count: int, user_id: str = "ann", agent_id: str = "bot"
 ) -> list[str]:
-    sessions = await asyncio.gather(*(manager.create_session(user_id, agent_id) for _ in range(count)))
-    return [session.session_id for session in sessions]
+    return [session.session_id for session in await create_sessions(manager, count, user_id, agent_id)]
 
 
 async def test_a_user_erased_through_the_queue_is_counted_exactly(
@@ -79,15 +79,12 @@ async def test_an_age_may_be_a_timedelta(manager: SessionManager, jobs: SessionJ
 
 
 async def test_expired_sessions_swept_through_the_queue_are_counted_exactly(
-    settings: Settings, manager: SessionManager, jobs: SessionJobs
+    manager: SessionManager, jobs: SessionJobs
 ) -> None:
-    brief = SessionManager.from_settings(settings.model_copy(update={"ttl": 0.02}))
-    await create(brief, 50)
-    await asyncio.sleep(0.03)  # nothing but time makes a session expire
+    await let_expire(manager, *await create_sessions(manager, 50))
 
     assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=30)).removed == 50
     assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=30)).removed == 0
-    await brief.aclose()
 
 
 async def test_watching_a_job_ends_with_the_job(manager: SessionManager, jobs: SessionJobs) -> None:
