@@ -72,13 +72,15 @@ class Store:
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop. A later call opens new ones."""
-        lane = self._lanes.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            lane = self._lanes.pop(asyncio.get_running_loop(), None)
         if lane is not None:
             await lane.aclose()
 
     async def _open_lane(self) -> "_Lane":
         loop = asyncio.get_running_loop()
         with self._lock:
+            # Loops that were closed by hand, so that nobody told their lanes.
             for closed in [other for other in self._lanes if other.is_closed()]:
                 del self._lanes[closed]
             lane = self._lanes.get(loop)
