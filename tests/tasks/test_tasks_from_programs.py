@@ -7,6 +7,7 @@ import pytest
 
 from manager import SessionManager
 from tests.support.processes import CeleryProcess, run_program
+from tests.support.redis_server import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +165,22 @@ from tasks import delete_user_sessions
 results = [delete_user_sessions.delay("dora") for _ in range(10)]
 """
     assert sum(program("[result.get(timeout=30) for result in results]", setup)) == 200
+
+
+def test_a_program_hears_soon_that_the_server_is_down() -> None:
+    """By default Celery tries for 19 s to subscribe to a result before it publishes anything."""
+    code = """
+import json, time
+from tasks import delete_user_sessions
+started = time.monotonic()
+try:
+    delete_user_sessions.delay("ann")
+    error = None
+except Exception as raised:
+    error = str(raised)
+print(json.dumps([error, time.monotonic() - started]))
+"""
+    error, seconds = run_program(code, redis_url=f"redis://127.0.0.1:{free_port()}/0")
+
+    assert "result store" in error
+    assert seconds < 5
