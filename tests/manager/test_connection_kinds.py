@@ -184,3 +184,23 @@ def test_a_cluster_client_is_refused_with_the_reason() -> None:
 
     with pytest.raises(InvalidArgumentError, match="Cluster"):
         SessionManager(Cluster())  # type: ignore[arg-type]
+
+
+async def test_a_connection_hook_of_a_synchronous_client_is_called(
+    open_manager: Opener, server: RedisServer
+) -> None:
+    """An async connection cannot call it, so such a client is called in threads."""
+    hooked: list[str] = []
+    conn = redis.Redis(connection_pool=redis.ConnectionPool(port=server.port))
+
+    def on_connect(connection: redis.Connection) -> None:
+        connection.on_connect()
+        hooked.append("called")
+
+    conn.connection_pool.connection_kwargs["redis_connect_func"] = on_connect
+    manager = open_manager(conn=conn)
+    session = await manager.create_session("ann", "bot")
+
+    assert await manager.get_session(session.session_id) == session
+    assert hooked
+    conn.close()
