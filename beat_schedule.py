@@ -26,4 +26,14 @@ if _settings.prune_keep_last is not None or _settings.prune_older_than_seconds i
         "tasks.prune_checkpoints",
         keep_last=_settings.prune_keep_last,
         older_than=_settings.prune_older_than_seconds,
+        except_agents=[agent.agent_id for agent in _settings.prune_agents],
+    )
+
+for _agent in _settings.prune_agents:
+    BEAT_SCHEDULE[f"prune checkpoints of {_agent.agent_id}"] = _every(
+        _settings.prune_interval_seconds,
+        "tasks.prune_checkpoints",
+        agent_id=_agent.agent_id,
+        keep_last=_agent.keep_last,
+        older_than=_agent.older_than_seconds,
     )

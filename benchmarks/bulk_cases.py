@@ -121,7 +121,7 @@ async def _reclaim(manager: SessionManager) -> Callable[[], Awaitable[int]]:
     job_id = await manager.revoke_agent_sessions(_AGENT)
 
     async def work() -> int:
-        return (await manager.ledger.run(job_id)).removed
+        return (await manager.runner.run(job_id)).removed
 
     return work
 

@@ -6,7 +6,10 @@ from manager.errors import (
     CorruptDataError,
     EnqueueError,
     InvalidArgumentError,
+    JobCancelledError,
+    JobFailedError,
     JobNotFoundError,
+    JobStateError,
     JobWaitTimeoutError,
     SessionLimitError,
     SessionNotFoundError,
@@ -15,8 +18,11 @@ from manager.errors import (
     StoreOutcomeUnknownError,
     StoreRefusedError,
     StoreUnavailableError,
+    TooManyAffectedError,
 )
-from manager.models import Checkpoint, JobKind, JobProgress, JobState, Session
+from manager.jobs.models import JobKind, JobPage, JobProgress, JobState, Preview, Receipt, Residue
+from manager.jobs.options import JobOptions
+from manager.models import Checkpoint, Session
 from manager.session_manager import SessionManager
 from manager.settings import Settings, load_settings
 
@@ -27,11 +33,19 @@ __all__ = [
     "CorruptDataError",
     "EnqueueError",
     "InvalidArgumentError",
+    "JobCancelledError",
+    "JobFailedError",
     "JobKind",
     "JobNotFoundError",
+    "JobOptions",
+    "JobPage",
     "JobProgress",
     "JobState",
+    "JobStateError",
     "JobWaitTimeoutError",
+    "Preview",
+    "Receipt",
+    "Residue",
     "Session",
     "SessionLimitError",
     "SessionManager",
@@ -42,5 +56,6 @@ __all__ = [
     "StoreOutcomeUnknownError",
     "StoreRefusedError",
     "StoreUnavailableError",
+    "TooManyAffectedError",
     "load_settings",
 ]

@@ -9,8 +9,13 @@ import redis.asyncio as aredis
 
 from manager.checks import check_count, check_id, check_positive
 from manager.errors import InvalidArgumentError
+from manager.jobs.conclusion import Conclusion
+from manager.jobs.ledger import Ledger
+from manager.jobs.previews import Previewer
+from manager.jobs.receipts import Receipts
+from manager.jobs.records import Records
+from manager.jobs.runner import Runner
 from manager.keys import Partitions
-from manager.ledger import Ledger
 from manager.settings import Settings, load_settings
 from manager.store import Store
 
@@ -41,8 +46,18 @@ class ManagerBase:
         self._store = Store(
             conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries
         )
+        records = Records(self._store, self._partitions)
+        #: Proofs of the deletions in this namespace.
+        self.receipts = Receipts(self._store, self._partitions, settings)
         #: The bulk jobs of this namespace.
-        self.ledger = Ledger(self._store, self._partitions, settings)
+        self.ledger = Ledger(
+            records,
+            Previewer(self._store, self._partitions, settings),
+            Conclusion(self._store, self.receipts, settings),
+            settings,
+        )
+        #: Works on those jobs.
+        self.runner = Runner(records, self.ledger, settings)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Self:

@@ -4,11 +4,14 @@ Each does its whole work before it returns. What may be large belongs into a wor
 """
 
 from datetime import timedelta
+from typing import Unpack
 
 from manager.base import ManagerBase
 from manager.checks import check_age_seconds, check_count
 from manager.errors import InvalidArgumentError
-from manager.ledger import PrunePolicy
+from manager.jobs.ledger import Opened
+from manager.jobs.options import JobOptions, Order
+from manager.jobs.work import PrunePolicy, Work
 
 
 class BulkMethods(ManagerBase):
@@ -21,7 +24,7 @@ class BulkMethods(ManagerBase):
             >>> await manager.delete_user_sessions("user_123")
             3
         """
-        return (await self.ledger.run(await self.revoke_user_sessions(user_id))).removed
+        return await self._do(self.user_deletion(user_id))
 
     async def delete_agent_sessions(self, agent_id: str) -> int:
         """Deletes all sessions of an agent; how many there were. None can be read from the first moment on.
@@ -30,7 +33,7 @@ class BulkMethods(ManagerBase):
             >>> await manager.delete_agent_sessions("chatbot")
             3
         """
-        return (await self.ledger.run(await self.revoke_agent_sessions(agent_id))).removed
+        return await self._do(self.agent_deletion(agent_id))
 
     async def cleanup_expired_sessions(self) -> int:
         """Removes what is left in the indexes of sessions that ran out; how many sessions.
@@ -41,7 +44,7 @@ class BulkMethods(ManagerBase):
             >>> await manager.cleanup_expired_sessions()
             12
         """
-        return (await self.ledger.run(await self.ledger.open_sweep(join=False))).removed
+        return await self._do(Work.sweep())
 
     async def prune_checkpoints(
         self,
@@ -66,41 +69,82 @@ class BulkMethods(ManagerBase):
             >>> await manager.prune_checkpoints(agent_id="chatbot", keep_last=5)
             40
         """
-        policy = self.prune_policy(session_id, agent_id, keep_last, older_than)
-        return (await self.ledger.run(await self.ledger.open_pruning(policy, join=False))).removed
+        return await self._do(self.pruning(session_id, agent_id, keep_last, older_than))
 
-    async def revoke_user_sessions(self, user_id: str, job_id: str | None = None) -> str:
+    async def revoke_user_sessions(
+        self, user_id: str, job_id: str | None = None, **options: Unpack[JobOptions]
+    ) -> str:
         """Makes all sessions of a user unreadable at once, in O(1); the id of the job that reclaims them.
 
-        Sessions created later are not touched. Repeated with the same `job_id`, it changes nothing.
+        Sessions created later are not touched. While a deletion of the same user is open, this joins it.
+        Repeated with the same `job_id`, it changes nothing.
+
+        Raises:
+            InvalidArgumentError: an argument is not acceptable; nothing was changed.
+            TooManyAffectedError: there are more than `max_affected`; nothing was changed.
 
         Example:
-            >>> job_id = await manager.revoke_user_sessions("user_123")
+            >>> job_id = await manager.revoke_user_sessions("user_123", reason="asked to be forgotten")
             >>> await manager.get_sessions_by_user("user_123")
             []
         """
-        self._check_id("user_id", user_id)
-        with self._revoking(user_id=user_id):
-            return await self.ledger.open_user_deletion(user_id, job_id)
+        work = self.user_deletion(user_id)
+        return (await self.open_job(work, Order.checked(job_id, **options))).job_id
 
-    async def revoke_agent_sessions(self, agent_id: str, job_id: str | None = None) -> str:
+    async def revoke_agent_sessions(
+        self, agent_id: str, job_id: str | None = None, **options: Unpack[JobOptions]
+    ) -> str:
         """Makes all sessions of an agent unreadable at once; otherwise as `revoke_user_sessions`.
 
         Example:
             >>> job_id = await manager.revoke_agent_sessions("chatbot")
         """
-        self._check_id("agent_id", agent_id)
-        with self._revoking(agent_id=agent_id):
-            return await self.ledger.open_agent_deletion(agent_id, job_id)
+        work = self.agent_deletion(agent_id)
+        return (await self.open_job(work, Order.checked(job_id, **options))).job_id
 
-    def prune_policy(
+    async def open_job(self, work: Work, order: Order, *, join: bool = True) -> Opened:
+        """Opens a job. A deletion revokes its sessions with this, also for copies that are kept here.
+
+        Example:
+            >>> await manager.open_job(manager.user_deletion("user_123"), Order.checked(grace=60))
+            Opened(job_id='job_…', added=3)
+        """
+        params = work.params if work.kind.deletes else {}
+        with self._revoking(user_id=params.get("user_id"), agent_id=params.get("agent_id")):
+            return await self.ledger.open(work, order, join=join)
+
+    def user_deletion(self, user_id: str) -> Work:
+        """What deleting a user's sessions means, once the id is checked.
+
+        Example:
+            >>> work = manager.user_deletion("user_123")
+        """
+        return Work.user_deletion(self._check_id("user_id", user_id))
+
+    def agent_deletion(self, agent_id: str) -> Work:
+        """What deleting an agent's sessions means, once the id is checked.
+
+        Example:
+            >>> work = manager.agent_deletion("chatbot")
+        """
+        return Work.agent_deletion(self._check_id("agent_id", agent_id))
+
+    def pruning(
         self,
         session_id: str | None = None,
         agent_id: str | None = None,
         keep_last: int | None = None,
         older_than: float | timedelta | None = None,
-    ) -> PrunePolicy:
-        """The policy that the arguments of `prune_checkpoints` mean, once they are checked."""
+        except_agents: list[str] | None = None,
+    ) -> Work:
+        """What the arguments of `prune_checkpoints` mean, once they are checked.
+
+        Args:
+            except_agents: agents whose sessions are left alone.
+
+        Example:
+            >>> work = manager.pruning(agent_id="chatbot", keep_last=5)
+        """
         if keep_last is None and older_than is None:
             raise InvalidArgumentError("prune_checkpoints needs keep_last or older_than, or both")
         if session_id is not None and agent_id is not None:
@@ -109,9 +153,17 @@ class BulkMethods(ManagerBase):
             self._check_id("session_id", session_id)
         if agent_id is not None:
             self._check_id("agent_id", agent_id)
-        return PrunePolicy(
+        policy = PrunePolicy(
             session_id=session_id,
             agent_id=agent_id,
             keep_last=None if keep_last is None else check_count("keep_last", keep_last, 0),
             older_than_seconds=None if older_than is None else check_age_seconds("older_than", older_than),
+            except_agents=tuple(self._check_id("except_agents", each) for each in except_agents or ())
+            or None,
         )
+        return Work.pruning(policy)
+
+    async def _do(self, work: Work) -> int:
+        """How much was removed by doing the work beside any job that is open: the count is of this call."""
+        opened = await self.open_job(work, Order.checked(), join=False)
+        return (await self.runner.run(opened.job_id)).removed

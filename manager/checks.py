@@ -14,6 +14,11 @@ _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds
 
 def check_id(name: str, value: object, max_bytes: int) -> str:
     """`value`, if it can serve as an id: any text from 1 to `max_bytes` bytes of UTF-8."""
+    return check_text(name, value, max_bytes, "max_id_bytes")
+
+
+def check_text(name: str, value: object, max_bytes: int, setting: str = "") -> str:
+    """`value`, if it is text from 1 to `max_bytes` bytes of UTF-8. The error names the setting."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a string, not {type(value).__name__}")
     if not value:
@@ -23,7 +28,8 @@ def check_id(name: str, value: object, max_bytes: int) -> str:
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"{name} must be valid Unicode: {error.reason}") from error
     if size > max_bytes:
-        raise InvalidArgumentError(f"{name} is {size} bytes long; the limit is {max_bytes} (max_id_bytes)")
+        limit = f"{max_bytes} ({setting})" if setting else max_bytes
+        raise InvalidArgumentError(f"{name} is {size} bytes long; the limit is {limit}")
     return value
 
 

@@ -8,6 +8,10 @@
     ├── CorruptDataError                       a stored value cannot be read; the message names its key
     ├── JobNotFoundError (LookupError)         no job with that id, or its record has been forgotten
     ├── JobWaitTimeoutError (TimeoutError)     the job was still open when the wait ended; it goes on
+    ├── JobStateError (RuntimeError)           the job's state does not allow this; nothing was changed
+    ├── JobFailedError (RuntimeError)          the awaited job failed; it can be resumed
+    ├── JobCancelledError (RuntimeError)       the awaited job was cancelled or undone
+    ├── TooManyAffectedError (ValueError)      more than `max_affected` would go; nothing was changed
     ├── EnqueueError                           the broker did not take the message; the job is kept
     └── StoreError                             Redis did not do what was asked
         ├── StoreUnavailableError (ConnectionError)   not applied: no connection could be made
@@ -50,12 +54,35 @@ class JobWaitTimeoutError(AgentSessionsError, TimeoutError):
     """The job was still open when the wait ended. The job itself goes on."""
 
 
+class JobStateError(AgentSessionsError, RuntimeError):
+    """The job's state does not allow what was asked. Nothing was changed."""
+
+
+class JobFailedError(AgentSessionsError, RuntimeError):
+    """The awaited job has failed; the message says why. What it revoked stays so, and it can be resumed."""
+
+
+class JobCancelledError(AgentSessionsError, RuntimeError):
+    """The awaited job was cancelled or undone before it was done."""
+
+
+class TooManyAffectedError(AgentSessionsError, ValueError):
+    """More would go than `max_affected` allows. Nothing was changed."""
+
+
 class EnqueueError(AgentSessionsError):
     """The broker did not take the message.
 
     The job is in the ledger, so what it revoked stays revoked and the next run of
-    `tasks.resume_stalled_jobs` enqueues it.
+    `tasks.resume_stalled_jobs` enqueues it. Its id is in `job_id`.
     """
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.job_id)
 
 
 class StoreError(AgentSessionsError):

@@ -11,15 +11,23 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
     P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)
     P x                  sorted set  expiry index: "<session_id> <bytes of user_id> <user_id><agent_id>",
                                      scored by expiry (ms)
-    P trash:<job_id>     sorted set  an index that a bulk deletion took away, waiting to be reclaimed
-    P detached:<u|a>     sorted set  jobs with a trash, by kind of index, scored by its expiry (ms)
-    P jobs               sorted set  open jobs, scored by last heartbeat (ms)
-    P job:<job_id>       hash        the record of one job (of its part in this partition)
+    P trash:<job_id>:<n> sorted set  an index that a bulk deletion took away, waiting to be reclaimed; the
+                                     n-th, where more requests joined the job
+    P detached:<u|a>     sorted set  trashes by kind of index, scored by their expiry (ms)
+    P detached:<u|a>:<id> sorted set the same of one user or agent
+    P jobs               sorted set  open jobs with their home here, scored by last heartbeat (ms)
+    P job:<job_id>       hash        the record of one job: of its part in this partition and, in its home,
+                                     of its state; or, under the id of a request that joined another job,
+                                     which one
     P open:<work>        string      id of the open job that does this work (kind and parameters), to join
+    P history            sorted set  jobs with their home here, scored by when they were asked for (ms)
+    P receipts           sorted set  receipts of deletions, JSON, scored by number (first partition only)
+    P receipt_jobs       sorted set  ids of the jobs with a receipt, scored by its number
+    P receipt_key        string      key of the receipts' hashes, where none is set
 
 Every key carries a TTL: a session's own keys its expiry, an index the latest expiry of its members, what
-belongs to jobs the retention of jobs. The expiry index alone lives `INDEX_LINGER_MS` longer than its last
-member, because the sweep has to find what it counts.
+belongs to jobs the retention of jobs, receipts their own. The expiry index alone lives `INDEX_LINGER_MS`
+longer than its last member, because the sweep has to find what it counts.
 
 A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 23 letters and digits
 (135 random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its
@@ -90,13 +98,14 @@ class Keys:
         b'shop:{0}:s:sess_abc'
     """
 
-    __slots__ = ("expiry_index", "jobs", "number", "prefix")
+    __slots__ = ("expiry_index", "history", "jobs", "number", "prefix")
 
     def __init__(self, namespace: str, partition: int) -> None:
         self.number = partition
         self.prefix = f"{namespace}:{{{partition}}}:".encode()
         self.expiry_index = self.prefix + b"x"
         self.jobs = self.prefix + b"jobs"
+        self.history = self.prefix + b"history"
 
     def session(self, session_id: str) -> bytes:
         return self.prefix + b"s:" + session_id.encode()
@@ -113,20 +122,26 @@ class Keys:
     def agent_index(self, agent_id: str) -> bytes:
         return self.prefix + b"a:" + agent_id.encode()
 
-    def trash(self, job_id: str) -> bytes:
-        return self.prefix + b"trash:" + job_id.encode()
-
-    def detached_users(self) -> bytes:
-        return self.prefix + b"detached:u"
-
-    def detached_agents(self) -> bytes:
-        return self.prefix + b"detached:a"
+    def detached(self, letter: str) -> bytes:
+        return self.prefix + b"detached:" + letter.encode()
 
     def job(self, job_id: str) -> bytes:
         return self.prefix + b"job:" + job_id.encode()
 
     def open_job(self, work: str) -> bytes:
         return self.prefix + b"open:" + work.encode()
+
+    @property
+    def receipts(self) -> bytes:
+        return self.prefix + b"receipts"
+
+    @property
+    def receipt_jobs(self) -> bytes:
+        return self.prefix + b"receipt_jobs"
+
+    @property
+    def receipt_key(self) -> bytes:
+        return self.prefix + b"receipt_key"
 
 
 class Partitions:
@@ -139,7 +154,7 @@ class Partitions:
 
     def __init__(self, namespace: str, count: int) -> None:
         self.all = [Keys(namespace, number) for number in range(count)]
-        #: Where the record of a job lies that is about no user and no single session.
+        #: Where the state of a job lies that is about no user and no single session, and all receipts.
         self.home = self.all[0]
 
     def of_user(self, user_id: str) -> Keys:

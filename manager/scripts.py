@@ -146,14 +146,14 @@ async def count_user_sessions(
     store: Store, keys: Keys, user_id: str, cursor: Cursor, limit: int
 ) -> tuple[int, Cursor]:
     """Live sessions counted, and where the next page begins (`START` at the end)."""
-    places = [keys.user_index(user_id), keys.detached_agents()]
+    places = [keys.user_index(user_id), keys.detached("a")]
     reply = await store.call(_COUNT_USER_SESSIONS, places, [keys.prefix, *cursor, limit])
     return int(reply[0]), (reply[1], reply[2])
 
 
 async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]:
     """What to add to the count, and what to pass as `seen` next (-1 at the end)."""
-    places = [keys.expiry_index, keys.detached_users(), keys.detached_agents()]
+    places = [keys.expiry_index, keys.detached("u"), keys.detached("a")]
     reply = await store.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _TRASHES_PER_COUNT])
     return int(reply[0]), int(reply[1])
 

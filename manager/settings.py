@@ -4,13 +4,30 @@ Every variable is the field's name in capitals behind `AGENT_SESSIONS_`. A `.env
 """
 
 from functools import cache
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from manager.errors import SettingsError
 
 ENV_PREFIX = "AGENT_SESSIONS_"
+
+
+class AgentPruning(BaseModel):
+    """What pruning keeps of one agent's sessions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent_id: str = Field(min_length=1)
+    keep_last: int | None = Field(None, ge=0)
+    older_than_seconds: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.keep_last is None and self.older_than_seconds is None:
+            raise ValueError("give keep_last or older_than_seconds, or both")
+        return self
 
 
 class Settings(BaseSettings):
@@ -56,14 +73,33 @@ class Settings(BaseSettings):
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
     batch_target_ms: float = Field(2.0, description="Time one batch of bulk work should take, ms.", gt=0)
-    job_retention_seconds: int = Field(604_800, description="How long a job's record is kept.", ge=3_600)
+    job_lanes: int = Field(4, description="Most workers on one job, if it has partitions enough.", ge=1)
+    job_retention_seconds: int = Field(
+        604_800, description="How long a job's record is kept after its end.", ge=3_600
+    )
     stalled_after_seconds: float = Field(30.0, description="A job silent for longer is taken up again.", gt=0)
+    max_batch_failures: int = Field(
+        5, description="A job fails when so many batches in a row are refused.", ge=1
+    )
+
+    receipt_key: SecretStr | None = Field(
+        None, description="Key of the hashes in receipts. Unset: one is made and kept in Redis."
+    )
+    receipt_retention_seconds: int = Field(
+        31_536_000, description="How long receipts of deletions are kept.", ge=86_400
+    )
+    residue_check: Literal["index", "store"] = Field(
+        "index", description="Where a deletion looks for what is left: `index` or the whole `store`."
+    )
 
     sweep_interval_seconds: float = Field(60.0, description="Beat: between sweeps of expired sessions.", gt=0)
     resume_interval_seconds: float = Field(15.0, description="Beat: between looks for stalled jobs.", gt=0)
     prune_interval_seconds: float = Field(3_600.0, description="Beat: between prunings.", gt=0)
     prune_keep_last: int | None = Field(None, description="Beat: keep this many checkpoints a session.", ge=0)
     prune_older_than_seconds: float | None = Field(None, description="Beat: drop older checkpoints.", gt=0)
+    prune_agents: tuple[AgentPruning, ...] = Field(
+        (), description="Beat: limits of single agents instead of those for all, as JSON."
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -63,6 +63,24 @@ class Bridge:
                 time.sleep(_PAUSE_SECONDS)
             raise
         return tasks[0].result()
+
+    def iterate(self, steps: AsyncGenerator[T]) -> Iterator[T]:
+        """What the generator yields, one by one. It is closed when the caller stops, for whatever reason."""
+
+        async def step() -> T:
+            return await anext(steps)
+
+        try:
+            while True:
+                yield self.run(step())
+        except StopAsyncIteration:
+            return
+        finally:
+            self.run(_close(steps))
+
+
+async def _close(steps: AsyncGenerator[Any]) -> None:
+    await steps.aclose()
 
 
 _lock = threading.Lock()

@@ -1,11 +1,13 @@
 """Sends the message that says "look at this job in the ledger"."""
 
 from functools import cache
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from manager import EnqueueError, JobProgress, Settings
+from manager import EnqueueError, Settings
+from manager.jobs.records import Record, Slice
 from tasks.celery_config import celery_config, queue_of
 
 
@@ -17,6 +19,15 @@ def _publishing_app(settings: Settings) -> Celery:
     return app
 
 
+def message_of(turn: Slice) -> dict[str, Any]:
+    """What the message for a slice consists of. The id of a job's task is the job's id, throughout; work on
+    the same job beside it has the lane's number behind that.
+    """
+    task_id = f"{turn.job_id}:{turn.lane}" if turn.lane else turn.job_id
+    arguments = {"job_id": turn.job_id, "lane": turn.lane, "number": turn.number}
+    return {"kwargs": arguments, "task_id": task_id, "queue": queue_of(turn.kind)}
+
+
 class Doorbell:
     """Rings for jobs.
 
@@ -26,22 +37,25 @@ class Doorbell:
 
     def __init__(self, settings: Settings) -> None:
         self._app = _publishing_app(settings)
+        self._lanes = settings.job_lanes
 
-    def ring(self, progress: JobProgress) -> None:
-        """Enqueues a slice of the job, under the job's id as task id. Blocks for some seconds at most.
+    def ring(self, job: Record) -> None:
+        """Enqueues the job's next slice; where it has parts for more workers, one for each. Blocks for some
+        seconds at most.
 
         Raises:
             EnqueueError: the broker did not take the message; the lifeline will ring later.
         """
-        try:
-            self._app.send_task(
-                "tasks.run_job",
-                (progress.job_id,),
-                task_id=progress.job_id,
-                queue=queue_of(progress.kind),
-            )
-        except (OperationalError, OSError) as error:
-            raise EnqueueError(
-                f"the broker did not take the message for job {progress.job_id!r}: {error}. The job is in the"
-                " ledger; what it revokes is revoked, and tasks.resume_stalled_jobs enqueues it again"
-            ) from error
+        self.send(job.next_slices(self._lanes))
+
+    def send(self, slices: list[Slice]) -> None:
+        """Enqueues these slices. Raises as `ring`."""
+        for turn in slices:
+            try:
+                self._app.send_task("tasks.run_job", **message_of(turn))
+            except (OperationalError, OSError) as error:
+                raise EnqueueError(
+                    f"the broker did not take the message for job {turn.job_id!r}: {error}. The job is in the"
+                    " ledger; what it revokes is revoked, and tasks.resume_stalled_jobs enqueues it again",
+                    turn.job_id,
+                ) from error

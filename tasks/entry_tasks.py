@@ -5,15 +5,18 @@ nothing but its message knows of the work. It takes milliseconds and is safe to 
 job's id.
 """
 
-from collections.abc import Coroutine
-from typing import Any
+from contextlib import suppress
+from typing import Any, Unpack
 
 from celery import Task
 
-from manager import SessionManager
+from manager import EnqueueError, JobOptions
+from manager.jobs.options import Order
+from manager.jobs.work import Work
 from tasks.bridge import bridge
 from tasks.celery_app import app
-from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, runs_inline, slice_of
+from tasks.doorbell import Doorbell
+from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, runs_inline, signature_of
 
 _ENTRY = {
     "bind": True,
@@ -25,41 +28,38 @@ _ENTRY = {
 
 
 @app.task(name="tasks.delete_user_sessions", **_ENTRY)
-def delete_user_sessions(self: "Task[Any, Any]", user_id: str) -> int:
+def delete_user_sessions(self: "Task[Any, Any]", user_id: str, **options: Unpack[JobOptions]) -> int:
     """Deletes the sessions that a user has when this runs.
 
+    Args:
+        user_id: whose.
+        options: `JobOptions`, as JSON (`grace` in seconds).
+
     Returns:
-        How many sessions.
+        How many sessions. Where a deletion of the user was open and this joined it: how many this added.
 
     Raises:
-        InvalidArgumentError: the id is not acceptable; not tried again.
+        InvalidArgumentError: the id or an option is not acceptable; not tried again.
+        TooManyAffectedError: there are more than `max_affected`; not tried again.
 
     Example:
-        >>> delete_user_sessions.delay("user_123").get(timeout=60)
+        >>> delete_user_sessions.delay("user_123", reason="asked to be forgotten").get(timeout=60)
         3
     """
-    if runs_inline(self):
-        return _run(_manager().delete_user_sessions(user_id))
-    return _hand_on(self, _manager().revoke_user_sessions(user_id, self.request.id))
+    return _do(self, bridge().manager.user_deletion(user_id), options)
 
 
 @app.task(name="tasks.delete_agent_sessions", **_ENTRY)
-def delete_agent_sessions(self: "Task[Any, Any]", agent_id: str) -> int:
+def delete_agent_sessions(self: "Task[Any, Any]", agent_id: str, **options: Unpack[JobOptions]) -> int:
     """Deletes the sessions that an agent has when this runs, over every partition.
 
-    Returns:
-        How many sessions.
-
-    Raises:
-        InvalidArgumentError: the id is not acceptable; not tried again.
+    Otherwise as `delete_user_sessions`.
 
     Example:
         >>> delete_agent_sessions.delay("chatbot").get(timeout=60)
         3
     """
-    if runs_inline(self):
-        return _run(_manager().delete_agent_sessions(agent_id))
-    return _hand_on(self, _manager().revoke_agent_sessions(agent_id, self.request.id))
+    return _do(self, bridge().manager.agent_deletion(agent_id), options)
 
 
 @app.task(name="tasks.prune_checkpoints", **_ENTRY)
@@ -69,6 +69,8 @@ def prune_checkpoints(
     agent_id: str | None = None,
     keep_last: int | None = None,
     older_than: float | None = None,
+    except_agents: list[str] | None = None,
+    **options: Unpack[JobOptions],
 ) -> int:
     """Removes checkpoints of one session, of an agent's sessions, or of all.
 
@@ -77,26 +79,26 @@ def prune_checkpoints(
         agent_id: prune only the sessions of this agent.
         keep_last: remove all but the newest so many of each session.
         older_than: remove those of this age and more, seconds. The newest of a session always stays.
+        except_agents: leave the sessions of these agents alone.
+        options: `JobOptions`, as JSON (`grace` in seconds).
 
     Returns:
         How many checkpoints; 0 where the same pruning is open already, which then does the work.
 
     Raises:
         InvalidArgumentError: no limit at all, or a value out of range; not tried again.
+        TooManyAffectedError: more than `max_affected` checkpoints would go; not tried again.
 
     Example:
         >>> prune_checkpoints.delay(agent_id="chatbot", keep_last=5).get(timeout=60)
         40
     """
-    manager = _manager()
-    if runs_inline(self):
-        return _run(manager.prune_checkpoints(session_id, agent_id, keep_last, older_than))
-    policy = manager.prune_policy(session_id, agent_id, keep_last, older_than)
-    return _hand_on(self, manager.ledger.open_pruning(policy, self.request.id, join=True))
+    work = bridge().manager.pruning(session_id, agent_id, keep_last, older_than, except_agents)
+    return _do(self, work, options)
 
 
 @app.task(name="tasks.cleanup_expired_sessions", **_ENTRY)
-def cleanup_expired_sessions(self: "Task[Any, Any]") -> int:
+def cleanup_expired_sessions(self: "Task[Any, Any]", **options: Unpack[JobOptions]) -> int:
     """Removes what is left in the indexes of sessions that ran out.
 
     Returns:
@@ -106,26 +108,22 @@ def cleanup_expired_sessions(self: "Task[Any, Any]") -> int:
         >>> cleanup_expired_sessions.delay().get(timeout=60)
         12
     """
-    if runs_inline(self):
-        return _run(_manager().cleanup_expired_sessions())
-    return _hand_on(self, _manager().ledger.open_sweep(self.request.id, join=True))
+    return _do(self, Work.sweep(), options)
 
 
-def _manager() -> SessionManager:
-    return bridge().manager
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    return bridge().run(work)
-
-
-def _hand_on(task: "Task[Any, Any]", opening: Coroutine[Any, Any, str]) -> int:
+def _do(task: "Task[Any, Any]", work: Work, options: JobOptions) -> int:
     """Opens the job and replaces this task by its first slice, under the same task id."""
     here = bridge()
-    job_id = here.run(opening)
-    if job_id != task.request.id:  # joined another job
-        return 0
-    progress = here.run(here.manager.ledger.progress(job_id))
-    if progress.finished:
-        return progress.removed
-    return task.replace(slice_of(progress))  # type: ignore[no-any-return]
+    if runs_inline(task):
+        opened = here.run(here.manager.open_job(work, Order.checked(**options), join=False))
+        return here.run(here.manager.runner.run(opened.job_id)).removed
+    task_id = None if "idempotency_key" in options else task.request.id
+    opened = here.run(here.manager.open_job(work, Order.checked(task_id, **options)))
+    job = here.run(here.manager.ledger.read(opened.job_id))
+    if job.state.ended:
+        return job.progress().removed
+    first, *beside = job.next_slices(here.manager.settings.job_lanes)
+    other_job = opened.job_id != task.request.id  # one that this joined, or that of an idempotency key
+    with suppress(EnqueueError):  # the first slice does the work of those beside it too; the lifeline rings
+        Doorbell(here.manager.settings).send([first, *beside] if other_job else beside)
+    return opened.added if other_job else task.replace(signature_of(first))

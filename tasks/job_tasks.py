@@ -3,13 +3,20 @@
 from typing import Any
 
 from celery import Task
+from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 
-from manager import AgentSessionsError, JobProgress, StoreError
+from manager import (
+    AgentSessionsError,
+    JobFailedError,
+    JobProgress,
+    JobState,
+    StoreError,
+)
+from manager.jobs.records import Slice
 from tasks.bridge import bridge
 from tasks.celery_app import app
-from tasks.celery_config import queue_of
-from tasks.doorbell import Doorbell
+from tasks.doorbell import Doorbell, message_of
 
 logger = get_task_logger(__name__)
 
@@ -21,29 +28,43 @@ RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1,
 _SLICE_RETRIES = 5
 
 
-@app.task(bind=True, name="tasks.run_job", max_retries=_SLICE_RETRIES, **RETRY_WHILE_STORE_IS_AWAY)
-def run_job(self: "Task[Any, Any]", job_id: str) -> int:
+@app.task(bind=True, name="tasks.run_job", max_retries=_SLICE_RETRIES)
+def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | None = None) -> int | None:
     """Works on a job for one slice, then makes room for others by going to the end of the queue.
+
+    Args:
+        job_id: the job.
+        lane: 0, or another number for work on the same job beside it.
+        number: of the slice, so that of two messages for the same slice the later one is void.
 
     Returns:
         The job's result, once it is done: sessions deleted, sessions cleaned, or checkpoints removed.
 
     Raises:
         JobNotFoundError: there is no such job.
+        JobFailedError: the job has failed.
     """
     here = bridge()
     if runs_inline(self):
-        return here.run(here.manager.ledger.run(job_id)).removed
-    progress = here.run(here.manager.ledger.run_slice(job_id))
-    show_progress(self, progress)
-    if not progress.finished:
-        return self.replace(slice_of(progress))  # type: ignore[no-any-return]
-    return progress.removed
+        return here.run(here.manager.runner.run(job_id)).removed
+    step = None
+    try:
+        job = here.run(here.manager.ledger.read(job_id))
+        for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.work.kind, lane, number))):
+            show_progress(self, step.progress)
+    except StoreError as error:
+        delay = min(20, 2**self.request.retries)
+        raise self.retry(args=(job_id, lane), kwargs={}, exc=error, countdown=delay) from error
+    if step is None:
+        raise Ignore  # another message for this slice came first
+    if step.next is not None:
+        return self.replace(signature_of(step.next))  # type: ignore[no-any-return]
+    return None if lane else _result(self, step.progress)
 
 
 @app.task(name="tasks.resume_stalled_jobs")
 def resume_stalled_jobs() -> int:
-    """Rings for every open job that nobody has worked on for a while, whatever was lost.
+    """Rings for every open job that is due or that nobody has worked on for a while, whatever was lost.
 
     Returns:
         How many jobs.
@@ -54,7 +75,7 @@ def resume_stalled_jobs() -> int:
     rung = 0
     for job_id in here.run(ledger.take_stalled()):
         try:
-            doorbell.ring(here.run(ledger.progress(job_id)))
+            doorbell.ring(here.run(ledger.read(job_id)))
             rung += 1
         except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
             logger.exception("no message for stalled job %s; the next look tries again", job_id)
@@ -66,11 +87,28 @@ def runs_inline(task: "Task[Any, Any]") -> bool:
     return bool(task.request.called_directly or task.request.is_eager)
 
 
-def slice_of(progress: JobProgress) -> Any:
-    """The message for the next slice of a job."""
-    return run_job.s(progress.job_id).set(queue=queue_of(progress.kind))
+def signature_of(turn: Slice) -> Any:
+    """The message for a slice, to replace a task by."""
+    message = message_of(turn)
+    return run_job.s(**message["kwargs"]).set(queue=message["queue"])
 
 
 def show_progress(task: "Task[Any, Any]", progress: JobProgress) -> None:
-    """Tells Flower how far the job is (of a custom event, Flower shows the field named `result`)."""
-    task.send_event("task-progress", result=f"{progress.done}/{progress.total}")
+    """Tells `AsyncResult.info`, and Flower, how far the job is. (Of an event that it does not know, Flower
+    shows the kind and the field named `result`.)
+    """
+    state = "paused" if progress.state is JobState.PAUSED else "progress"
+    task.send_event(f"task-{state}", result=f"{progress.done}/{progress.total}")
+    if not progress.state.ended:
+        task.update_state(state=state.upper(), meta=progress.model_dump(mode="json"))
+
+
+def _result(task: "Task[Any, Any]", progress: JobProgress) -> int:
+    """How the task ends with the job. One that is only halted keeps its callers waiting."""
+    if progress.state is JobState.DONE:
+        return progress.removed
+    if progress.state is JobState.FAILED:
+        raise JobFailedError(f"job {progress.job_id!r} has failed: {progress.error}")
+    if progress.state in (JobState.CANCELLED, JobState.UNDONE):
+        task.backend.mark_as_revoked(task.request.id, f"job {progress.state}", request=task.request)
+    raise Ignore

@@ -2,9 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
+from typing import Unpack
 
-from manager import JobProgress, JobWaitTimeoutError, SessionManager, StoreError
+from manager import (
+    EnqueueError,
+    JobCancelledError,
+    JobFailedError,
+    JobKind,
+    JobOptions,
+    JobPage,
+    JobProgress,
+    JobState,
+    JobWaitTimeoutError,
+    Preview,
+    SessionManager,
+    StoreError,
+)
+from manager.jobs.listing import JobFilter
+from manager.jobs.options import Order
+from manager.jobs.work import Work
 from tasks.doorbell import Doorbell
 
 #: Pause between two looks at a job, seconds: short for short jobs, growing for long ones.
@@ -20,8 +38,9 @@ class Job:
         3
     """
 
-    def __init__(self, manager: SessionManager, job_id: str) -> None:
+    def __init__(self, manager: SessionManager, doorbell: Doorbell, job_id: str) -> None:
         self._manager = manager
+        self._doorbell = doorbell
         #: Id of the job, and of its Celery task.
         self.id = job_id
 
@@ -37,7 +56,7 @@ class Job:
         return await self._manager.ledger.progress(self.id)
 
     async def watch(self) -> AsyncIterator[JobProgress]:
-        """How far the job is, again and again until it is done.
+        """How far the job is, again and again until it ends: done, failed, cancelled or undone.
 
         Example:
             >>> async for progress in job.watch():
@@ -47,17 +66,21 @@ class Job:
         while True:
             progress = await self.progress()
             yield progress
-            if progress.finished:
+            if progress.state.ended:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     async def wait(self, timeout: float | None = None) -> JobProgress:
-        """Waits until the job is done, for at most `timeout` seconds; its final progress.
+        """Waits until the job is done, for at most `timeout` seconds; its final progress, with the receipt of
+        a deletion.
 
         Raises:
             JobWaitTimeoutError: it is still open (a `TimeoutError`). The job itself goes on.
+            JobFailedError: it has failed. What it revoked stays revoked, and it can be resumed.
+            JobCancelledError: it was cancelled or undone.
         """
+        last = await self.progress()
         try:
             async with asyncio.timeout(timeout):
                 async for progress in self.watch():
@@ -66,38 +89,96 @@ class Job:
             raise
         except TimeoutError as error:
             raise JobWaitTimeoutError(
-                f"job {self.id!r} is still open after {timeout} s; is a worker running?"
+                f"job {self.id!r} is still open after {timeout} s ({last.state}); is a worker running?"
             ) from error
+        if last.state is JobState.FAILED:
+            raise JobFailedError(f"job {self.id!r} has failed: {last.error}. resume() tries again")
+        if last.state is not JobState.DONE:
+            raise JobCancelledError(f"job {self.id!r} was {last.state}; it had removed {last.removed}")
         return last
+
+    async def pause(self) -> JobProgress:
+        """Stops the work within a batch, until `resume()`. What is revoked stays revoked.
+
+        Raises (as `resume`, `cancel` and `undo`):
+            JobNotFoundError: no such job, or its record is gone.
+            JobStateError: the job's state does not allow it; nothing was changed.
+        """
+        return await self._manager.ledger.control(self.id, "pause")
+
+    async def resume(self) -> JobProgress:
+        """Goes on with a job that is paused, cancelled or failed.
+
+        Raises:
+            EnqueueError: the job is open again, but the broker did not take the message; the next run of
+                `tasks.resume_stalled_jobs` enqueues it.
+        """
+        progress = await self._manager.ledger.control(self.id, "resume")
+        await self._ring()
+        return progress
+
+    async def cancel(self) -> JobProgress:
+        """Stops the work within a batch, for good. What is revoked stays revoked, and `resume()` takes the
+        rest of the work up again.
+        """
+        progress = await self._manager.ledger.control(self.id, "cancel")
+        await self._tell_the_task()
+        return progress
+
+    async def undo(self) -> JobProgress:
+        """Takes back a job that has not begun: every session that it revoked is there again, exactly as it
+        was. Sessions created since stay; those that expired since stay gone.
+
+        Should the caller die on the way, a worker completes it.
+        """
+        await self._manager.ledger.control(self.id, "undo")
+        progress = await self._manager.runner.run(self.id)
+        await self._tell_the_task()
+        return progress
+
+    async def _ring(self) -> None:
+        job = await self._manager.ledger.read(self.id)
+        await asyncio.to_thread(self._doorbell.ring, job)
+
+    async def _tell_the_task(self) -> None:
+        """Ends the job's Celery task, for callers that wait for its result. The job does not depend on it."""
+        with suppress(EnqueueError):
+            await self._ring()
 
 
 class SessionJobs:
     """Enqueues bulk work. Deletions take effect before the methods return, whether a worker runs or not.
 
+    Asked for the same work while a job with it is open, each method joins that job: a deletion takes what was
+    created meanwhile into it. All take the keyword arguments of `JobOptions`.
+
     Args:
         manager: whose store the jobs are about.
 
-    Raises (each method):
+    Raises (each method that enqueues):
         InvalidArgumentError: an argument is not acceptable; nothing was changed.
+        TooManyAffectedError: more than `max_affected` would go; nothing was changed.
         StoreError: the store could not be reached or refused.
         EnqueueError: the job is open and what it revokes is revoked, but the broker did not take the
             message; the next run of `tasks.resume_stalled_jobs` enqueues it.
 
     Example:
-        >>> job = await SessionJobs(manager).delete_agent_sessions("chatbot")
+        >>> jobs = SessionJobs(manager)
+        >>> job = await jobs.delete_agent_sessions("chatbot", grace=timedelta(hours=1), reason="retired")
+        >>> await job.undo()
     """
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
         self._doorbell = Doorbell(manager.settings)
 
-    async def delete_user_sessions(self, user_id: str) -> Job:
+    async def delete_user_sessions(self, user_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of a user at once and enqueues reclaiming their memory."""
-        return await self._enqueue(await self._manager.revoke_user_sessions(user_id))
+        return await self._enqueue(self._manager.user_deletion(user_id), options)
 
-    async def delete_agent_sessions(self, agent_id: str) -> Job:
+    async def delete_agent_sessions(self, agent_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of an agent at once and enqueues reclaiming their memory."""
-        return await self._enqueue(await self._manager.revoke_agent_sessions(agent_id))
+        return await self._enqueue(self._manager.agent_deletion(agent_id), options)
 
     async def prune_checkpoints(
         self,
@@ -105,22 +186,76 @@ class SessionJobs:
         agent_id: str | None = None,
         keep_last: int | None = None,
         older_than: float | timedelta | None = None,
+        **options: Unpack[JobOptions],
     ) -> Job:
-        """Enqueues a pruning (arguments as in `SessionManager.prune_checkpoints`), or joins the same one."""
-        policy = self._manager.prune_policy(session_id, agent_id, keep_last, older_than)
-        return await self._enqueue(await self._manager.ledger.open_pruning(policy, join=True))
+        """Enqueues a pruning (arguments as in `SessionManager.prune_checkpoints`)."""
+        return await self._enqueue(
+            self._manager.pruning(session_id, agent_id, keep_last, older_than), options
+        )
 
-    async def cleanup_expired_sessions(self) -> Job:
-        """Enqueues a sweep of what expired, or joins the one that is open."""
-        return await self._enqueue(await self._manager.ledger.open_sweep(join=True))
+    async def cleanup_expired_sessions(self, **options: Unpack[JobOptions]) -> Job:
+        """Enqueues a sweep of what expired."""
+        return await self._enqueue(Work.sweep(), options)
+
+    async def preview_user_deletion(self, user_id: str) -> Preview:
+        """What `delete_user_sessions` would remove now. Changes nothing, as all previews.
+
+        Example:
+            >>> (await jobs.preview_user_deletion("user_123")).sessions
+            3
+        """
+        return await self._manager.ledger.preview(self._manager.user_deletion(user_id))
+
+    async def preview_agent_deletion(self, agent_id: str) -> Preview:
+        """What `delete_agent_sessions` would remove now."""
+        return await self._manager.ledger.preview(self._manager.agent_deletion(agent_id))
+
+    async def preview_pruning(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        keep_last: int | None = None,
+        older_than: float | timedelta | None = None,
+    ) -> Preview:
+        """What `prune_checkpoints` would remove now."""
+        return await self._manager.ledger.preview(
+            self._manager.pruning(session_id, agent_id, keep_last, older_than)
+        )
+
+    async def preview_sweep(self) -> Preview:
+        """What `cleanup_expired_sessions` would remove now."""
+        return await self._manager.ledger.preview(Work.sweep())
 
     def get(self, job_id: str) -> Job:
         """A handle on a job by its id."""
-        return Job(self._manager, job_id)
+        return Job(self._manager, self._doorbell, job_id)
 
-    async def _enqueue(self, job_id: str) -> Job:
-        job = Job(self._manager, job_id)
-        progress = await job.progress()
-        if not progress.finished:
-            await asyncio.to_thread(self._doorbell.ring, progress)
-        return job
+    async def list(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: JobKind | None = None,
+        target: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Jobs, newest first, as long as their records are kept.
+
+        Args:
+            state, kind, target: only jobs with this state, of this kind, about this user, agent or session.
+            limit: most jobs on the page, up to 1,000.
+            cursor: that of the page before, to go on behind it.
+
+        Example:
+            >>> page = await jobs.list(state=JobState.FAILED)
+            >>> [job.error for job in page.jobs]
+        """
+        chosen = JobFilter(state, kind, target)
+        return await self._manager.ledger.list_jobs(chosen, limit=limit, cursor=cursor)
+
+    async def _enqueue(self, work: Work, options: JobOptions) -> Job:
+        opened = await self._manager.open_job(work, Order.checked(**options))
+        job = await self._manager.ledger.read(opened.job_id)
+        if not job.state.ended:
+            await asyncio.to_thread(self._doorbell.ring, job)
+        return self.get(opened.job_id)

@@ -1,13 +1,13 @@
 -- Counts the live sessions of a partition: those in the expiry index, less those that open bulk
--- deletions have revoked. One call looks at a bounded number of open deletions.
+-- deletions have revoked. One call looks at a bounded number of trashes.
 -- Uses: clock
 -- KEYS[1] sorted set: expiry index
--- KEYS[2] sorted set: open deletions of users
--- KEYS[3] sorted set: open deletions of agents
+-- KEYS[2] sorted set: trashes of deletions of users
+-- KEYS[3] sorted set: trashes of deletions of agents
 -- ARGV[1] prefix of the partition
--- ARGV[2] how many open deletions earlier calls have looked at
--- ARGV[3] most open deletions to look at
--- Reply: {what to add to the count, how many open deletions have been looked at, or -1 at the end}
+-- ARGV[2] how many trashes of each kind earlier calls have looked at
+-- ARGV[3] most trashes of each kind to look at
+-- Reply: {what to add to the count, how many trashes have been looked at, or -1 at the end}
 local expiry_index, detached_users, detached_agents = KEYS[1], KEYS[2], KEYS[3]
 local prefix, seen, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -18,10 +18,10 @@ if seen == 0 then
 end
 local more = false
 for _, detached in ipairs({ detached_users, detached_agents }) do
-  local jobs = redis.call('ZRANGEBYSCORE', detached, future, '+inf', 'LIMIT', seen, limit)
-  for _, job_id in ipairs(jobs) do
-    count = count - redis.call('ZCOUNT', prefix .. 'trash:' .. job_id, future, '+inf')
+  local trashes = redis.call('ZRANGEBYSCORE', detached, future, '+inf', 'LIMIT', seen, limit)
+  for _, name in ipairs(trashes) do
+    count = count - redis.call('ZCOUNT', prefix .. 'trash:' .. name, future, '+inf')
   end
-  more = more or #jobs == limit
+  more = more or #trashes == limit
 end
 return { count, more and seen + limit or -1 }

@@ -2,7 +2,7 @@
 -- sessions have to be looked at one by one, and this counts one page of them.
 -- Uses: clock live page
 -- KEYS[1] sorted set: index of the user
--- KEYS[2] sorted set: open deletions of agents
+-- KEYS[2] sorted set: trashes of deletions of agents
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin
 -- ARGV[3] the last member seen, or ''

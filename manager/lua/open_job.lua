@@ -1,48 +1,88 @@
--- Writes the record of a job, unless the same work is open in another job that it can join.
--- Repeated with the same job, it changes nothing.
--- Uses: clock index job
--- KEYS[1] hash of the job
+-- Opens a job in its home partition. A deletion takes its index away in the same step, which
+-- revokes every session in it. Asked for the same work while a job with it is open, the request
+-- joins that job. Repeated with the same request, it changes nothing.
+-- Uses: clock index fields open full_server job
+-- KEYS[1] hash of the request: the record of the job, or a note of which one it joined
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters
--- KEYS[4] sorted set that the job works through
+-- KEYS[4] sorted set: the index that the job takes away or works through
+-- KEYS[5] sorted set: jobs by when they were asked for
 -- ARGV[1] prefix of the partition
--- ARGV[2] job id
+-- ARGV[2] id of the request
 -- ARGV[3] kind of the job
 -- ARGV[4] parameters of the job, JSON
 -- ARGV[5] how long a job's record is kept, milliseconds
--- ARGV[6] what the job works on: 'due' (members with a score past), 'live' (to come), 'one' session
--- ARGV[7] 1 to join another job, 0 to work beside it
--- ARGV[8] 0 where parts in other partitions are yet to be written, else 1
--- Reply: id of the job that is open now | 'CONFLICT' where the id is that of a job with other work
-local job_key, jobs_key, open_key, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local prefix, job_id, kind, params = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local retention_ms, works_on, join, opened = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1', ARGV[8]
+-- ARGV[6] what the job works on: 'all', 'due', 'live' or 'one'
+-- ARGV[7] letter of the index that a deletion takes away ('u' or 'a'), else ''
+-- ARGV[8] its owner, or ''
+-- ARGV[9] 1 to join another job, 0 to work beside it
+-- ARGV[10] 1 where parts in other partitions have to be written next, else 0
+-- ARGV[11] grace, milliseconds
+-- ARGV[12] silence after which a job counts as stalled, milliseconds
+-- ARGV[13] most that may be affected here, or ''
+-- ARGV[14] and on: further fields of the record and their values in turn
+-- Reply: {'OPEN', id of the job, what this request added, 1 where parts have to be written} | {'CONFLICT'} where the request's id is that of other work | {'UNDOING', id of the job that does} | {'TOO_MANY', how many}
+local request_key, jobs_key, open_key, index, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local prefix, request_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local works_on, letter, owner, join, others = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local grace_ms, silence_ms, max_affected, first_field = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13], 14
 
-local known = known_job(job_key, kind, params)
-if known then
-  return known == 'OPEN' and job_id or known
+local known = redis.call('HMGET', request_key, 'kind', 'params', 'joined', 'added')
+if known[1] then
+  if known[1] ~= kind or known[2] ~= params then
+    return { 'CONFLICT' }
+  end
+  local job_id = known[3] or request_id
+  local opening = redis.call('HGET', prefix .. 'job:' .. job_id, 'opening') == request_id
+  return { 'OPEN', job_id, tonumber(known[4]), opening and 1 or 0 }
 end
-local open = join and redis.call('GET', open_key)
+local moment_us = now_us()
+local now = math.floor(moment_us / 1000)
+local open = redis.call('GET', open_key)
 local state = open and redis.call('HGET', prefix .. 'job:' .. open, 'state')
-if state and state ~= 'done' then
-  return open
+if state == 'undoing' then
+  return { 'UNDOING', open }
 end
-local now = now_ms()
-local total = 1
-if works_on == 'due' then
-  total = redis.call('ZCOUNT', index, '-inf', whole(now))
-elseif works_on == 'live' then
-  total = redis.call('ZCOUNT', index, '(' .. whole(now), '+inf')
+local joins = join and can_be_joined(state)
+local added = count_work(index, works_on, now)
+if max_affected ~= '' then
+  local affected = works_on == 'all' and count_work(index, 'live', now) or added
+  if affected > tonumber(max_affected) then
+    return { 'TOO_MANY', affected }
+  end
 end
-local nothing_to_do = total == 0 and opened == '1'
--- A sweep a minute that finds nothing would fill the ledger: what has nothing to do is kept for an hour.
-if nothing_to_do then
-  retention_ms = math.min(retention_ms, 3600000)
+
+work_though_full(jobs_key)
+local job_id, job_key, due = request_id, request_key, now + grace_ms
+if joins then
+  job_id, job_key = open, prefix .. 'job:' .. open
+  note_joined(request_key, kind, params, job_id, added, due + retention_ms, now)
+  due = begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
+  if letter == '' then
+    return { 'OPEN', job_id, 0, 0 }
+  end
+else
+  write_part(job_key, kind, params, now)
+  redis.call('HSET', job_key, 'state', grace_ms > 0 and 'scheduled' or 'queued', 'requested', whole(now),
+    'due', whole(due), 'added', added, 'joins', 0)
+  set_fields(job_key, first_field)
+  redis.call('ZADD', jobs_key, whole(grace_ms > 0 and due - silence_ms or now), job_id)
+  note_in_history(prefix, history, job_id, now)
 end
-write_job(job_key, jobs_key, job_id, kind, params, total, opened, retention_ms, now)
-if nothing_to_do then
-  finish_job(job_key, jobs_key, job_id, now)
-elseif join then
-  redis.call('SET', open_key, job_id, 'PX', retention_ms)
+redis.call('HINCRBY', job_key, 'total', added)
+if others then
+  redis.call('HSET', job_key, 'opening', request_id)
 end
-return job_id
+local void = due
+if letter ~= '' then
+  void = math.max(due, detach(prefix, index, job_key, job_id, letter, owner, moment_us))
+  redis.call('HINCRBY', job_key, 'joins', 1)
+end
+for _, key in ipairs({ job_key, jobs_key, history }) do
+  keep_until(key, void + retention_ms, now)
+end
+if join then
+  redis.call('SET', open_key, job_id, 'KEEPTTL')
+  keep_until(open_key, void + retention_ms, now)
+end
+return { 'OPEN', job_id, added, others and 1 or 0 }

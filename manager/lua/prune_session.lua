@@ -1,19 +1,18 @@
 -- Prunes the checkpoints of one session, if it is live, and counts them in the job.
--- Uses: clock live index job prune
--- KEYS[1] hash of the session
--- KEYS[2] hash of the job
--- KEYS[3] sorted set: open jobs
+-- Uses: clock live prune full_server job
+-- KEYS[1] hash of the job
+-- KEYS[2] sorted set: open jobs
+-- KEYS[3] hash of the session
 -- ARGV[1] prefix of the partition
--- ARGV[2] session id
--- ARGV[3] job id
+-- ARGV[2] job id
+-- ARGV[3] most checkpoints to remove
 -- ARGV[4] how many checkpoints to keep, or ''
 -- ARGV[5] how old a checkpoint may be, microseconds, or ''
--- ARGV[6] most checkpoints to remove
--- ARGV[7] how long a job's record is kept, milliseconds
--- Reply: 1 where the job goes on | 0 at the end | 'GONE' where the job has no record
-local session_key, job_key, jobs_key = KEYS[1], KEYS[2], KEYS[3]
-local prefix, session_id, job_id = ARGV[1], ARGV[2], ARGV[3]
-local keep_last, max_age_us, limit, retention_ms = ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+-- ARGV[6] session id
+-- Reply: 'MORE' | 'END' | 'HALTED' | 'GONE'
+local job_key, jobs_key, session_key = KEYS[1], KEYS[2], KEYS[3]
+local prefix, job_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local keep_last, max_age_us, session_id = ARGV[4], ARGV[5], ARGV[6]
 
 local closed = closed_reply(job_key)
 if closed then
@@ -26,5 +25,5 @@ local removed, more = 0, false
 if live_session(prefix, session_key, session_id, now) then
   removed, more = prune_session(prefix, session_id, keep_last, min_created, limit)
 end
-record_batch(job_key, jobs_key, job_id, more and 0 or 1, removed, not more, retention_ms, now)
-return more and 1 or 0
+record_batch(job_key, jobs_key, job_id, { done = more and 0 or 1, removed = removed }, now)
+return batch_reply(job_key, more)

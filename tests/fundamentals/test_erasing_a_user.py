@@ -36,7 +36,7 @@ async def test_sessions_are_gone_at_once_and_their_memory_is_freed_later(manager
 
     # Who comes back meanwhile is not touched.
     new = await manager.create_session("ann", "chatbot")
-    progress = await manager.ledger.run(job_id)
+    progress = await manager.runner.run(job_id)
 
     assert progress.finished
     assert progress.removed == 1

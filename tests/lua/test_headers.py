@@ -8,27 +8,39 @@ import pytest
 from manager.script_source import load_script
 
 _LUA = Path(__file__).parents[2] / "manager" / "lua"
-_PYTHON = [_LUA.parent / "scripts.py", _LUA.parent / "job_scripts.py"]
+_PYTHON = [
+    _LUA.parent / "scripts.py",
+    _LUA.parent / "jobs" / "scripts.py",
+    _LUA.parent / "jobs" / "proof_scripts.py",
+]
 
 SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
 SHARED = {path.stem: path.read_text() for path in (_LUA / "shared").glob("*.lua")}
 
 VERBS = {
+    "append",
+    "beat",
+    "begin",
     "clear",
+    "control",
     "count",
     "create",
     "delete",
-    "detach",
+    "fail",
+    "finish",
     "get",
     "list",
     "mark",
+    "measure",
     "merge",
     "open",
     "prune",
     "read",
     "reclaim",
     "refresh",
+    "restore",
     "save",
+    "seal",
     "session",  # session_exists: a question
     "sweep",
     "take",

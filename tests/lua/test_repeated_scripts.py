@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from manager import SessionManager, job_scripts, scripts
+from manager import SessionManager, scripts
+from manager.jobs import scripts as job_scripts
+from manager.jobs.scripts import BatchReply, Target
 from manager.keys import Keys
 from manager.store import Store
+from tests.support.jobs import open_pruning, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.sessions import let_expire
 
@@ -63,37 +66,51 @@ def _save(place: Place) -> Awaitable[Any]:
     return scripts.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_new", b"j{}")
 
 
-def _detach(place: Place) -> Awaitable[Any]:
-    return job_scripts.detach_index(
-        place.store,
-        place.keys,
-        index=place.keys.user_index("ann"),
-        detached=place.keys.detached_users(),
-        job_id="job_mine",
-        kind="delete_user_sessions",
-        params='{"target": "ann"}',
-        opened=False,
-        retention_ms=60_000,
-    )
-
-
-def _open(place: Place) -> Awaitable[Any]:
+def _open(place: Place, target: Target) -> Awaitable[Any]:
     return job_scripts.open_job(
         place.store,
         place.keys,
-        index=place.keys.expiry_index,
-        job_id="job_mine",
-        kind="prune_checkpoints",
-        params='{"keep_last": 1}',
+        target,
+        request_id="job_mine",
+        kind="some_work",
+        params="{}",
         retention_ms=60_000,
-        works_on="live",
         join=True,
-        opened=False,
+        others=True,
+        grace_ms=0,
+        silence_ms=1_000,
+        max_affected=None,
+        details=["reason", "asked"],
+    )
+
+
+def _open_deletion(place: Place) -> Awaitable[Any]:
+    return _open(place, Target(place.keys.user_index("ann"), "all", "u", "ann"))
+
+
+def _open_work(place: Place) -> Awaitable[Any]:
+    return _open(place, Target(place.keys.expiry_index, "live"))
+
+
+def _open_part(place: Place) -> Awaitable[Any]:
+    return job_scripts.open_part(
+        place.store,
+        place.keys,
+        Target(place.keys.agent_index("bot"), "all", "a", "bot"),
+        job_id="job_mine",
+        kind="some_work",
+        params="{}",
+        retention_ms=60_000,
+        grace_ms=0,
     )
 
 
 async def _mark_opened(place: Place) -> None:
-    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", deletes=False)
+    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", "request")
+
+
+def _control(action: str) -> Write:
+    return lambda place: job_scripts.control_job(place.store, place.keys, "job_unmarked", action, 1_000)
 
 
 # Each with what it answers the first and the second time.
@@ -109,9 +126,13 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
         False,
     ),
     "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 0),
-    "detach_index": (_detach, None, None),
-    "open_job": (_open, "job_mine", "job_mine"),
+    "open_job, a deletion": (_open_deletion, ..., ...),
+    "open_job, other work": (_open_work, ..., ...),
+    "open_part": (_open_part, 1, 0),
     "mark_opened": (_mark_opened, None, None),
+    "control_job, pause": (_control("pause"), (True, "paused"), (True, "paused")),
+    "control_job, cancel": (_control("cancel"), (True, "cancelled"), (True, "cancelled")),
+    "control_job, undo": (_control("undo"), (True, "undoing"), (True, "undoing")),
 }
 
 
@@ -119,7 +140,8 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
 async def place(manager: SessionManager, raw: redis.Redis) -> Place:
     session = await manager.create_session("ann", "bot", {"kept": 1})
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
-    raw.hset(manager._partitions.home.job("job_unmarked"), "opened", 0)
+    unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
+    raw.hset(manager._partitions.home.job("job_unmarked"), mapping=unmarked)
     raw.expire(manager._partitions.home.job("job_unmarked"), 60)
     return Place(manager._store, manager._partitions.home, session.session_id, ids[0])
 
@@ -154,42 +176,43 @@ async def test_a_refresh_repeated_only_moves_the_end(
     assert raw.zcard(f"{namespace}:{{0}}:x") == 1
 
 
-def _batch(place: Place, kind: str, job_id: str) -> Awaitable[bool]:
+def _batch(place: Place, kind: str, job_id: str) -> Awaitable[BatchReply]:
     """One batch of a job on five sessions or checkpoints."""
-    common = {"job_id": job_id, "limit": 5, "retention_ms": 60_000}
-    policy = {"keep_last": 1, "max_age_us": ""}
-    if kind == "deletion":
-        detached = place.keys.detached_users()
-        return job_scripts.reclaim_batch(place.store, place.keys, detached=detached, **common)
+    if kind in ("deletion", "undo"):
+        target = Target(place.keys.user_index("ann"), "all", "u", "ann")
+        do = job_scripts.reclaim_batch if kind == "deletion" else job_scripts.restore_batch
+        return do(place.store, place.keys, target, job_id=job_id, limit=5)
     if kind == "sweep":
-        return job_scripts.sweep_batch(place.store, place.keys, **common)
+        return job_scripts.sweep_batch(place.store, place.keys, job_id=job_id, limit=5)
+    policy: dict[str, Any] = {"keep_last": 1, "max_age_us": "", "job_id": job_id, "limit": 5}
     if kind == "pruning":
-        index = place.keys.expiry_index
-        return job_scripts.prune_batch(place.store, place.keys, index=index, **policy, **common)
-    session_id = place.session_id
-    return job_scripts.prune_session(place.store, place.keys, session_id=session_id, **policy, **common)
+        target = Target(place.keys.expiry_index, "live")
+        return job_scripts.prune_batch(place.store, place.keys, target, except_agents="[]", **policy)
+    return job_scripts.prune_session(place.store, place.keys, session_id=place.session_id, **policy)
 
 
-@pytest.mark.parametrize("kind", ["deletion", "sweep", "pruning", "pruning of a session"])
+@pytest.mark.parametrize("kind", ["deletion", "undo", "sweep", "pruning", "pruning of a session"])
 async def test_batches_repeated_beyond_the_end_count_nothing_twice(
     manager: SessionManager, place: Place, raw: redis.Redis, namespace: str, kind: str
 ) -> None:
     sessions = [await manager.create_session("ann", "bot") for _ in range(11)]
     for session in sessions * 3:
         await manager.save_checkpoint(session.session_id, {})
-    ledger = manager.ledger
-    if kind == "deletion":
+    if kind in ("deletion", "undo"):
         job_id = await manager.revoke_user_sessions("ann")
+        if kind == "undo":
+            await manager.ledger.control(job_id, "undo")
     elif kind == "sweep":
         await let_expire(manager, *sessions)
-        job_id = await ledger.open_sweep(join=False)
+        job_id = await open_sweep(manager)
     else:
         only = place.session_id if kind == "pruning of a session" else None
-        job_id = await ledger.open_pruning(manager.prune_policy(session_id=only, keep_last=1), join=False)
-    while await _batch(place, kind, job_id):
+        job_id = await open_pruning(manager, session_id=only, keep_last=1)
+    while await _batch(place, kind, job_id) is BatchReply.MORE:
         pass
     done = snapshot(raw, namespace)
-    assert not any([await _batch(place, kind, job_id) for _ in range(3)])
+    assert {await _batch(place, kind, job_id) for _ in range(3)} == {BatchReply.END}
     assert snapshot(raw, namespace) == done
-    removed = (await ledger.progress(job_id)).removed
-    assert removed == {"deletion": 12, "sweep": 11, "pruning": 23, "pruning of a session": 1}[kind]
+    progress = await manager.ledger.progress(job_id)
+    counted = {"deletion": 12, "undo": 12, "sweep": 11, "pruning": 23, "pruning of a session": 1}[kind]
+    assert (progress.restored if kind == "undo" else progress.removed) == counted

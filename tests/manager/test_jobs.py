@@ -7,8 +7,11 @@ from datetime import UTC
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager, job_scripts
-from manager.work import Work
+from manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
+from manager.jobs import scripts
+from manager.jobs.scripts import BatchReply, Target
+from manager.jobs.work import Work
+from tests.support.jobs import open_pruning, open_sweep
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
@@ -19,10 +22,11 @@ Opener = Callable[..., SessionManager]
 
 @pytest.mark.parametrize("method", ["progress", "run_slice", "run"])
 async def test_a_job_that_never_was_is_an_error(manager: SessionManager, method: str) -> None:
+    owner = manager.ledger if method == "progress" else manager.runner
     with pytest.raises(JobNotFoundError, match="job_unknown"):
-        await getattr(manager.ledger, method)("job_unknown")
+        await getattr(owner, method)("job_unknown")
     with pytest.raises(LookupError):
-        await getattr(manager.ledger, method)("job_unknown")
+        await getattr(owner, method)("job_unknown")
 
 
 async def test_progress_tells_the_life_of_a_job(open_manager: Opener) -> None:
@@ -37,12 +41,12 @@ async def test_progress_tells_the_life_of_a_job(open_manager: Opener) -> None:
     assert queued.requested_at.tzinfo is UTC
     assert not queued.finished
 
-    running = await manager.ledger.run_slice(job_id)
+    running = await manager.runner.run_slice(job_id)
     assert running.state is JobState.RUNNING
     assert 0 < running.done == running.removed < 1000
     assert running.heartbeat_at >= running.requested_at
 
-    done = await manager.ledger.run(job_id)
+    done = await manager.runner.run(job_id)
     assert (done.state, done.done, done.removed) == (JobState.DONE, 1000, 1000)
     assert done.finished
     assert done.finished_at is not None
@@ -55,7 +59,7 @@ async def test_two_workers_on_one_job_give_the_exact_count(open_manager: Opener,
     for user in range(8):
         await create_sessions(managers[0], 100, f"user_{user}")
     job_id = await managers[0].revoke_agent_sessions("bot")
-    await asyncio.gather(*(manager.ledger.run(job_id) for manager in managers))
+    await asyncio.gather(*(manager.runner.run(job_id) for manager in managers))
     progress = await managers[0].ledger.progress(job_id)
     assert (progress.total, progress.done, progress.removed) == (800, 800, 800)
 
@@ -69,15 +73,15 @@ async def test_a_job_run_again_changes_nothing(manager: SessionManager, kind: st
         job_id = await manager.revoke_user_sessions("ann")
     elif kind == "sweep":
         await let_expire(manager, *sessions)
-        job_id = await manager.ledger.open_sweep(join=False)
+        job_id = await open_sweep(manager, join=False)
     else:
-        job_id = await manager.ledger.open_pruning(manager.prune_policy(keep_last=2), join=False)
-    first = await manager.ledger.run(job_id)
+        job_id = await open_pruning(manager, join=False, keep_last=2)
+    first = await manager.runner.run(job_id)
     assert first.removed == 3
     late = await create_sessions(manager, 2)
     for session in late * 3:
         await manager.save_checkpoint(session.session_id, {})
-    assert await manager.ledger.run(job_id) == first
+    assert await manager.runner.run(job_id) == first
     assert len(await manager.get_sessions_by_user("ann")) == (5 if kind == "pruning" else 2)
     assert [len(await manager.list_checkpoints(each.session_id)) for each in late] == [3, 3]
 
@@ -86,8 +90,8 @@ async def test_what_has_nothing_to_do_is_done_at_once(manager: SessionManager) -
     jobs = [
         await manager.revoke_user_sessions("nobody"),
         await manager.revoke_agent_sessions("nobody"),
-        await manager.ledger.open_sweep(join=True),
-        await manager.ledger.open_pruning(manager.prune_policy(keep_last=1), join=True),
+        await open_sweep(manager, join=True),
+        await open_pruning(manager, join=True, keep_last=1),
     ]
     for job_id in jobs:
         progress = await manager.ledger.progress(job_id)
@@ -98,7 +102,6 @@ async def test_what_has_nothing_to_do_is_done_at_once(manager: SessionManager) -
 async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManager, kind: str) -> None:
     expired, live = await create_sessions(manager, 2)
     await let_expire(manager, expired)
-    ledger = manager.ledger
     policy = {
         "pruning": {},
         "pruning of an agent": {"agent_id": "bot"},
@@ -107,8 +110,8 @@ async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManag
 
     async def open_job(*, join: bool, keep_last: int = 2) -> str:
         if kind == "sweep":
-            return await ledger.open_sweep(join=join)
-        return await ledger.open_pruning(manager.prune_policy(**policy[kind], keep_last=keep_last), join=join)
+            return await open_sweep(manager, join=join)
+        return await open_pruning(manager, join=join, **policy[kind], keep_last=keep_last)
 
     first = await open_job(join=True)
     assert await open_job(join=True) == first
@@ -117,7 +120,7 @@ async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManag
     assert await open_job(join=True) == first
     if kind != "sweep":
         assert await open_job(join=True, keep_last=3) != first
-    await ledger.run(first)
+    await manager.runner.run(first)
     assert await open_job(join=True) != first
 
 
@@ -126,9 +129,9 @@ async def test_an_open_sweep_is_joined_whichever_partition_has_work(open_manager
     users = [user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1]
     sessions = await create_sessions(manager, 3, users[0])
     await let_expire(manager, *sessions)
-    first = await manager.ledger.open_sweep(join=True)
+    first = await open_sweep(manager, join=True)
     assert not (await manager.ledger.progress(first)).finished
-    assert await manager.ledger.open_sweep(join=True) == first
+    assert await open_sweep(manager, join=True) == first
 
 
 async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Opener) -> None:
@@ -136,22 +139,24 @@ async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Ope
     ledger = manager.ledger
     sessions = [each for user in "abcdef" for each in await create_sessions(manager, 5, user)]
     await let_expire(manager, *sessions)
-    first = await ledger.open_sweep(join=True)
-    parts = await ledger._batches(first)
-    assert len(parts) == 2
-    for batch in parts:
-        assert await ledger.open_sweep(join=True) == first
-        while await batch(10):
+    first = await open_sweep(manager, join=True)
+    job = await ledger.read(first)
+    assert len(job.parts) == 2
+    for part in job.parts:
+        assert await open_sweep(manager, join=True) == first
+        batch = job.work.batch(manager._store, part.keys, first, undo=False)
+        while await batch(10) is BatchReply.MORE:
             pass
-    assert await ledger.open_sweep(join=True) != first
+    await ledger.conclude(job)
+    assert await open_sweep(manager, join=True) != first
 
 
 async def test_a_job_opened_again_with_its_id_is_the_same_job(manager: SessionManager) -> None:
     sessions = await create_sessions(manager, 2)
     await let_expire(manager, *sessions)
-    assert await manager.ledger.open_sweep("job_mine", join=False) == "job_mine"
-    done = await manager.ledger.run("job_mine")
-    assert await manager.ledger.open_sweep("job_mine", join=True) == "job_mine"
+    assert await open_sweep(manager, "job_mine") == "job_mine"
+    done = await manager.runner.run("job_mine")
+    assert await open_sweep(manager, "job_mine", join=True) == "job_mine"
     assert await manager.ledger.progress("job_mine") == done
 
 
@@ -168,7 +173,7 @@ async def test_a_silent_open_job_is_taken_up_once_a_period(
     assert await manager.ledger.take_stalled() == [job_id]
     assert await manager.ledger.take_stalled() == []
     assert [name for name, _ in raw.zrange(home, 0, -1, withscores=True)] == [job_id.encode()]
-    await manager.ledger.run(job_id)
+    await manager.runner.run(job_id)
     raw.zadd(home, {job_id: 1}, xx=True)
     assert await manager.ledger.take_stalled() == []
     assert raw.zcard(home) == 0
@@ -181,21 +186,16 @@ async def test_working_beats_the_heart(manager: SessionManager, raw: redis.Redis
     raw.zadd(jobs, {job_id: 1})
     raw.hset(f"{namespace}:{{0}}:job:{job_id}", "heartbeat", 1)
 
-    async def batch() -> bool:
+    async def batch() -> BatchReply:
         keys = manager._partitions.home
-        return await job_scripts.reclaim_batch(
-            manager._store,
-            keys,
-            detached=keys.detached_users(),
-            job_id=job_id,
-            limit=100,
-            retention_ms=60_000,
-        )
+        target = Target(keys.user_index("ann"), "all", "u", "ann")
+        return await scripts.reclaim_batch(manager._store, keys, target, job_id=job_id, limit=100)
 
-    assert await batch()
+    assert await batch() is BatchReply.MORE
     assert raw.zscore(jobs, job_id) > 1
     assert (await manager.ledger.progress(job_id)).heartbeat_at.year > 1970
-    assert not await batch()
+    assert await batch() is BatchReply.END
+    await manager.runner.run(job_id)
     assert raw.zscore(jobs, job_id) is None
 
 
@@ -220,7 +220,7 @@ async def test_an_agent_deletion_whose_caller_died_half_way_is_completed_by_a_wo
         await dying.aclose()
     assert 0 < await manager.get_active_session_count() < 40
 
-    progress = await manager.ledger.run("job_mine")
+    progress = await manager.runner.run("job_mine")
 
     assert (progress.state, progress.total, progress.removed) == (JobState.DONE, 40, 40)
     assert await manager.get_active_session_count() == 0
@@ -233,12 +233,13 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(manager, 3, users[1])
     job_id = await manager.revoke_agent_sessions("bot")
-    await manager.ledger.run(job_id)
+    await manager.runner.run(job_id)
     # What time does: the part without sessions is forgotten after the retention of jobs, the other one
     # later by the time that its trash could have lived.
     raw.delete(manager._partitions.all[0].job(job_id))
     new = await create_sessions(manager, 2, users[0])
-    await manager.ledger.run_slice(job_id)
+    with pytest.raises(JobNotFoundError):
+        await manager.runner.run_slice(job_id)
     assert len(await manager.get_sessions_by_agent("bot")) == len(new)
 
 
@@ -249,12 +250,26 @@ async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_
     manager = open_manager(partitions=2, stalled_after_seconds=0.001)
     user = next(user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1)
     await create_sessions(manager, 3, user)
-    work = Work.agent_deletion("bot")
-    await manager.ledger._open_part(work, manager._partitions.home, "job_begun", join=False, opened=False)
+    work, home = Work.agent_deletion("bot"), manager._partitions.home
+    await scripts.open_job(
+        manager._store,
+        home,
+        work.target(home),
+        request_id="job_begun",
+        kind=work.kind,
+        params=work.params_json,
+        retention_ms=3_600_000,
+        join=True,
+        others=True,
+        grace_ms=0,
+        silence_ms=1,
+        max_affected=None,
+        details=(),
+    )
 
     assert not (await manager.ledger.progress("job_begun")).finished
     [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
-    assert (await manager.ledger.run(open_job)).removed == 3
+    assert (await manager.runner.run(open_job)).removed == 3
     assert await manager.get_sessions_by_agent("bot") == []
 
 
@@ -263,7 +278,7 @@ async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_
     [
         lambda manager: manager.revoke_user_sessions("bob", "nightly"),
         lambda manager: manager.revoke_agent_sessions("bot", "nightly"),
-        lambda manager: manager.ledger.open_sweep("nightly", join=False),
+        lambda manager: open_sweep(manager, "nightly"),
     ],
     ids=["another user", "an agent", "a sweep"],
 )
@@ -278,4 +293,4 @@ async def test_an_id_that_serves_one_job_is_refused_for_another(
         await reuse(manager)
 
     assert await manager.session_exists(other.session_id)
-    assert (await manager.ledger.run("nightly")).removed == 2
+    assert (await manager.runner.run("nightly")).removed == 2

@@ -5,6 +5,7 @@ import redis
 
 from manager import SessionManager
 from manager.keys import Keys, Partitions, new_checkpoint_id, new_job_id, new_session_id
+from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns
 
 KEYS = Keys("shop", 7)
@@ -19,9 +20,8 @@ KEYS = Keys("shop", 7)
         (KEYS.user_index("ann"), b"shop:{7}:u:ann"),
         (KEYS.agent_index("bot"), b"shop:{7}:a:bot"),
         (KEYS.expiry_index, b"shop:{7}:x"),
-        (KEYS.trash("job_1"), b"shop:{7}:trash:job_1"),
-        (KEYS.detached_users(), b"shop:{7}:detached:u"),
-        (KEYS.detached_agents(), b"shop:{7}:detached:a"),
+        (KEYS.detached("u"), b"shop:{7}:detached:u"),
+        (KEYS.detached("a"), b"shop:{7}:detached:a"),
         (KEYS.jobs, b"shop:{7}:jobs"),
         (KEYS.job("job_1"), b"shop:{7}:job:job_1"),
         (KEYS.open_job("sweep:{}"), b"shop:{7}:open:sweep:{}"),
@@ -75,11 +75,13 @@ async def test_every_key_that_is_written_is_of_a_listed_kind_and_in_one_slot(
     sessions = await create_sessions(manager, 3)
     await save_turns(manager, sessions[0].session_id, 1)
     await let_expire(manager, sessions[1])
-    await manager.ledger.open_sweep(join=True)
+    await open_sweep(manager, join=True)
     await manager.revoke_user_sessions("ann")
     await create_sessions(manager, 1)
     await manager.revoke_agent_sessions("bot")
     await create_sessions(manager, 1)
+    await manager.delete_user_sessions("nobody")
     kinds = {tuple(key.split(b":")[1:3]) for key in raw.scan_iter(match=f"{namespace}:*")}
     known = (b"s", b"c", b"o", b"u", b"a", b"x", b"trash", b"detached", b"jobs", b"job", b"open")
+    known += (b"history", b"receipts", b"receipt_jobs", b"receipt_key")
     assert kinds == {(b"{0}", kind) for kind in known}

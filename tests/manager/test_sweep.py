@@ -39,7 +39,7 @@ async def test_a_sweep_leaves_no_trace_of_what_expired(
     await let_expire(manager, *sessions)
     assert raw.zcard(f"{namespace}:{{0}}:x") == 3
     assert await manager.cleanup_expired_sessions() == 3
-    assert {key.split(b":")[2] for key in raw.scan_iter(match=f"{namespace}:*")} == {b"job"}
+    assert {key.split(b":")[2] for key in raw.scan_iter(match=f"{namespace}:*")} == {b"job", b"history"}
 
 
 async def test_the_expiry_index_outlives_its_members_by_a_day(
@@ -74,7 +74,7 @@ async def test_revoked_sessions_that_expire_before_they_are_reclaimed_are_counte
     hashes = [f"{namespace}:{{0}}:s:{session.session_id}" for session in sessions]
     await wait_until(lambda: not raw.exists(*hashes), description="the sessions ran out")
     assert await manager.cleanup_expired_sessions() == len(sessions)
-    progress = await manager.ledger.run(job_id)
+    progress = await manager.runner.run(job_id)
     assert progress.finished
     assert progress.removed == 0
 

@@ -16,9 +16,9 @@ async def test_a_batch_that_fails_loses_no_session(manager: SessionManager, raw:
     job_id = await manager.revoke_user_sessions(first.user_id)
 
     with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
-        await manager.ledger.run(job_id)
+        await manager.runner.run(job_id)
     assert await manager.get_session(first.session_id) is None
     raw.rename(aside, key)
 
-    assert (await manager.ledger.run(job_id)).removed == 3
+    assert (await manager.runner.run(job_id)).removed == 3
     assert await manager.get_active_session_count() == 0

@@ -1,15 +1,18 @@
--- Collects members by sorted set, so that each set is called once for all of them.
-local function note_removal(groups, key, member)
-  local group = groups[key]
+-- Collects members by owner or by sorted set, so that each set is called once for all of them.
+local function note_member(groups, name, member)
+  local group = groups[name]
   if not group then
     group = {}
-    groups[key] = group
+    groups[name] = group
   end
   group[#group + 1] = member
 end
 
-local function remove_noted(groups)
-  for key, members in pairs(groups) do
-    redis.call('ZREM', key, unpack(members))
+-- Removes the members noted, each from the set of its owner; how many were there.
+local function remove_noted(groups, prefix)
+  local removed = 0
+  for name, members in pairs(groups) do
+    removed = removed + redis.call('ZREM', prefix .. name, unpack(members))
   end
+  return removed
 end

@@ -1,0 +1,33 @@
+"""How a job ends: it takes no more requests, a deletion is proven, and its record is closed."""
+
+from manager.jobs import scripts
+from manager.jobs.models import JobState
+from manager.jobs.receipts import Receipts
+from manager.jobs.records import Record
+from manager.settings import Settings
+from manager.store import Store
+
+#: A sweep a minute that finds nothing would fill the ledger: what had nothing to do is kept for an hour.
+_RETENTION_OF_NOTHING_MS = 3_600_000
+
+
+class Conclusion:
+    """Ends jobs whose work is done. Each step can be repeated by whoever comes next."""
+
+    def __init__(self, store: Store, receipts: Receipts, settings: Settings) -> None:
+        self._store = store
+        self._receipts = receipts
+        self._retention_ms = settings.job_retention_seconds * 1000
+
+    async def conclude(self, record: Record) -> None:
+        """Ends the job, unless there is more to do after all: a request has joined, or it was paused."""
+        keys, work = record.home.keys, record.work
+        joins = record.home.fields["joins"]
+        if not await scripts.seal_job(self._store, keys, record.job_id, work=work.name, joins=joins):
+            return
+        receipt, retention_ms = "", self._retention_ms
+        if work.kind.deletes and record.state is not JobState.UNDOING:
+            receipt = (await self._receipts.issue(record)).model_dump_json()
+        elif record.total_of("total") == 0:
+            retention_ms = min(retention_ms, _RETENTION_OF_NOTHING_MS)
+        await scripts.finish_job(self._store, keys, record.job_id, retention_ms=retention_ms, receipt=receipt)

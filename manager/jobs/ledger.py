@@ -1,0 +1,207 @@
+"""The ledger of bulk jobs: opening them, reading them, and saying how they are to go on.
+
+A job over several partitions has a record of its part in each, all with the same id.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+from manager.errors import InvalidArgumentError, JobStateError, TooManyAffectedError
+from manager.jobs import scripts
+from manager.jobs.conclusion import Conclusion
+from manager.jobs.listing import JobFilter, list_jobs
+from manager.jobs.models import JobKind, JobPage, JobProgress, Preview
+from manager.jobs.options import Order
+from manager.jobs.previews import Previewer
+from manager.jobs.records import Record, Records
+from manager.jobs.work import Work
+from manager.settings import Settings
+
+#: Jobs that one look for stalled ones lists per partition.
+_STALLED_PER_LOOK = 1_000
+
+#: What to do instead, where a job's state does not allow something.
+_ADVICE = {
+    "pause": "only a job that is scheduled, queued or running can be paused",
+    "resume": "only a job that is paused, cancelled or failed can be resumed",
+    "cancel": "only a job that is open can be cancelled",
+    "undo": "only a job that has not begun can be undone, and nothing was changed; cancel() stops one"
+    " that has, and leaves what is not reclaimed yet revoked",
+}
+
+
+class Opened(NamedTuple):
+    """What a request for a job came to."""
+
+    job_id: str
+    #: Sessions that this request added to the job's work.
+    added: int
+
+
+class Ledger:
+    """The records of bulk jobs in one namespace."""
+
+    def __init__(
+        self, records: Records, previewer: Previewer, conclusion: Conclusion, settings: Settings
+    ) -> None:
+        self._records = records
+        self._store = records.store
+        self._partitions = records.partitions
+        self._previewer = previewer
+        self._conclusion = conclusion
+        self._settings = settings
+        self._retention_ms = settings.job_retention_seconds * 1000
+        self._stalled_after_ms = round(settings.stalled_after_seconds * 1000)
+
+    async def open(self, work: Work, order: Order | None = None, *, join: bool = True) -> Opened:
+        """Opens a job: for a deletion, this revokes its sessions. With `join`, the request joins a job with
+        the same work if one is open. Repeated with the same order, it changes nothing.
+
+        The home part is written first: should the caller die before all others are, a worker that finds it
+        marked so completes them.
+
+        Raises:
+            InvalidArgumentError: the id or the idempotency key is that of other work.
+            JobStateError: the same work is being undone at this moment.
+            TooManyAffectedError: more than `max_affected` would go; nothing was changed.
+        """
+        order = order or Order.checked()
+        home, *others = work.scope(self._partitions)
+        reply = await scripts.open_job(
+            self._store,
+            home,
+            work.target(home),
+            request_id=order.job_id,
+            kind=work.kind,
+            params=work.params_json,
+            retention_ms=self._retention_ms,
+            join=join,
+            others=bool(others),
+            grace_ms=order.grace_ms,
+            silence_ms=self._stalled_after_ms,
+            max_affected=await self._allowance(work, order),
+            details=order.details,
+        )
+        self._check_opened(reply, order)
+        added = reply.added
+        if reply.opening:
+            added += await self._open_others(work, reply.job_id, order.job_id, order.grace_ms)
+        if added == 0 and order.grace_ms == 0:
+            await self._conclude_if_nothing_to_do(reply.job_id)
+        return Opened(reply.job_id, added)
+
+    async def preview(self, work: Work) -> Preview:
+        """What the job would remove if it were opened now. Changes nothing."""
+        return await self._previewer.preview(work)
+
+    async def progress(self, job_id: str) -> JobProgress:
+        """How far the job is.
+
+        Raises:
+            JobNotFoundError: no such job, or its record is gone.
+        """
+        return (await self._records.read(job_id)).progress()
+
+    async def read(self, job_id: str) -> Record:
+        """The job's record. Raises as `progress`."""
+        return await self._records.read(job_id)
+
+    async def read_opened(self, job_id: str) -> Record:
+        """The job's record, once all its parts are there. Raises as `progress`."""
+        job = await self._records.read(job_id)
+        request_id = job.home.fields.get("opening")
+        if request_id is None:
+            return job
+        await self._open_others(job.work, job.job_id, request_id, grace_ms=0)
+        return await self._records.read(job_id)
+
+    async def list_jobs(
+        self, chosen: JobFilter | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> JobPage:
+        """Jobs, newest first."""
+        return await list_jobs(self._records, chosen or JobFilter(), limit, cursor)
+
+    async def control(self, job_id: str, action: str) -> JobProgress:
+        """Has the job `pause`, `resume`, `cancel` or `undo`; how far it is then.
+
+        An undo has only begun then: working on the job completes it.
+
+        Raises:
+            JobNotFoundError: no such job, or its record is gone.
+            JobStateError: the job's state does not allow it; nothing was changed.
+        """
+        job = await self._records.read(job_id)
+        allowed, state = await scripts.control_job(
+            self._store, job.home.keys, job.job_id, action, self._stalled_after_ms
+        )
+        if not allowed:
+            begun = " and has begun" if "started" in job.home.fields else ""
+            raise JobStateError(f"job {job.job_id!r} is {state}{begun}: {_ADVICE[action]}")
+        return await self.progress(job_id)
+
+    async def conclude(self, job: Record) -> None:
+        """Ends a job whose work is done, unless a request has joined since it was read."""
+        await self._conclusion.conclude(job)
+
+    async def take_stalled(self) -> list[str]:
+        """Ids of open jobs that are due, or that nobody has worked on for `stalled_after_seconds`, for the
+        caller to ring for. A job taken is not taken again for as long.
+        """
+        found = await asyncio.gather(
+            *(
+                scripts.take_stalled_jobs(self._store, keys, self._stalled_after_ms, _STALLED_PER_LOOK)
+                for keys in self._partitions.all
+            )
+        )
+        return list(dict.fromkeys(job_id for part in found for job_id in part))
+
+    async def _allowance(self, work: Work, order: Order) -> int | None:
+        """How many the home part may affect. What lies elsewhere is counted just before."""
+        if order.max_affected is None:
+            return None
+        elsewhere = await self._previewer.affected_beyond_home(work)
+        if elsewhere > order.max_affected and not await self._records.known(order.job_id):
+            raise _too_many(elsewhere, order.max_affected)
+        # The script counts sessions; a pruning is measured by its checkpoints, all of them before it.
+        return None if work.kind is JobKind.PRUNE else max(0, order.max_affected - elsewhere)
+
+    def _check_opened(self, reply: scripts.OpenReply, order: Order) -> None:
+        if reply.word == "CONFLICT":
+            raise InvalidArgumentError(
+                f"job_id {order.job_id!r} is that of another job; an id (of a job or a Celery task) or an"
+                " idempotency key serves one job"
+            )
+        if reply.word == "UNDOING":
+            raise JobStateError(f"job {reply.job_id!r} on the same target is being undone: try again then")
+        if reply.word == "TOO_MANY":
+            raise _too_many(reply.added, order.max_affected)
+
+    async def _open_others(self, work: Work, job_id: str, request_id: str, grace_ms: int) -> int:
+        home, *others = work.scope(self._partitions)
+        parts = (
+            scripts.open_part(
+                self._store,
+                keys,
+                work.target(keys),
+                job_id=job_id,
+                kind=work.kind,
+                params=work.params_json,
+                retention_ms=self._retention_ms,
+                grace_ms=grace_ms,
+            )
+            for keys in others
+        )
+        added = sum(await asyncio.gather(*parts))
+        await scripts.mark_opened(self._store, home, job_id, request_id)
+        return added
+
+    async def _conclude_if_nothing_to_do(self, job_id: str) -> None:
+        job = await self._records.read(job_id)
+        if job.total_of("total") == 0 and not job.state.ended:
+            await self.conclude(job)
+
+
+def _too_many(affected: int, allowed: int | None) -> TooManyAffectedError:
+    return TooManyAffectedError(
+        f"{affected} would go, more than max_affected={allowed}; nothing was changed. A preview shows which"
+    )

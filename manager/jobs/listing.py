@@ -1,0 +1,73 @@
+"""Listing jobs of all partitions, newest first, page by page."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from manager.checks import check_count
+from manager.errors import InvalidArgumentError, JobNotFoundError
+from manager.jobs import scripts
+from manager.jobs.models import JobKind, JobPage, JobProgress, JobState
+from manager.jobs.records import Records
+
+#: Jobs read at a time, and most jobs on one page.
+_READ_AT_ONCE, _LARGEST_PAGE = 100, 1_000
+
+
+class JobFilter(NamedTuple):
+    """Which jobs to list: those that match all that is given."""
+
+    state: JobState | None = None
+    kind: JobKind | None = None
+    target: str | None = None
+
+    def takes(self, job: JobProgress) -> bool:
+        return all(
+            wanted is None or wanted == found
+            for wanted, found in zip(self, (job.state, job.kind, job.target), strict=True)
+        )
+
+
+async def list_jobs(records: Records, chosen: JobFilter, limit: int, cursor: str | None) -> JobPage:
+    """One page of the jobs that the filter takes."""
+    check_count("limit", limit, 1)
+    if limit > _LARGEST_PAGE:
+        raise InvalidArgumentError(f"limit must be at most {_LARGEST_PAGE}, not {limit}; use the cursor")
+    jobs: list[JobProgress] = []
+    async for place, job in _all_jobs(records, _place(cursor)):
+        if chosen.takes(job):
+            jobs.append(job)
+            if len(jobs) == limit:
+                return JobPage(jobs=jobs, cursor=":".join(place))
+    return JobPage(jobs=jobs, cursor=None)
+
+
+async def _all_jobs(
+    records: Records, place: tuple[str, str]
+) -> AsyncIterator[tuple[tuple[str, str], JobProgress]]:
+    """Jobs behind a place in the list, each with its own place."""
+    while True:
+        found = await asyncio.gather(
+            *(scripts.list_jobs(records.store, keys, place, _READ_AT_ONCE) for keys in records.partitions.all)
+        )
+        newest = heapq.nlargest(_READ_AT_ONCE, (entry for part in found for entry in part))
+        if not newest:
+            return
+        read = await asyncio.gather(*(records.read(job_id) for _, job_id in newest), return_exceptions=True)
+        for (moment_ms, job_id), job in zip(newest, read, strict=True):
+            place = (str(moment_ms), job_id)
+            if isinstance(job, JobNotFoundError):  # forgotten since
+                continue
+            if isinstance(job, BaseException):
+                raise job
+            yield place, job.progress()
+
+
+def _place(cursor: str | None) -> tuple[str, str]:
+    if cursor is None:
+        return scripts.NEWEST
+    moment_ms, separator, job_id = cursor.partition(":")
+    if not separator or not moment_ms.isdigit():
+        raise InvalidArgumentError(f"cursor must be that of an earlier page, not {cursor!r}")
+    return moment_ms, job_id

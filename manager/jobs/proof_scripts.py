@@ -1,0 +1,112 @@
+"""One typed function per script of previews and receipts."""
+
+from typing import Any, NamedTuple, Self
+
+from manager.keys import Keys
+from manager.script_source import load_script
+from manager.scripts import Cursor
+from manager.store import Store
+
+_COUNT_AFFECTED = load_script("count_affected")
+_MEASURE_SESSIONS = load_script("measure_sessions")
+_MEASURE_CHECKPOINTS = load_script("measure_checkpoints")
+_MEASURE_EXPIRED = load_script("measure_expired")
+_COUNT_RESIDUE = load_script("count_residue")
+_APPEND_RECEIPT = load_script("append_receipt")
+_LIST_RECEIPTS = load_script("list_receipts")
+_GET_SECRET = load_script("get_secret")
+
+
+class Measured(NamedTuple):
+    """What one page, or several, of a preview have come to."""
+
+    sessions: int = 0
+    checkpoints: int = 0
+    bytes: int = 0
+    sample: tuple[str, ...] = ()
+
+    def plus(self, other: Self) -> "Measured":
+        return Measured(
+            self.sessions + other.sessions,
+            self.checkpoints + other.checkpoints,
+            self.bytes + other.bytes,
+            self.sample or other.sample,
+        )
+
+
+async def count_affected(store: Store, keys: Keys, index: bytes, works_on: str) -> int:
+    """How many sessions a job would work on in this partition."""
+    return int(await store.call(_COUNT_AFFECTED, [index], [works_on]))
+
+
+async def measure_sessions(
+    store: Store, keys: Keys, index: bytes, cursor: Cursor, limit: int
+) -> tuple[Measured, Cursor]:
+    """What a deletion would remove, one page of it, and where the next begins (`START` at the end)."""
+    return _measured(await store.call(_MEASURE_SESSIONS, [index], [keys.prefix, *cursor, limit]))
+
+
+async def measure_expired(store: Store, keys: Keys, cursor: Cursor, limit: int) -> tuple[Measured, Cursor]:
+    """What a sweep would remove, one page of it, and where the next begins (`START` at the end)."""
+    return _measured(await store.call(_MEASURE_EXPIRED, [keys.expiry_index], [*cursor, limit]))
+
+
+async def measure_checkpoints(
+    store: Store,
+    keys: Keys,
+    index: bytes,
+    cursor: Cursor,
+    limit: int,
+    *,
+    keep_last: int | str,
+    max_age_us: int | str,
+    except_agents: str,
+    session_id: str,
+) -> tuple[Measured, Cursor]:
+    """What a pruning would remove, one page of it, and where the next begins (`START` at the end)."""
+    args = [keys.prefix, *cursor, limit, keep_last, max_age_us, except_agents, session_id]
+    return _measured(await store.call(_MEASURE_CHECKPOINTS, [index], args))
+
+
+async def count_residue(
+    store: Store,
+    keys: Keys,
+    index: bytes,
+    cursor: Cursor,
+    limit: int,
+    *,
+    whose: str,
+    owner: str,
+    cutoff_us: int,
+) -> tuple[int, Cursor]:
+    """Sessions in one page of an index that should be gone, and where the next begins."""
+    args = [keys.prefix, *cursor, limit, whose, owner, cutoff_us]
+    reply = await store.call(_COUNT_RESIDUE, [index], args)
+    return int(reply[2]), (reply[0], reply[1])
+
+
+async def append_receipt(
+    store: Store, keys: Keys, job_id: str, *, last: int, receipt: str, retention_ms: int, forget_to: int
+) -> tuple[str, str]:
+    """'APPENDED'; or 'KNOWN' and the receipt the job has; or 'BEHIND' and the last one in the chain."""
+    places = [keys.receipts, keys.receipt_jobs]
+    reply = await store.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
+    return reply[0].decode(), reply[1].decode()
+
+
+async def list_receipts(store: Store, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
+    """Numbers and receipts (JSON) behind a number, in order."""
+    flat: list[bytes] = await store.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
+    return [(int(float(number)), text.decode()) for text, number in zip(flat[::2], flat[1::2], strict=True)]
+
+
+async def get_secret(store: Store, keys: Keys, offered: str, keep_ms: int) -> str:
+    """The secret of this namespace: the one that is there, or the one offered."""
+    return str(
+        (await store.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])).decode()
+    )
+
+
+def _measured(reply: list[Any]) -> tuple[Measured, Cursor]:
+    sample = tuple(session_id.decode() for session_id in reply[5:])
+    return Measured(int(reply[2]), int(reply[3]), int(reply[4]), sample), (reply[0], reply[1])

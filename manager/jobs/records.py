@@ -1,0 +1,152 @@
+"""The records of jobs in Redis, read."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from manager.errors import JobNotFoundError
+from manager.jobs import scripts
+from manager.jobs.models import JobKind, JobProgress, JobState, Receipt
+from manager.jobs.work import Work
+from manager.keys import Keys, Partitions
+from manager.models import from_microseconds
+from manager.store import Store
+
+
+class Part(NamedTuple):
+    """The record of a job in one partition."""
+
+    keys: Keys
+    fields: dict[str, str]
+
+
+class Slice(NamedTuple):
+    """A stretch of work on a job, of some seconds. Of two with one number, the later one is void."""
+
+    job_id: str
+    kind: JobKind
+    #: 0, or another number for work on the same job beside it.
+    lane: int = 0
+    #: None for the next one, whatever its number.
+    number: int | None = None
+
+
+class Record(NamedTuple):
+    """A job as it was when it was read, part by part. The home part, which has the state, is the first."""
+
+    job_id: str
+    parts: list[Part]
+
+    @property
+    def home(self) -> Part:
+        return self.parts[0]
+
+    @property
+    def work(self) -> Work:
+        return Work.from_record(self.home.fields)
+
+    @property
+    def state(self) -> JobState:
+        return JobState(self.home.fields["state"])
+
+    def total_of(self, field: str) -> int:
+        """The sum of a count over all parts."""
+        return sum(int(part.fields.get(field, 0)) for part in self.parts)
+
+    def moment(self, field: str) -> datetime | None:
+        """A moment in the home part, if it is there."""
+        return _moment(self.home.fields[field]) if field in self.home.fields else None
+
+    @property
+    def requested_at(self) -> datetime:
+        return _moment(self.home.fields["requested"])
+
+    @property
+    def heartbeat_at(self) -> datetime:
+        return max(_moment(part.fields["heartbeat"]) for part in self.parts)
+
+    def next_slices(self, most_lanes: int) -> list[Slice]:
+        """What to ring for: one slice, and where there are several parts more for other workers."""
+        lanes = max(1, min(most_lanes, len(self.parts)))
+        begun = (int(self.home.fields.get(f"slices:{lane}", 0)) for lane in range(lanes))
+        kind = self.work.kind
+        return [Slice(self.job_id, kind, lane, number + 1) for lane, number in enumerate(begun)]
+
+    def progress(self) -> JobProgress:
+        """What callers get to see of it."""
+        home, work = self.home.fields, self.work
+        done, total = self.total_of("done"), self.total_of("total")
+        rate = self._rate(done)
+        ends = None
+        if rate and self.state is JobState.RUNNING:
+            ends = self.heartbeat_at + timedelta(seconds=max(0, total - done) / rate)
+        receipt = home.get("receipt")
+        return JobProgress(
+            job_id=self.job_id,
+            kind=work.kind,
+            target=work.about,
+            state=self.state,
+            total=total,
+            done=done,
+            removed=self.total_of("removed"),
+            restored=self.total_of("restored"),
+            asked_by=home.get("asked_by"),
+            reason=home.get("reason"),
+            requested_at=self.requested_at,
+            due_at=self.moment("due") if home["due"] != home["requested"] else None,
+            started_at=self.moment("started"),
+            heartbeat_at=self.heartbeat_at,
+            finished_at=self.moment("finished"),
+            rate_per_second=rate,
+            estimated_end_at=ends,
+            error=home.get("error"),
+            receipt=None if receipt is None else Receipt.model_validate_json(receipt),
+        )
+
+    def _rate(self, done: int) -> float | None:
+        """Sessions a second since the job was started or resumed."""
+        since = self.moment("since")
+        if since is None or self.heartbeat_at <= since:
+            return None
+        newly_done = done - int(self.home.fields["done_since"])
+        return newly_done / (self.heartbeat_at - since).total_seconds()
+
+
+def _moment(milliseconds: str) -> datetime:
+    return from_microseconds(int(milliseconds) * 1000)
+
+
+class Records:
+    """Reads jobs by id."""
+
+    def __init__(self, store: Store, partitions: Partitions) -> None:
+        self.store = store
+        self.partitions = partitions
+
+    async def read(self, job_id: str) -> Record:
+        """The job, or the one that was joined under this id.
+
+        Raises:
+            JobNotFoundError: no such job, or its record is gone.
+        """
+        found = await self._parts(job_id)
+        home = next((part for part in found if "state" in part[1].fields), None)
+        if home is None:
+            raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")
+        if home[0] != job_id:
+            found = await self._parts(home[0])
+        others = [part for _, part in found if part.keys is not home[1].keys]
+        return Record(home[0], [home[1], *others])
+
+    async def known(self, job_id: str) -> bool:
+        """Whether there is a job, or a request that joined one, with this id."""
+        return bool(await self._parts(job_id))
+
+    async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
+        everywhere = self.partitions.all
+        found = await asyncio.gather(*(scripts.read_job(self.store, keys, job_id) for keys in everywhere))
+        return [
+            (record[0], Part(keys, record[1]))
+            for keys, record in zip(everywhere, found, strict=True)
+            if record is not None
+        ]

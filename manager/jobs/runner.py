@@ -1,0 +1,148 @@
+"""Working on jobs, slice by slice.
+
+Whoever holds a job's id can work on it, at any time, twice, or at once with others: each batch takes, counts
+and beats the heart in one script.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from manager.errors import JobNotFoundError, StoreRefusedError
+from manager.jobs import scripts
+from manager.jobs.ledger import Ledger
+from manager.jobs.models import JobProgress, JobState
+from manager.jobs.records import Part, Record, Records, Slice
+from manager.jobs.scripts import BatchReply
+from manager.pace import Pace
+from manager.settings import Settings
+
+#: How often a slice tells how far it is, seconds.
+_SHOW_SECONDS = 1.0
+
+_AT_WORK = (JobState.RUNNING, JobState.UNDOING)
+
+
+class Step(NamedTuple):
+    """What a slice has come to."""
+
+    progress: JobProgress
+    #: The slice to ring for when this one is over; None where there is none.
+    next: Slice | None
+
+
+class Runner:
+    """Works on the jobs of one namespace."""
+
+    def __init__(self, records: Records, ledger: Ledger, settings: Settings) -> None:
+        self._records = records
+        self._store = records.store
+        self._ledger = ledger
+        self._settings = settings
+
+    async def run(self, job_id: str) -> JobProgress:
+        """Works on the job until it ends, or is not to go on.
+
+        Raises:
+            JobNotFoundError: no such job, or its record is gone.
+        """
+        progress = await self.run_slice(job_id)
+        while progress.state in _AT_WORK:
+            progress = await self.run_slice(job_id)
+        return progress
+
+    async def run_slice(self, job_id: str) -> JobProgress:
+        """Works on the job for one slice; how far it is then. Raises as `run`."""
+        job = await self._records.read(job_id)
+        async for step in self.steps(Slice(job.job_id, job.work.kind)):
+            progress = step.progress
+        return progress
+
+    async def steps(self, turn: Slice) -> AsyncGenerator[Step]:
+        """Works for the time of one slice. Yields about every second, and at the end.
+
+        Yields nothing where another message for the same slice came first.
+
+        Raises:
+            JobNotFoundError: no such job, or its record is gone.
+            StoreRefusedError: the server refused a batch. After `max_batch_failures` in a row with nothing
+                done between them the job has failed, and this is not raised.
+        """
+        ends_at = time.monotonic() + self._settings.slice_seconds
+        job = await self._records.read(turn.job_id)
+        done, home = job.total_of("done"), job.home.keys
+        word, number = await scripts.begin_slice(
+            self._store, home, job.job_id, lane=turn.lane, number=turn.number, done=done
+        )
+        if word == "repeated":
+            return
+        over = word not in _AT_WORK
+        pace = Pace(self._settings.batch_target_ms / 1000)
+        while True:
+            if not over:
+                over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
+            progress = await self._ledger.progress(turn.job_id)
+            over = over or progress.state not in _AT_WORK
+            yield Step(progress, None if over else turn._replace(number=number + 1))
+            if over or time.monotonic() > ends_at:
+                return
+
+    async def _work(self, turn: Slice, pace: Pace, until: float) -> bool:
+        """Works until that moment of the monotonic clock; whether this lane has nothing more to do."""
+        job = await self._ledger.read_opened(turn.job_id)
+        for part in self._to_work_off(job, turn.lane):
+            reply = await self._work_part(job, part, pace, until)
+            if reply is BatchReply.GONE:
+                raise JobNotFoundError(f"job {turn.job_id!r} has no record any more")
+            if reply is not BatchReply.END:
+                return reply is BatchReply.HALTED
+        if turn.lane == 0:
+            await self._ledger.conclude(job)
+        return turn.lane != 0
+
+    def _to_work_off(self, job: Record, lane: int) -> list[Part]:
+        """Parts to work off, in turn. Lanes begin at different ones. Lane 0 has the home part, and has it
+        last, so that at the end of it the whole job is at its end.
+        """
+        if job.state is JobState.UNDOING and not job.work.kind.deletes:
+            return []
+        home, *others = job.parts
+        lanes = len(job.next_slices(self._settings.job_lanes))
+        first = lane * len(others) // lanes
+        in_turn = [*others[first:], *others[:first], *([home] if lane == 0 else [])]
+        return [part for part in in_turn if "worked_off" not in part.fields]
+
+    async def _work_part(self, job: Record, part: Part, pace: Pace, until: float) -> BatchReply:
+        undo = job.state is JobState.UNDOING
+        batch = job.work.batch(self._store, part.keys, job.job_id, undo=undo)
+        while True:
+            try:
+                with pace.batch() as size:
+                    reply, goes_on = await asyncio.gather(batch(size), self._beat(job, part))
+            except StoreRefusedError as error:
+                if await self._count_failure(job.job_id, str(error)):
+                    return BatchReply.HALTED
+                raise
+            if not goes_on:
+                return BatchReply.HALTED
+            if reply is not BatchReply.MORE or time.monotonic() > until:
+                return reply
+
+    async def _beat(self, job: Record, part: Part) -> bool:
+        """Whether the job is to go on, which a batch in its home sees for itself. One round trip with it."""
+        if part is job.home:
+            return True
+        return await scripts.beat_job(self._store, job.home.keys, job.job_id)
+
+    async def _count_failure(self, job_id: str, reason: str) -> bool:
+        """Whether that was one too many."""
+        job = await self._records.read(job_id)
+        return await scripts.fail_batch(
+            self._store,
+            job.home.keys,
+            job.job_id,
+            done=sum(map(job.total_of, ("done", "removed", "restored"))),
+            limit=self._settings.max_batch_failures,
+            reason=reason,
+        )

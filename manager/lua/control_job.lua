@@ -1,0 +1,47 @@
+-- Has a job pause, resume, be cancelled, or begin to be undone, if its state allows it.
+-- Uses: clock full_server job
+-- KEYS[1] hash of the job in its home
+-- KEYS[2] sorted set: open jobs
+-- ARGV[1] job id
+-- ARGV[2] 'pause', 'resume', 'cancel' or 'undo'
+-- ARGV[3] silence after which a job counts as stalled, milliseconds
+-- Reply: {1 | 0 where the state does not allow it, state} | {0, 'gone'}
+local job_key, jobs_key = KEYS[1], KEYS[2]
+local job_id, action, silence_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+-- For each action: the states in which it does something, and those in which it has been done.
+local ACTIONS = {
+  pause = { from = { scheduled = 1, queued = 1, running = 1 }, met = { paused = 1 } },
+  resume = { from = { paused = 1, cancelled = 1, failed = 1 }, met = { scheduled = 1, queued = 1, running = 1 } },
+  cancel = { from = { scheduled = 1, queued = 1, running = 1, paused = 1 }, met = { cancelled = 1 } },
+  undo = { from = { scheduled = 1, queued = 1, paused = 1, cancelled = 1 }, met = { undoing = 1, undone = 1 } },
+}
+
+local now = now_ms()
+local found = redis.call('HMGET', job_key, 'state', 'due', 'started')
+local state, due, started = found[1], tonumber(found[2]), found[3]
+if not state then
+  return { 0, 'gone' }
+end
+if ACTIONS[action].met[state] then
+  return { 1, state }
+end
+if not ACTIONS[action].from[state] or action == 'undo' and started then
+  return { 0, state }
+end
+work_though_full(jobs_key)
+redis.call('HDEL', job_key, 'finished', 'error', 'failures')
+if action == 'pause' or action == 'cancel' then
+  state = action == 'pause' and 'paused' or 'cancelled'
+  redis.call('ZREM', jobs_key, job_id)
+  if action == 'cancel' then
+    redis.call('HSET', job_key, 'finished', whole(now))
+  end
+else
+  local waits = action == 'resume' and due > now and not started
+  state = action == 'undo' and 'undoing' or waits and 'scheduled' or 'queued'
+  redis.call('ZADD', jobs_key, whole(waits and due - silence_ms or now), job_id)
+  redis.call('PEXPIRE', jobs_key, math.max(redis.call('PTTL', jobs_key), redis.call('PTTL', job_key)))
+end
+redis.call('HSET', job_key, 'state', state)
+return { 1, state }

@@ -1,0 +1,27 @@
+-- Counts a batch that the server refused. After so many in a row, with nothing done between them,
+-- the job has failed.
+-- Uses: clock full_server job
+-- KEYS[1] hash of the job in its home
+-- KEYS[2] sorted set: open jobs
+-- ARGV[1] job id
+-- ARGV[2] sessions that the job has looked at, over all partitions
+-- ARGV[3] how many failures are too many
+-- ARGV[4] what the server said
+-- Reply: 1 where the job has failed, else 0
+local job_key, jobs_key = KEYS[1], KEYS[2]
+local job_id, done, limit, reason = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+
+local now = now_ms()
+local found = redis.call('HMGET', job_key, 'state', 'failures', 'failed_at')
+if not goes_on(found[1]) then
+  return found[1] == 'failed' and 1 or 0
+end
+work_though_full(jobs_key)
+local failures = found[3] == done and tonumber(found[2]) + 1 or 1
+redis.call('HSET', job_key, 'failures', failures, 'failed_at', done, 'error', reason)
+if failures < limit then
+  return 0
+end
+redis.call('HSET', job_key, 'state', 'failed', 'finished', whole(now))
+redis.call('ZREM', jobs_key, job_id)
+return 1

@@ -1,0 +1,27 @@
+-- Lists jobs whose home is this partition, newest first, behind a place in the list. Of jobs asked
+-- for in the same millisecond, ids in falling order.
+-- KEYS[1] sorted set: jobs by when they were asked for
+-- ARGV[1] moment of the last one seen, milliseconds, or '+inf'
+-- ARGV[2] id of the last one seen, or ''
+-- ARGV[3] most jobs to list
+-- Reply: {job id, moment, ...}
+local history = KEYS[1]
+local last_ms, last_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local first = 0
+if last_id ~= '' then
+  local score = redis.call('ZSCORE', history, last_id)
+  if score and tonumber(score) == tonumber(last_ms) then
+    first = redis.call('ZREVRANK', history, last_id) + 1
+  else
+    -- It is of another partition, or forgotten.
+    first = redis.call('ZCOUNT', history, '(' .. last_ms, '+inf')
+    local same = redis.call('ZRANGEBYSCORE', history, last_ms, last_ms)
+    for _, job_id in ipairs(same) do
+      if job_id >= last_id then
+        first = first + 1
+      end
+    end
+  end
+end
+return redis.call('ZREVRANGE', history, first, first + limit - 1, 'WITHSCORES')

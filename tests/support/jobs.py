@@ -1,0 +1,22 @@
+"""Short cuts to jobs that tests begin from."""
+
+from typing import Any
+
+from manager import SessionManager
+from manager.jobs.options import Order
+from manager.jobs.work import Work
+
+
+async def open_sweep(manager: SessionManager, job_id: str | None = None, *, join: bool = False) -> str:
+    """Id of a sweep that is in the ledger."""
+    return (await manager.ledger.open(Work.sweep(), Order.checked(job_id), join=join)).job_id
+
+
+async def open_pruning(manager: SessionManager, *, join: bool = False, **policy: Any) -> str:
+    """Id of a pruning that is in the ledger."""
+    return (await manager.ledger.open(manager.pruning(**policy), join=join)).job_id
+
+
+async def work_off(manager: SessionManager, job_id: str) -> int:
+    """What a job has removed, once all its work is done here."""
+    return (await manager.runner.run(job_id)).removed
