@@ -15,7 +15,8 @@ local keys = { session = KEYS[1], checkpoints = KEYS[2], order = KEYS[3] }
 local prefix, session_id, new_agent, new_expires = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local linger_ms, size, first_field = tonumber(ARGV[5]), ARGV[6], 7
 
-local now = now_ms()
+local moment_us = now_us()
+local now = math.floor(moment_us / 1000)
 local session = live_session(prefix, keys.session, session_id, now)
 if not session then
   return 0
@@ -40,7 +41,7 @@ local agent, expires = session.agent, new_expires or session.expires
 if new_agent ~= '' and new_agent ~= agent then
   redis.call('ZREM', prefix .. 'a:' .. agent, session_id)
   redis.call('ZREM', prefix .. 'x', expiry_member(session_id, session.user, agent))
-  redis.call('HSET', keys.session, 'agent', new_agent)
+  redis.call('HSET', keys.session, 'agent', new_agent, 'assigned', whole(moment_us))
   agent = new_agent
 end
 if agent ~= session.agent or expires ~= session.expires then
