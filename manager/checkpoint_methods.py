@@ -4,6 +4,7 @@ from typing import Any
 
 from manager import scripts
 from manager.base import ManagerBase
+from manager.checks import check_flag
 from manager.codec import decode_checkpoint, encode_checkpoint
 from manager.errors import SessionNotFoundError
 from manager.keys import new_checkpoint_id
@@ -27,12 +28,16 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
 class CheckpointMethods(ManagerBase):
     """Checkpoints: each method is one round trip (a listing, one per megabyte)."""
 
-    async def save_checkpoint(self, session_id: str, data: dict[str, Any]) -> str:
+    async def save_checkpoint(self, session_id: str, data: dict[str, Any], *, pin: bool = False) -> str:
         """Adds a checkpoint to a session and returns its id.
+
+        Where the setting `max_checkpoints` is given, the oldest beyond it that are not pinned go in the
+        same step.
 
         Args:
             session_id: a live session.
             data: a JSON object up to `max_checkpoint_bytes`.
+            pin: whether to pin it, as `pin_checkpoint` does.
 
         Raises:
             SessionNotFoundError: the session is not live (a `ValueError`).
@@ -42,11 +47,20 @@ class CheckpointMethods(ManagerBase):
             >>> checkpoint_id = await manager.save_checkpoint("sess_abc123", {"turn": 1, "history": []})
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        check_flag("pin", pin)
         encoded = encode_checkpoint(
             data, self.settings.max_checkpoint_bytes, self.settings.compress_above_bytes
         )
         checkpoint_id = new_checkpoint_id()
-        if not await scripts.save_checkpoint(self._store, keys, session_id, checkpoint_id, encoded):
+        if not await scripts.save_checkpoint(
+            self._store,
+            keys,
+            session_id,
+            checkpoint_id,
+            encoded,
+            pin=pin,
+            max_unpinned=self.settings.max_checkpoints,
+        ):
             raise SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
         return checkpoint_id
 
@@ -83,8 +97,46 @@ class CheckpointMethods(ManagerBase):
             after_us = page[-1].created_us
         return found
 
+    async def pin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
+        """Pins a checkpoint: no pruning and no bound removes it, only a deletion or the session's end.
+
+        Returns:
+            Whether there is such a checkpoint in a live session; it may have been pinned already.
+
+        Example:
+            >>> await manager.pin_checkpoint("sess_abc123", "ckpt_xyz789")
+            True
+        """
+        keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        self._check_id("checkpoint_id", checkpoint_id)
+        return await scripts.pin_checkpoint(self._store, keys, session_id, checkpoint_id)
+
+    async def unpin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
+        """Takes the pin off a checkpoint, which stays until a pruning or the bound removes it.
+
+        Returns:
+            Whether there is such a checkpoint in a live session; it may not have been pinned.
+
+        Example:
+            >>> await manager.unpin_checkpoint("sess_abc123", "ckpt_xyz789")
+            True
+        """
+        keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        self._check_id("checkpoint_id", checkpoint_id)
+        return await scripts.unpin_checkpoint(self._store, keys, session_id, checkpoint_id)
+
+    async def pinned_checkpoints(self, session_id: str) -> list[str]:
+        """Ids of the pinned checkpoints of a session, oldest first.
+
+        Example:
+            >>> await manager.pinned_checkpoints("sess_abc123")
+            ['ckpt_xyz789']
+        """
+        keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        return await scripts.list_pins(self._store, keys, session_id)
+
     async def delete_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
-        """Deletes one checkpoint; False where there is none.
+        """Deletes one checkpoint, pinned or not; False where there is none.
 
         Example:
             >>> await manager.delete_checkpoint("sess_abc123", "ckpt_xyz789")
@@ -95,7 +147,7 @@ class CheckpointMethods(ManagerBase):
         return await scripts.delete_checkpoint(self._store, keys, session_id, checkpoint_id)
 
     async def clear_checkpoints(self, session_id: str) -> int:
-        """Deletes all checkpoints of a session; how many there were.
+        """Deletes all checkpoints of a session, pinned or not; how many there were.
 
         Example:
             >>> await manager.clear_checkpoints("sess_abc123")

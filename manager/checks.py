@@ -50,6 +50,13 @@ def check_count(name: str, value: object, minimum: int) -> int:
     return value
 
 
+def check_flag(name: str, value: object) -> bool:
+    """`value`, if it is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def check_age_seconds(name: str, value: object) -> float:
     """An age in seconds, given as a number of seconds or a timedelta."""
     return check_positive(name, value.total_seconds() if isinstance(value, timedelta) else value)

@@ -19,6 +19,9 @@ _COUNT_SESSIONS = load_script("count_sessions")
 _SAVE_CHECKPOINT = load_script("save_checkpoint")
 _GET_CHECKPOINT = load_script("get_checkpoint")
 _LIST_CHECKPOINTS = load_script("list_checkpoints")
+_PIN_CHECKPOINT = load_script("pin_checkpoint")
+_UNPIN_CHECKPOINT = load_script("unpin_checkpoint")
+_LIST_PINS = load_script("list_pins")
 _DELETE_CHECKPOINT = load_script("delete_checkpoint")
 _CLEAR_CHECKPOINTS = load_script("clear_checkpoints")
 
@@ -26,6 +29,8 @@ _CLEAR_CHECKPOINTS = load_script("clear_checkpoints")
 START = (b"", b"")
 #: How many open deletions one counting script looks at.
 _TRASHES_PER_COUNT = 1_000
+#: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
+_REMOVED_PER_SAVE = 100
 
 Cursor = tuple[bytes, bytes]
 
@@ -53,6 +58,10 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
 
 def _session_keys(keys: Keys, session_id: str) -> list[bytes]:
     return [keys.session(session_id), keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
+
+
+def _pin_keys(keys: Keys, session_id: str) -> list[bytes]:
+    return [keys.session(session_id), keys.checkpoint_order(session_id)]
 
 
 async def create_session(
@@ -158,9 +167,19 @@ async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]
     return int(reply[0]), int(reply[1])
 
 
-async def save_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str, data: bytes) -> bool:
+async def save_checkpoint(
+    store: Store,
+    keys: Keys,
+    session_id: str,
+    checkpoint_id: str,
+    data: bytes,
+    *,
+    pin: bool = False,
+    max_unpinned: int | None = None,
+) -> bool:
     """Whether the session was live."""
-    args = [keys.prefix, session_id, checkpoint_id, data]
+    bound = "" if max_unpinned is None else max_unpinned
+    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, _REMOVED_PER_SAVE]
     return bool(await store.call(_SAVE_CHECKPOINT, _session_keys(keys, session_id), args))
 
 
@@ -181,6 +200,24 @@ async def list_checkpoints(
     args = [keys.prefix, session_id, after_us, limit, max_bytes]
     reply = await store.call(_LIST_CHECKPOINTS, places, args)
     return [_stored_checkpoint(places[1], reply[i : i + 3]) for i in range(0, len(reply), 3)]
+
+
+async def pin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+    """Whether there is such a checkpoint."""
+    args = [keys.prefix, session_id, checkpoint_id]
+    return bool(await store.call(_PIN_CHECKPOINT, _pin_keys(keys, session_id), args))
+
+
+async def unpin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+    """Whether there is such a checkpoint."""
+    args = [keys.prefix, session_id, checkpoint_id]
+    return bool(await store.call(_UNPIN_CHECKPOINT, _pin_keys(keys, session_id), args))
+
+
+async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
+    """Ids of the pinned checkpoints, oldest first."""
+    reply = await store.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
+    return [checkpoint_id.decode() for checkpoint_id in reply]
 
 
 async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:

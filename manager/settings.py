@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     max_metadata_bytes: int = Field(65_536, description="Largest metadata of one session, bytes.", gt=0)
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
+    max_checkpoints: int | None = Field(
+        None,
+        description="Most unpinned checkpoints of one session; saving another drops the oldest.",
+        ge=1,
+    )
 
     call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)

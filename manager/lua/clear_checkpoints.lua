@@ -1,5 +1,5 @@
--- Removes all checkpoints of a live session.
--- Uses: clock live
+-- Removes all checkpoints of a live session, pinned or not.
+-- Uses: clock live pins
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -14,4 +14,7 @@ if not live_session(prefix, session_key, session_id, now_ms()) then
 end
 local count = redis.call('ZCARD', order)
 redis.call('UNLINK', checkpoints, order)
+for _, checkpoint_id in ipairs(pinned_ids(session_key)) do
+  drop_pin(session_key, checkpoint_id)
+end
 return count

@@ -1,5 +1,5 @@
--- Removes one checkpoint of a live session.
--- Uses: clock live
+-- Removes one checkpoint of a live session, pinned or not.
+-- Uses: clock live pins
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -14,4 +14,5 @@ if not live_session(prefix, session_key, session_id, now_ms()) then
   return 0
 end
 redis.call('HDEL', checkpoints, checkpoint_id)
+drop_pin(session_key, checkpoint_id)
 return redis.call('ZREM', order, checkpoint_id)

@@ -1,6 +1,7 @@
 -- Adds a checkpoint to a live session. Repeated with the same id, it changes nothing.
 -- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
--- Uses: clock live
+-- With a bound, the oldest beyond it go in the same step; many of them over several saves.
+-- Uses: clock live prune pins
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -8,9 +9,13 @@
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id
 -- ARGV[4] encoded data
+-- ARGV[5] 1 to pin it, else 0
+-- ARGV[6] most checkpoints that are not pinned, or ''
+-- ARGV[7] most checkpoints to remove
 -- Reply: 1 | 0 where the session is not live
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local pin, max_unpinned, limit = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local created = now_us()
 local session = live_session(prefix, session_key, session_id, math.floor(created / 1000))
@@ -27,4 +32,10 @@ end
 redis.call('ZADD', order, whole(created), checkpoint_id)
 redis.call('PEXPIREAT', checkpoints, whole(session.expires))
 redis.call('PEXPIREAT', order, whole(session.expires))
+if pin then
+  set_pin(session_key, checkpoint_id)
+end
+if max_unpinned then
+  keep_bound(prefix, session_id, max_unpinned, limit)
+end
 return 1

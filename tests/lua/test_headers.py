@@ -34,6 +34,7 @@ VERBS = {
     "measure",
     "merge",
     "open",
+    "pin",
     "prune",
     "read",
     "reclaim",
@@ -44,6 +45,7 @@ VERBS = {
     "session",  # session_exists: a question
     "sweep",
     "take",
+    "unpin",
     "update",
 }
 

@@ -66,6 +66,12 @@ def _save(place: Place) -> Awaitable[Any]:
     return scripts.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_new", b"j{}")
 
 
+def _save_pinned_under_a_bound(place: Place) -> Awaitable[Any]:
+    return scripts.save_checkpoint(
+        place.store, place.keys, place.session_id, "ckpt_new", b"j{}", pin=True, max_unpinned=1
+    )
+
+
 def _open(place: Place, target: Target) -> Awaitable[Any]:
     return job_scripts.open_job(
         place.store,
@@ -119,6 +125,12 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "update_session": (_update, True, True),
     "merge_metadata": (_merge, True, True),
     "save_checkpoint": (_save, True, True),
+    "save_checkpoint pinned, under a bound": (_save_pinned_under_a_bound, True, True),
+    "pin_checkpoint": (
+        lambda p: scripts.pin_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
+        True,
+        True,
+    ),
     "delete_session": (lambda p: scripts.delete_session(p.store, p.keys, p.session_id), True, False),
     "delete_checkpoint": (
         lambda p: scripts.delete_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
