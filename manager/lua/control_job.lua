@@ -1,5 +1,5 @@
 -- Has a job pause, resume, be cancelled, or begin to be undone, if its state allows it.
--- Uses: clock full_server job
+-- Uses: clock full_server
 -- KEYS[1] hash of the job in its home
 -- KEYS[2] sorted set: open jobs
 -- ARGV[1] job id

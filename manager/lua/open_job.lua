@@ -1,7 +1,7 @@
 -- Opens a job in its home partition. A deletion takes its index away in the same step, which
 -- revokes every session in it. Asked for the same work while a job with it is open, the request
 -- joins that job. Repeated with the same request, it changes nothing.
--- Uses: clock index fields open full_server job
+-- Uses: clock index fields open full_server
 -- KEYS[1] hash of the request: the record of the job, or a note of which one it joined
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters

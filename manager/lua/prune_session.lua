@@ -1,5 +1,5 @@
 -- Prunes the checkpoints of one session, if it is live, and counts them in the job.
--- Uses: clock live prune full_server job
+-- Uses: clock live unpinned prune full_server job
 -- KEYS[1] hash of the job
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] hash of the session

@@ -1,7 +1,7 @@
 -- Adds a checkpoint to a live session. Repeated with the same id, it changes nothing.
 -- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
 -- With a bound, the oldest beyond it go in the same step; many of them over several saves.
--- Uses: clock live prune pins
+-- Uses: clock live unpinned bound pins
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints

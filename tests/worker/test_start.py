@@ -45,8 +45,22 @@ def test_beat_prunes_only_where_a_policy_is_set(process_settings: dict[str, obje
     assert schedule["prune checkpoints"] == {
         "task": "tasks.prune_checkpoints",
         "schedule": 60.0,
-        "kwargs": {"keep_last": 5, "older_than": None},
+        "kwargs": {"keep_last": 5, "older_than": None, "except_agents": []},
         "options": {"expires": 60.0},
+    }
+
+
+def test_beat_prunes_single_agents_by_limits_of_their_own(process_settings: dict[str, object]) -> None:
+    code = "import json, beat_schedule; print(json.dumps(beat_schedule.BEAT_SCHEDULE))"
+    limits = '[{"agent_id": "coder", "keep_last": 50}, {"agent_id": "chat", "older_than_seconds": 60}]'
+
+    schedule = run_program(code, **process_settings, prune_keep_last=5, prune_agents=limits)
+
+    pruned = {name: entry["kwargs"] for name, entry in schedule.items() if name.startswith("prune")}
+    assert pruned == {
+        "prune checkpoints": {"keep_last": 5, "older_than": None, "except_agents": ["coder", "chat"]},
+        "prune checkpoints of coder": {"agent_id": "coder", "keep_last": 50, "older_than": None},
+        "prune checkpoints of chat": {"agent_id": "chat", "keep_last": None, "older_than": 60.0},
     }
 
 

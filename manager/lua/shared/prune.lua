@@ -2,48 +2,10 @@ local function oldest_to_keep(max_age_us, now)
   return max_age_us == '' and '' or whole(now - tonumber(max_age_us))
 end
 
-local function count_pins(prefix, session_id)
-  return tonumber(redis.call('HGET', prefix .. 's:' .. session_id, 'pins') or 0)
-end
-
--- Ids that are not pinned among the `among` oldest checkpoints of a session, oldest first, at most
--- `limit`, and whether there are more. It looks at no more checkpoints than `limit` and the number of
--- pins: among so many, `limit` are not pinned. (Should the number be too low all the same, there are
--- no more, or a job would look for them for ever.)
-local function oldest_unpinned(prefix, session_id, among, limit)
-  if among <= 0 then
-    return {}, false
-  end
-  local pins = count_pins(prefix, session_id)
-  local looked_at = math.min(among, limit + pins)
-  local ids = redis.call('ZRANGE', prefix .. 'o:' .. session_id, 0, looked_at - 1)
-  if pins == 0 then
-    return ids, looked_at < among
-  end
-  local unpinned = {}
-  for first = 1, #ids, 1000 do
-    local fields = {}
-    for i = first, math.min(first + 999, #ids) do
-      fields[#fields + 1] = 'p:' .. ids[i]
-    end
-    local pinned = redis.call('HMGET', prefix .. 's:' .. session_id, unpack(fields))
-    for i = 1, #fields do
-      if not pinned[i] then
-        if #unpinned == limit then
-          return unpinned, true
-        end
-        unpinned[#unpinned + 1] = ids[first + i - 1]
-      end
-    end
-  end
-  return unpinned, looked_at < among and #unpinned == limit
-end
-
--- Ids of the checkpoints of one session that a policy no longer keeps, oldest first, at most `limit`,
--- and whether more are due.
+-- Among how many of the oldest checkpoints of a session are those that a policy no longer keeps.
 -- keep_last: '' or how many to keep; min_created_us: '' or the oldest creation to keep.
--- The newest checkpoint is always kept, and so is what is pinned.
-local function due_checkpoints(prefix, session_id, keep_last, min_created_us, limit)
+-- The newest checkpoint is always kept.
+local function reach_of_policy(prefix, session_id, keep_last, min_created_us)
   local order = prefix .. 'o:' .. session_id
   local size = redis.call('ZCARD', order)
   local among = 0
@@ -53,16 +15,14 @@ local function due_checkpoints(prefix, session_id, keep_last, min_created_us, li
   if min_created_us ~= '' then
     among = math.max(among, redis.call('ZCOUNT', order, '-inf', '(' .. min_created_us))
   end
-  return oldest_unpinned(prefix, session_id, math.min(among, size - 1), limit)
+  return math.min(among, size - 1)
 end
 
--- Removes checkpoints that are not pinned, in portions, since Lua unpacks at most some 8,000 values.
-local function remove_checkpoints(prefix, session_id, ids)
-  for first = 1, #ids, 1000 do
-    local last = math.min(first + 999, #ids)
-    redis.call('HDEL', prefix .. 'c:' .. session_id, unpack(ids, first, last))
-    redis.call('ZREM', prefix .. 'o:' .. session_id, unpack(ids, first, last))
-  end
+-- Ids of the checkpoints of one session that a policy no longer keeps, oldest first, at most `limit`,
+-- and whether more are due. What is pinned is kept.
+local function due_checkpoints(prefix, session_id, keep_last, min_created_us, limit)
+  local among = reach_of_policy(prefix, session_id, keep_last, min_created_us)
+  return oldest_unpinned(prefix, session_id, among, limit)
 end
 
 -- Removes what is due, at most `limit`. Returns how many were removed and whether more are due.
@@ -70,18 +30,4 @@ local function prune_session(prefix, session_id, keep_last, min_created_us, limi
   local ids, more = due_checkpoints(prefix, session_id, keep_last, min_created_us, limit)
   remove_checkpoints(prefix, session_id, ids)
   return #ids, more
-end
-
--- Removes the oldest checkpoints that are not pinned beyond the `max_unpinned` newest of them, at
--- most `limit`. The newest checkpoint is always kept.
-local function keep_bound(prefix, session_id, max_unpinned, limit)
-  local size = redis.call('ZCARD', prefix .. 'o:' .. session_id)
-  local excess = size - count_pins(prefix, session_id) - max_unpinned
-  if excess > 0 then
-    remove_checkpoints(prefix, session_id, (oldest_unpinned(prefix, session_id, size - 1, math.min(excess, limit))))
-  end
-end
-
-local function measure_due(prefix, session_id, keep_last, min_created_us)
-  return 0, 0
 end
