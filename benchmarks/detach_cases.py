@@ -7,13 +7,13 @@ from functools import partial
 from benchmarks.bench import Bench
 from benchmarks.populate import Populated, new_owned, populate
 from benchmarks.timing import Comparison, Work, alternate, reached
-from manager.keys import new_job_id
+from manager.jobs.options import Order
 
 _AIM_MS = 5.0
 
 
 async def detach_cases(bench: Bench) -> AsyncIterator[Comparison]:
-    """`revoke_agent_sessions` for agents of several sizes, against a bare `RENAME`."""
+    """Opening the deletion of agents of several sizes, against a bare `RENAME`."""
     agents = {size: _Agent(bench, f"agent_of_{size}", size) for size in bench.sizes.detached}
     sides = [side for agent in agents.values() for side in (agent.rename, agent.revoke)]
     seconds = await alternate(bench.sizes.detach_rounds, sides)
@@ -45,13 +45,15 @@ class _Agent:
         return partial(self._bench.raw.rename, self._index, away)
 
     async def revoke(self) -> Work:
-        job_id = new_job_id()
-        self._put_back(job_id)
-        return partial(self._bench.manager.revoke_agent_sessions, self._name, job_id)
+        order = Order.checked()
+        self._put_back(order.job_id)
+        work = self._bench.manager.agent_deletion(self._name)
+        # Asked for again and again while none is done, the requests would join.
+        return partial(self._bench.manager.open_job, work, order, join=False)
 
     def _put_back(self, next_job_id: str) -> bytes:
         """Where the index will lie next."""
         if self._away is not None:
             self._bench.server.client.rename(self._away, self._index)
-        self._away = self._bench.keys.trash(next_job_id)
+        self._away = self._bench.keys.prefix + f"trash:{next_job_id}:1".encode()
         return self._away

@@ -138,20 +138,16 @@ class Demo:
             async with asyncio.timeout(_JOB_TIMEOUT_SECONDS):
                 while swept < _SHORT_LIVED:
                     await asyncio.sleep(0.1)
-                    swept = self._swept()
+                    swept = await self._swept()
                     bars.update(bar, completed=swept)
             counts.append(swept)
         self.report.compare("sessions swept by Beat", swept, _SHORT_LIVED)
         await self._check_total("after the sweep")
 
-    def _swept(self) -> int:
+    async def _swept(self) -> int:
         """What all sweeps removed, from their records in the ledger: Beat's jobs have ids of their own."""
-        total = 0
-        for key in self._conn.scan_iter(f"{self._settings.namespace}:*:job:*", count=1_000):
-            kind, removed = self._conn.hmget(key, "kind", "removed")
-            if kind == JobKind.SWEEP.encode():
-                total += int(removed)
-        return total
+        page = await self._jobs.list(kind=JobKind.SWEEP, limit=1_000)
+        return sum(job.removed for job in page.jobs)
 
     async def _clean_up(self) -> None:
         with self.report.measured("erase the other agents", "sessions") as erased:

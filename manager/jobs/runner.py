@@ -60,7 +60,7 @@ class Runner:
         return progress
 
     async def steps(self, turn: Slice) -> AsyncGenerator[Step]:
-        """Works for the time of one slice. Yields about every second, and at the end.
+        """Works for the time of one slice. Yields at its beginning, about every second, and at its end.
 
         Yields nothing where another message for the same slice came first.
 
@@ -72,21 +72,20 @@ class Runner:
         ends_at = time.monotonic() + self._settings.slice_seconds
         job = await self._records.read(turn.job_id)
         done, home = job.total_of("done"), job.home.keys
-        word, number = await scripts.begin_slice(
+        began, number = await scripts.begin_slice(
             self._store, home, job.job_id, lane=turn.lane, number=turn.number, done=done
         )
-        if word == "repeated":
+        if began == "repeated":
             return
-        over = word not in _AT_WORK
+        over = False
         pace = Pace(self._settings.batch_target_ms / 1000)
         while True:
-            if not over:
-                over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
             progress = await self._ledger.progress(turn.job_id)
             over = over or progress.state not in _AT_WORK
             yield Step(progress, None if over else turn._replace(number=number + 1))
             if over or time.monotonic() > ends_at:
                 return
+            over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
 
     async def _work(self, turn: Slice, pace: Pace, until: float) -> bool:
         """Works until that moment of the monotonic clock; whether this lane has nothing more to do."""

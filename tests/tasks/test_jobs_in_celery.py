@@ -1,0 +1,196 @@
+"""What Celery's users see of a job: its result, its progress, its slices."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import TaskRevokedError
+from celery.result import AsyncResult
+
+from manager import JobCancelledError, JobState, SessionManager, Settings
+from tasks import Job, SessionJobs
+from tasks.celery_config import celery_config
+from tests.support.processes import CeleryProcess, run_program
+from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions
+from tests.support.wait_until import wait_until
+
+_SESSIONS = 3_000
+
+
+@pytest.fixture(scope="package")
+def worker_settings(server: RedisServer) -> dict[str, object]:
+    """Slow enough to be watched: batches never grow beyond their smallest."""
+    return {
+        "redis_url": server.url(),
+        "namespace": "celery-users",
+        "slice_seconds": 0.05,
+        "batch_target_ms": 0.001,
+        "partitions": 4,
+    }
+
+
+@pytest.fixture
+async def big_job(manager: SessionManager, jobs: SessionJobs) -> Job:
+    for user in range(20):
+        await create_sessions(manager, _SESSIONS // 20, f"user_{user}")
+    return await jobs.delete_agent_sessions("bot")
+
+
+@pytest.fixture
+async def result(worker_settings: dict[str, Any], big_job: Job) -> AsyncIterator[AsyncResult[Any]]:
+    """The job's Celery task, as another program sees it."""
+    settings = Settings(**worker_settings)
+    app = Celery(set_as_current=False)
+    app.conf.update(celery_config(settings))
+    yield AsyncResult(big_job.id, app=app)
+    app.close()
+
+
+async def get(result: "AsyncResult[Any]") -> Any:
+    return await asyncio.to_thread(result.get, timeout=40)
+
+
+async def until_begun(job: Job) -> None:
+    async def begun() -> bool:
+        progress = await job.progress()
+        assert not progress.state.ended, "too fast to be watched"
+        return progress.done > 0
+
+    await wait_until(begun, description="the job to have begun", timeout=20)
+
+
+async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncResult[Any]") -> None:
+    def shown() -> Any:
+        state, info = result.state, result.info
+        return state == "PROGRESS" and info["done"] > 0 and info
+
+    shown = await wait_until(shown, description="progress to be shown", timeout=20)
+    assert shown["job_id"] == big_job.id
+    assert shown["done"] <= shown["total"] == _SESSIONS
+    assert shown["rate_per_second"] > 0
+    assert await get(result) == _SESSIONS
+    assert (await big_job.wait(timeout=1)).removed == _SESSIONS
+
+
+async def test_a_paused_job_keeps_its_callers_waiting_until_it_is_resumed(
+    big_job: Job, result: "AsyncResult[Any]"
+) -> None:
+    await until_begun(big_job)
+    paused = await big_job.pause()
+    assert paused.state is JobState.PAUSED
+    await wait_until(lambda: result.state == "PAUSED", description="Celery to show the pause", timeout=20)
+    assert (await big_job.progress()).done < _SESSIONS
+    await big_job.resume()
+    assert await get(result) == _SESSIONS
+
+
+async def test_a_cancelled_job_is_a_revoked_task(big_job: Job, result: "AsyncResult[Any]") -> None:
+    await until_begun(big_job)
+    cancelled = await big_job.cancel()
+    assert cancelled.state is JobState.CANCELLED
+    with pytest.raises(TaskRevokedError):
+        await get(result)
+    with pytest.raises(JobCancelledError):
+        await big_job.wait(timeout=20)
+    await big_job.resume()
+    assert (await big_job.wait(timeout=40)).removed == _SESSIONS
+
+
+async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
+    big_job: Job, worker: CeleryProcess
+) -> None:
+    await big_job.wait(timeout=40)
+    for lane in ("", ":1", ":2", ":3"):
+        assert f"tasks.run_job[{big_job.id}{lane}] received" in worker.log()
+
+
+async def test_a_small_job_need_not_wait_for_large_ones(
+    manager: SessionManager, jobs: SessionJobs, big_job: Job
+) -> None:
+    await create_sessions(manager, 10, "tiny")
+    small = await jobs.delete_user_sessions("tiny")
+    small_end, big_end = await small.wait(timeout=20), await big_job.wait(timeout=40)
+    assert (small_end.removed, big_end.removed) == (10, _SESSIONS)
+    assert big_end.requested_at < small_end.requested_at
+    assert small_end.finished_at < big_end.finished_at
+
+
+async def test_an_entry_task_takes_the_options_of_a_job(
+    manager: SessionManager, jobs: SessionJobs, worker_settings: dict[str, Any]
+) -> None:
+    [session] = await create_sessions(manager, 1)
+    send = """
+import json, tasks
+options = {"grace": 3600, "reason": "asked", "asked_by": "desk"}
+print(json.dumps(tasks.delete_user_sessions.apply_async(["ann"], options).id))
+"""
+    job = jobs.get(await asyncio.to_thread(run_program, send, **worker_settings))
+
+    async def is_revoked() -> bool:
+        return not await manager.session_exists(session.session_id)
+
+    await wait_until(is_revoked, description="the session to be revoked", timeout=20)
+    progress = await job.progress()
+    assert (progress.state, progress.reason, progress.asked_by) == (JobState.SCHEDULED, "asked", "desk")
+    assert (await job.undo()).state is JobState.UNDONE
+    assert await manager.get_session(session.session_id) == session
+
+
+async def test_a_job_whose_grace_is_over_is_begun_by_the_lifeline(
+    manager: SessionManager, jobs: SessionJobs, worker_settings: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 3)
+    job = await jobs.delete_user_sessions("ann", grace=0.001)
+    ring = "import tasks; print(tasks.resume_stalled_jobs())"
+
+    async def is_rung_for() -> bool:
+        return bool(
+            await asyncio.to_thread(run_program, ring, **worker_settings) or (await job.progress()).done
+        )
+
+    await wait_until(is_rung_for, description="the job to be due", timeout=20)
+    assert (await job.wait(timeout=20)).removed == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("max_affected=2", "3 would go, more than max_affected=2"),
+        ("grace=-1", "grace must be from 0"),
+        ("reasn='typo'", "unknown option reasn"),
+    ],
+)
+async def test_an_entry_task_that_is_refused_changes_nothing_and_says_why(
+    manager: SessionManager, worker: CeleryProcess, worker_settings: dict[str, Any], options: str, error: str
+) -> None:
+    await create_sessions(manager, 3)
+    send = f"""
+import json, tasks
+result = tasks.delete_user_sessions.apply_async(["ann"], dict({options}))
+result.get(timeout=30, propagate=False)
+print(json.dumps([result.state, str(result.result)]))
+"""
+    state, message = await asyncio.to_thread(run_program, send, **worker_settings)
+    assert state == "FAILURE"
+    assert error in message
+    assert len(await manager.get_sessions_by_user("ann")) == 3
+
+
+async def test_a_key_that_is_used_again_finds_the_same_job(
+    manager: SessionManager, jobs: SessionJobs, worker_settings: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 3)
+    job = await jobs.delete_user_sessions("ann", idempotency_key="request 7")
+    await job.wait(timeout=20)
+    await create_sessions(manager, 2)
+    send = """
+import json, tasks
+result = tasks.delete_user_sessions.delay("ann", idempotency_key="request 7")
+print(json.dumps(result.get(timeout=30)))
+"""
+    assert await asyncio.to_thread(run_program, send, **worker_settings) == 3
+    assert (await jobs.delete_user_sessions("ann", idempotency_key="request 7")).id == job.id
+    assert len(await manager.get_sessions_by_user("ann")) == 2
