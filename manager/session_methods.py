@@ -239,9 +239,9 @@ class SessionMethods(ManagerBase):
     async def get_active_session_count(self, user_id: str | None = None) -> int:
         """How many sessions are live, of one user or of all; revoked ones never count.
 
-        Exact while no bulk deletion is open. While two that share sessions are, the count of all may be low
-        by the share; while one of an agent is, a user's sessions are counted page by page, and one that is
-        refreshed meanwhile may count twice.
+        Exact while no bulk deletion is open. While two are that share sessions (a user's and an agent's, in
+        their grace perhaps), the count of all is low by what they share; while one of an agent is, a user's
+        sessions are counted page by page, and one that is refreshed meanwhile may count twice.
 
         Example:
             >>> await manager.get_active_session_count("user_123")
