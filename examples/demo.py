@@ -1,7 +1,7 @@
 """`make demo`: the main job, end to end, on a real server with real workers.
 
-A caller holds conversations with five agents, erases a user and an agent through the queue, prunes
-checkpoints, and leaves short-lived sessions for Beat to sweep. Every count is checked against the caller's
+A caller holds conversations with five agents, retires one and takes that back, erases a user and an agent
+through the queue, prunes checkpoints, and leaves short-lived sessions for Beat to sweep. Every count is checked against the caller's
 own bookkeeping. Exit status 0 if all agree, 1 with what differs.
 """
 
@@ -45,11 +45,13 @@ class Demo:
         with self._bars() as bars:
             await self._hold_conversations(bars)
             await self._check_what_is_readable()
+            await self._change_of_mind("agent-1")
             await self._erase_user(bars, "user-7")
             await self._erase_agent(bars, "agent-2")
             await self._prune(bars)
             await self._let_expire(bars)
             await self._clean_up()
+            await self._check_receipts()
 
     def _bars(self) -> Progress:
         columns = (
@@ -103,6 +105,16 @@ class Demo:
             latest = await self._manager.get_latest_checkpoint(conversation.session_id)
             state = latest and latest["data"]
             self.report.compare(f"last state of {conversation.session_id}", state, conversation.last)
+
+    async def _change_of_mind(self, agent_id: str) -> None:
+        before = await self._manager.get_sessions_by_agent(agent_id)
+        with self.report.measured(f"revoke {agent_id} and undo it", "sessions") as restored:
+            job = await self._jobs.delete_agent_sessions(agent_id, grace=60, reason="a mistake")
+            revoked = await self._manager.get_sessions_by_agent(agent_id)
+            restored.append((await job.undo()).restored)
+        self.report.compare(f"sessions of {agent_id} while revoked", revoked, [])
+        after = await self._manager.get_sessions_by_agent(agent_id)
+        self.report.compare(f"sessions of {agent_id} after the undo", after == before, True)
 
     async def _erase_user(self, bars: Progress, user_id: str) -> None:
         with self.report.measured(f"erase {user_id}", "sessions") as erased:
@@ -158,6 +170,14 @@ class Demo:
         self.report.compare("erased in the end", sum(erased), len(self._books))
         left = await self._manager.get_active_session_count()
         self.report.compare("sessions in the end", left, 0)
+
+    async def _check_receipts(self) -> None:
+        chain = await self._manager.receipts.verify()
+        self.report.compare("problems in the chain of receipts", chain.problems, [])
+        receipts = [receipt async for receipt in self._manager.receipts.all()]
+        residue = sum(receipt.residue.sessions for receipt in receipts)
+        self.report.compare("sessions left of what was deleted", residue, 0)
+        self.report.compare("receipts", len(receipts), 2 + _AGENTS)
 
     async def _follow(self, bars: Progress, title: str, job: Job) -> int:
         """Shows a job's progress until it is done; what it removed."""
