@@ -1,8 +1,8 @@
 """`make demo`: the main job, end to end, on a real server with real workers.
 
 A caller holds conversations with five agents, retires one and takes that back, erases a user and an agent
-through the queue, prunes checkpoints, and leaves short-lived sessions for Beat to sweep. Every count is checked against the caller's
-own bookkeeping. Exit status 0 if all agree, 1 with what differs.
+through the queue, prunes checkpoints, and leaves short-lived sessions for Beat to sweep. Every count is
+checked against the caller's own bookkeeping. Exit status 0 if all agree, 1 with what differs.
 """
 
 import asyncio
