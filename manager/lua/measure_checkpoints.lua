@@ -12,12 +12,9 @@
 -- Reply: {score and member of the last one looked at, or two '' at the end, sessions, checkpoints, bytes, session id, ...}
 local index = KEYS[1]
 local prefix, last_score, last_member, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local keep_last, max_age_us, except_agents, only = ARGV[5], ARGV[6], cjson.decode(ARGV[7]), ARGV[8]
+local keep_last, max_age_us, except_agents, only = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
-local excepted = {}
-for _, agent in ipairs(except_agents) do
-  excepted[agent] = true
-end
+local excepted = set_of(except_agents)
 local now = now_us()
 local min_created = oldest_to_keep(max_age_us, now)
 now = math.floor(now / 1000)

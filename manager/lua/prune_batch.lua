@@ -12,16 +12,13 @@
 -- Reply: 'MORE' | 'END' | 'HALTED' | 'GONE'
 local job_key, jobs_key, index = KEYS[1], KEYS[2], KEYS[3]
 local prefix, job_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local keep_last, max_age_us, except_agents = ARGV[4], ARGV[5], cjson.decode(ARGV[6])
+local keep_last, max_age_us, except_agents = ARGV[4], ARGV[5], ARGV[6]
 
 local closed = closed_reply(job_key)
 if closed then
   return closed
 end
-local excepted = {}
-for _, agent in ipairs(except_agents) do
-  excepted[agent] = true
-end
+local excepted = set_of(except_agents)
 local now = now_us()
 local min_created = oldest_to_keep(max_age_us, now)
 now = math.floor(now / 1000)

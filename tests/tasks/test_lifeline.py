@@ -9,7 +9,7 @@ import pytest
 
 from manager import SessionManager, Settings
 from tasks import Job, SessionJobs
-from tests.support.processes import celery_worker, run_program
+from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.wait_until import wait_until
 
@@ -81,6 +81,18 @@ async def test_a_job_survives_the_kill_of_its_only_worker(
     with celery_worker(**worker_settings):
         await until_rung(worker_settings)
         await check_end(job, manager)
+
+
+async def test_a_job_whose_only_worker_was_killed_is_rung_for_by_beat(
+    job: Job, manager: SessionManager, worker_settings: dict[str, Any]
+) -> None:
+    beat = CeleryProcess("beat", ready="is starting.", **worker_settings, resume_interval_seconds=0.5)
+    with beat:
+        with celery_worker(**worker_settings) as worker:
+            await until_begun(job)
+            worker.kill()
+        with celery_worker(**worker_settings):
+            await check_end(job, manager)
 
 
 async def test_a_job_survives_the_loss_of_everything_in_the_broker(

@@ -1,3 +1,12 @@
+-- The texts of a JSON list, to look them up.
+local function set_of(json_list)
+  local set = {}
+  for _, text in ipairs(cjson.decode(json_list)) do
+    set[text] = true
+  end
+  return set
+end
+
 local function oldest_to_keep(max_age_us, now)
   return max_age_us == '' and '' or whole(now - tonumber(max_age_us))
 end
