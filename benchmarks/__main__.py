@@ -8,6 +8,7 @@ from benchmarks.bench import FULL, QUICK, Bench, open_bench
 from benchmarks.bulk_cases import reclaim_cases, sweep_cases
 from benchmarks.call_cases import checkpoint_cases, create_cases, get_cases
 from benchmarks.detach_cases import detach_cases
+from benchmarks.latency_cases import latency_cases
 from benchmarks.report import print_report, save, setting
 from benchmarks.server import SERVER_VARIABLE, URL_VARIABLE, bench_server
 from benchmarks.timing import Comparison
@@ -19,6 +20,7 @@ _GROUPS = {
     "detach": detach_cases,
     "reclaim": reclaim_cases,
     "sweep": sweep_cases,
+    "latency": latency_cases,
 }
 
 
@@ -37,7 +39,7 @@ def main() -> None:
     with bench_server() as server:
         sizes = QUICK if options.quick else FULL
         heading = setting(server, sizes)
-        bench = open_bench(server, sizes)
+        bench = open_bench(server, sizes, save=options.save)
         results = asyncio.run(_measure(bench, options.only))
     print_report(heading, results)
     if options.save:

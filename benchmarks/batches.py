@@ -1,8 +1,8 @@
 """What the batches of a bulk job were like: their sizes, and how long their scripts ran on the server."""
 
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -28,9 +28,9 @@ class Batches:
         runs = self._sizes
 
         class NotedPace(Pace):
-            @contextmanager
-            def batch(self) -> Iterator[int]:
-                with super().batch() as size:
+            @asynccontextmanager
+            async def batch(self) -> AsyncIterator[int]:
+                async with super().batch() as size:
                     runs[-1].append(size)
                     yield size
 

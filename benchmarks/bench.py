@@ -38,10 +38,13 @@ class Sizes(NamedTuple):
     bulk: int
     #: Checkpoints in each session to reclaim: one case for each number.
     reclaim_checkpoints: tuple[int, ...]
+    #: Sessions that are reclaimed while another process reads.
+    latency_rounds: int
+    latency_sessions: int
 
 
-FULL = Sizes(9, 500, 1_000, (100, 1_000), 31, (100, 10_000, 100_000), 7, 100_000, (1, 3))
-QUICK = Sizes(7, 100, 300, (100,), 11, (100, 1_000, 10_000), 7, 5_000, (1,))
+FULL = Sizes(9, 500, 1_000, (100, 1_000), 31, (100, 10_000, 100_000), 7, 100_000, (1, 3), 5, 100_000)
+QUICK = Sizes(7, 100, 300, (100,), 11, (100, 1_000, 10_000), 7, 5_000, (1,), 3, 10_000)
 
 
 class Bench(NamedTuple):
@@ -55,6 +58,8 @@ class Bench(NamedTuple):
     raw: aredis.Redis
     #: The same with a pool that makes callers wait, for gathered calls.
     raw_pool: aredis.Redis
+    #: Whether results are written to files.
+    save: bool
 
     def raw_for(self, width: int) -> aredis.Redis:
         return self.raw if width == 1 else self.raw_pool
@@ -65,9 +70,11 @@ class Bench(NamedTuple):
         await self.raw_pool.aclose()
 
 
-def open_bench(server: BenchServer, sizes: Sizes) -> Bench:
+def open_bench(server: BenchServer, sizes: Sizes, *, save: bool = False) -> Bench:
     """A run on the server."""
-    settings = Settings(_env_file=None, namespace=server.namespace, redis_url=server.url, partitions=1)
+    settings = Settings(
+        _env_file=None, namespace=server.namespace, redis_url=server.url, partitions=1, pace="full"
+    )
     conn = redis.Redis.from_url(server.url, max_connections=POOL_SIZE)
     waiting = aredis.BlockingConnectionPool.from_url(server.url, max_connections=POOL_SIZE)
     return Bench(
@@ -77,6 +84,7 @@ def open_bench(server: BenchServer, sizes: Sizes) -> Bench:
         keys=Keys(server.namespace, 0),
         raw=aredis.Redis.from_url(server.url),
         raw_pool=aredis.Redis.from_pool(waiting),
+        save=save,
     )
 
 

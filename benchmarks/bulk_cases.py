@@ -15,7 +15,7 @@ from manager import SessionManager
 from manager.keys import Keys
 
 _AGENT = "chatbot"
-_KEYS_AT_ONCE = 1_000
+KEYS_AT_ONCE = 1_000
 _CHECKPOINT_BYTES = 400
 _AIM_SCRIPT_MS = 5.0
 
@@ -33,10 +33,10 @@ async def reclaim_cases(bench: Bench) -> AsyncIterator[Comparison]:
         _fill(bench, owned, what)
         await check_populated(bench.manager, owned, what)
         places = own_keys(bench.keys, owned, checkpoints)
-        bares: dict[str, _Bare] = {"UNLINK of 1,000 keys at a time": partial(_unlink, places, _KEYS_AT_ONCE)}
+        bares: dict[str, _Bare] = {"UNLINK of 1,000 keys at a time": partial(unlink, places, KEYS_AT_ONCE)}
         if checkpoints == min(bench.sizes.reclaim_checkpoints):
             # Mostly the raw client's own time, so once is enough.
-            bares["UNLINK per key, 1,000 a pipeline"] = partial(_unlink, places, 1)
+            bares["UNLINK per key, 1,000 a pipeline"] = partial(unlink, places, 1)
         case = f"reclaim {len(owned):,} sessions, checkpoints in each: {checkpoints}"
         for compared in await _bulk(bench, case, owned, what, _reclaim, bares, aim=0.2):
             yield compared
@@ -130,10 +130,11 @@ async def _sweep(manager: SessionManager) -> Callable[[], Awaitable[int]]:
     return manager.cleanup_expired_sessions
 
 
-def _unlink(places: list[bytes], keys_per_command: int, client: redis.Redis) -> None:
-    for first in range(0, len(places), _KEYS_AT_ONCE):
+def unlink(places: list[bytes], keys_per_command: int, client: redis.Redis) -> None:
+    """Removes the keys in pipelines of 1,000."""
+    for first in range(0, len(places), KEYS_AT_ONCE):
         pipeline = client.pipeline(transaction=False)
-        for place in range(first, min(first + _KEYS_AT_ONCE, len(places)), keys_per_command):
+        for place in range(first, min(first + KEYS_AT_ONCE, len(places)), keys_per_command):
             pipeline.unlink(*places[place : place + keys_per_command])
         pipeline.execute()
 
@@ -142,8 +143,8 @@ def _grouped(keys: Keys, owned: Owned) -> list[tuple[bytes, list[str]]]:
     """Index keys, each with at most some members to remove from it."""
     by_user = groupby(owned, key=itemgetter(1))
     groups = [(keys.user_index(user), [session_id for session_id, _ in group]) for user, group in by_user]
-    for first in range(0, len(owned), _KEYS_AT_ONCE):
-        members = [session_id for session_id, _ in owned[first : first + _KEYS_AT_ONCE]]
+    for first in range(0, len(owned), KEYS_AT_ONCE):
+        members = [session_id for session_id, _ in owned[first : first + KEYS_AT_ONCE]]
         groups.append((keys.agent_index(_AGENT), members))
     return groups
 
@@ -151,8 +152,8 @@ def _grouped(keys: Keys, owned: Owned) -> list[tuple[bytes, list[str]]]:
 def _bare_sweep(keys: Keys, groups: list[tuple[bytes, list[str]]], client: redis.Redis) -> None:
     seconds, _ = client.time()
     client.zremrangebyscore(keys.expiry_index, "-inf", seconds * 1_000)
-    for first in range(0, len(groups), _KEYS_AT_ONCE):
+    for first in range(0, len(groups), KEYS_AT_ONCE):
         pipeline = client.pipeline(transaction=False)
-        for index, members in groups[first : first + _KEYS_AT_ONCE]:
+        for index, members in groups[first : first + KEYS_AT_ONCE]:
             pipeline.zrem(index, *members)
         pipeline.execute()

@@ -21,6 +21,8 @@ URL_VARIABLE = "AGENT_SESSIONS_REDIS_URL"
 SERVER_VARIABLE = "AGENT_SESSIONS_BENCH_SERVER"
 
 _CLEAN_BATCH = 1_000
+#: Commands that take longer are noted, microseconds: every batch of bulk work, and few reads.
+_NOTED_MICROS, _MOST_NOTED = 50, 100_000
 _START_TRIES, _START_PAUSE_SECONDS = 100, 0.1
 
 
@@ -59,6 +61,20 @@ class BenchServer(NamedTuple):
         times: dict[str, Any] = self.client.info("latencystats")["latency_percentiles_usec_evalsha"]
         calls = self.client.info("commandstats")["cmdstat_evalsha"]["calls"]
         return {"calls": calls} | {name: round(float(micros) / 1000, 3) for name, micros in times.items()}
+
+    def note_slow_commands(self) -> None:
+        """Begins to note, command by command, what takes long; for scripts among other scripts."""
+        if self.own:
+            self.client.config_set("slowlog-max-len", _MOST_NOTED)
+            self.client.config_set("slowlog-log-slower-than", _NOTED_MICROS)
+            self.client.slowlog_reset()
+
+    def noted_times_ms(self, sha: str) -> list[float]:
+        """How long each noted run of a script took."""
+        if not self.own:
+            return []
+        noted = self.client.slowlog_get(_MOST_NOTED)
+        return [entry["duration"] / 1_000 for entry in noted if sha.encode() in entry["command"]]
 
     def version(self) -> str:
         info = self.client.info("server")

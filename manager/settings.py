@@ -77,7 +77,14 @@ class Settings(BaseSettings):
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
-    batch_target_ms: float = Field(2.0, description="Time one batch of bulk work should take, ms.", gt=0)
+    pace: Literal["polite", "full"] = Field(
+        "polite", description="Bulk work: `polite` leaves the server to others, `full` takes what it can."
+    )
+    batch_target_ms: float = Field(
+        2.0,
+        description="Time one script of bulk work should take, ms; a polite one takes a part of it.",
+        gt=0,
+    )
     job_lanes: int = Field(4, description="Most workers on one job, if it has partitions enough.", ge=1)
     job_retention_seconds: int = Field(
         604_800, description="How long a job's record is kept after its end.", ge=3_600

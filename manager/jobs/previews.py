@@ -8,7 +8,7 @@ from manager.jobs.models import JobKind, Preview
 from manager.jobs.proof_scripts import Measured
 from manager.jobs.work import Work
 from manager.keys import Keys, Partitions
-from manager.pace import Pace
+from manager.pace import pace_of
 from manager.scripts import START
 from manager.settings import Settings
 from manager.store import Store
@@ -23,7 +23,7 @@ class Previewer:
     def __init__(self, store: Store, partitions: Partitions, settings: Settings) -> None:
         self._store = store
         self._partitions = partitions
-        self._batch_target_seconds = settings.batch_target_ms / 1000
+        self._settings = settings
 
     async def preview(self, work: Work) -> Preview:
         """What the job would remove now."""
@@ -56,9 +56,9 @@ class Previewer:
     async def _measure(self, work: Work, keys: Keys) -> Measured:
         """One partition's share, page by page, so that other clients keep their latency."""
         measured, cursor = Measured(), START
-        pace = Pace(self._batch_target_seconds)
+        pace = pace_of(self._settings)
         while True:
-            with pace.batch() as size:
+            async with pace.batch() as size:
                 page, cursor = await self._measure_page(work, keys, cursor, size)
             measured = measured.plus(page)
             if cursor == START:

@@ -20,7 +20,7 @@ from manager.jobs.models import JobKind, Receipt, Residue
 from manager.jobs.records import Record
 from manager.keys import Partitions
 from manager.models import from_microseconds
-from manager.pace import Pace
+from manager.pace import pace_of
 from manager.scripts import START
 from manager.settings import Settings
 from manager.store import Store
@@ -49,7 +49,7 @@ class Receipts:
         self._home = partitions.home
         self._retention_ms = settings.receipt_retention_seconds * 1000
         self._look_through = settings.residue_check
-        self._batch_target_seconds = settings.batch_target_ms / 1000
+        self._settings = settings
         self._key = None if settings.receipt_key is None else settings.receipt_key.get_secret_value().encode()
 
     async def issue(self, job: Record) -> Receipt:
@@ -139,9 +139,9 @@ class Receipts:
         for part in job.parts:
             target = work.target(part.keys)
             index = part.keys.expiry_index if self._look_through == "store" else target.index_key
-            pace, cursor = Pace(self._batch_target_seconds), START
+            pace, cursor = pace_of(self._settings), START
             while True:
-                with pace.batch() as size:
+                async with pace.batch() as size:
                     count, cursor = await proof_scripts.count_residue(
                         self._store,
                         part.keys,

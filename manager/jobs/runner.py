@@ -15,7 +15,7 @@ from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
 from manager.jobs.records import Part, Record, Records, Slice
 from manager.jobs.scripts import BatchReply
-from manager.pace import Pace
+from manager.pace import Pace, pace_of
 from manager.settings import Settings
 
 #: How often a slice tells how far it is, seconds.
@@ -78,7 +78,7 @@ class Runner:
         if began == "repeated":
             return
         over = False
-        pace = Pace(self._settings.batch_target_ms / 1000)
+        pace = pace_of(self._settings)
         while True:
             progress = await self._ledger.progress(turn.job_id)
             over = over or progress.state not in _AT_WORK
@@ -117,7 +117,7 @@ class Runner:
         batch = job.work.batch(self._store, part.keys, job.job_id, undo=undo)
         while True:
             try:
-                with pace.batch() as size:
+                async with pace.batch() as size:
                     reply, goes_on = await asyncio.gather(batch(size), self._beat(job, part))
             except StoreRefusedError as error:
                 if await self._count_failure(job.job_id, str(error)):

@@ -1,7 +1,7 @@
 """What Celery's users see of a job: its result, its progress, its slices."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 from manager import JobCancelledError, JobState, SessionManager, Settings
 from tasks import Job, SessionJobs
 from tasks.celery_config import celery_config
-from tests.support.processes import CeleryProcess, run_program
+from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
@@ -20,7 +20,7 @@ from tests.support.wait_until import wait_until
 _SESSIONS = 3_000
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def worker_settings(server: RedisServer) -> dict[str, object]:
     """Slow enough to be watched: batches never grow beyond their smallest."""
     return {
@@ -30,6 +30,12 @@ def worker_settings(server: RedisServer) -> dict[str, object]:
         "batch_target_ms": 0.001,
         "partitions": 4,
     }
+
+
+@pytest.fixture(scope="module")
+def worker(worker_settings: dict[str, object]) -> Iterator[CeleryProcess]:
+    with celery_worker(**worker_settings) as running:
+        yield running
 
 
 @pytest.fixture
