@@ -53,7 +53,7 @@ class ManagerBase:
         self.ledger = Ledger(
             records,
             Previewer(self._store, self._partitions, settings),
-            Conclusion(self._store, self.receipts, settings),
+            Conclusion(records, self.receipts, settings),
             settings,
         )
         #: Works on those jobs.

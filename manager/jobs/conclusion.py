@@ -3,9 +3,8 @@
 from manager.jobs import scripts
 from manager.jobs.models import JobState
 from manager.jobs.receipts import Receipts
-from manager.jobs.records import Record
+from manager.jobs.records import Record, Records
 from manager.settings import Settings
-from manager.store import Store
 
 #: A sweep a minute that finds nothing would fill the ledger: what had nothing to do is kept for an hour.
 _RETENTION_OF_NOTHING_MS = 3_600_000
@@ -14,8 +13,9 @@ _RETENTION_OF_NOTHING_MS = 3_600_000
 class Conclusion:
     """Ends jobs whose work is done. Each step can be repeated by whoever comes next."""
 
-    def __init__(self, store: Store, receipts: Receipts, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, records: Records, receipts: Receipts, settings: Settings) -> None:
+        self._records = records
+        self._store = records.store
         self._receipts = receipts
         self._retention_ms = settings.job_retention_seconds * 1000
 
@@ -25,6 +25,7 @@ class Conclusion:
         joins = record.home.fields["joins"]
         if not await scripts.seal_job(self._store, keys, record.job_id, work=work.name, joins=joins):
             return
+        record = await self._records.read(record.job_id)  # with all that was counted by now
         receipt, retention_ms = "", self._retention_ms
         if work.kind.deletes and record.state is not JobState.UNDOING:
             receipt = (await self._receipts.issue(record)).model_dump_json()

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from manager import SessionManager
+import redis
+
+from manager import Receipt, SessionManager
 from manager.jobs.options import Order
 from manager.jobs.work import Work
 
@@ -20,3 +22,15 @@ async def open_pruning(manager: SessionManager, *, join: bool = False, **policy:
 async def work_off(manager: SessionManager, job_id: str) -> int:
     """What a job has removed, once all its work is done here."""
     return (await manager.runner.run(job_id)).removed
+
+
+async def make_due(manager: SessionManager, raw: redis.Redis, job_id: str) -> None:
+    """Has the grace of a job end, by its record, without waiting for it."""
+    home = (await manager.ledger.read(job_id)).home.keys
+    raw.hset(home.job(job_id), "due", 1)
+    raw.zadd(home.jobs, {job_id: 1}, xx=True)
+
+
+async def receipts_of(manager: SessionManager) -> list[Receipt]:
+    """The whole chain, oldest first."""
+    return [receipt async for receipt in manager.receipts.all()]

@@ -1,0 +1,247 @@
+"""Receipts: the proof of a deletion, in a chain that shows whatever is done to it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import redis
+
+from manager import JobState, Receipt, SessionManager
+from tests.support.jobs import open_pruning, open_sweep, receipts_of
+from tests.support.sessions import create_sessions, let_expire, save_turns
+
+Opener = Callable[..., SessionManager]
+
+
+async def _delete(manager: SessionManager, user_id: str = "ann", count: int = 1) -> Receipt:
+    """The receipt of a deletion of so many sessions."""
+    await create_sessions(manager, count, user_id)
+    receipt = (await manager.runner.run(await manager.revoke_user_sessions(user_id))).receipt
+    assert receipt is not None
+    return receipt
+
+
+@pytest.mark.parametrize("of", ["user", "agent"])
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_a_receipt_says_what_was_removed(open_manager: Opener, partitions: int, of: str) -> None:
+    manager = open_manager(partitions=partitions)
+    users = [f"user_{number}" for number in range(8)] if of == "agent" else ["ann"]
+    for user in users:
+        for session in await create_sessions(manager, 2, user):
+            await save_turns(manager, session.session_id, 3)
+    sessions = 2 * len(users)
+    revoke = {"user": manager.revoke_user_sessions, "agent": manager.revoke_agent_sessions}[of]
+    progress = await manager.runner.run(await revoke({"user": "ann", "agent": "bot"}[of], reason="asked"))
+
+    receipt = progress.receipt
+    assert receipt is not None
+    assert (receipt.job_id, receipt.kind, receipt.number) == (progress.job_id, progress.kind, 1)
+    assert (receipt.sessions, receipt.checkpoints) == (sessions, 3 * sessions)
+    assert receipt.index_entries == 3 * sessions
+    assert (receipt.residue.looked_through, receipt.residue.sessions) == ("index", 0)
+    moments = [receipt.cutoff_at, receipt.started_at, receipt.finished_at, progress.finished_at]
+    assert receipt.requested_at == progress.requested_at
+    assert receipt.requested_at <= receipt.cutoff_at
+    assert receipt.requested_at <= receipt.started_at <= receipt.finished_at
+    assert receipt.cutoff_at - receipt.requested_at < timedelta(seconds=5)
+    assert None not in moments
+    assert receipt.seconds_worked == (receipt.finished_at - receipt.started_at).total_seconds()
+    assert await receipts_of(manager) == [receipt]
+
+
+async def test_a_receipt_counts_what_several_requests_and_slices_came_to(open_manager: Opener) -> None:
+    manager = open_manager(slice_seconds=0.001, batch_target_ms=0.001)
+    await create_sessions(manager, 300)
+    job_id = await manager.revoke_user_sessions("ann")
+    await manager.runner.run_slice(job_id)
+    await create_sessions(manager, 50)
+    assert await manager.revoke_user_sessions("ann") == job_id
+    receipt = (await manager.runner.run(job_id)).receipt
+    assert receipt is not None
+    assert (receipt.sessions, receipt.checkpoints, receipt.residue.sessions) == (350, 0, 0)
+
+
+async def test_deleting_nothing_has_a_receipt_too(manager: SessionManager) -> None:
+    job_id = await manager.revoke_user_sessions("nobody")
+    receipt = (await manager.ledger.progress(job_id)).receipt
+    assert receipt is not None
+    assert (receipt.sessions, receipt.checkpoints, receipt.index_entries) == (0, 0, 0)
+
+
+async def test_only_a_deletion_that_is_done_has_a_receipt(manager: SessionManager) -> None:
+    expired, live = await create_sessions(manager, 2)
+    await let_expire(manager, expired)
+    await save_turns(manager, live.session_id, 3)
+    await manager.runner.run(await open_sweep(manager))
+    await manager.runner.run(await open_pruning(manager, keep_last=1))
+    undone = await manager.revoke_user_sessions("ann", grace=60)
+    await manager.ledger.control(undone, "undo")
+    assert (await manager.runner.run(undone)).state is JobState.UNDONE
+    cancelled = await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(cancelled, "cancel")
+    assert await receipts_of(manager) == []
+
+
+@pytest.mark.parametrize("check", ["index", "store"])
+async def test_what_is_left_of_the_target_is_reported(
+    open_manager: Opener, raw: redis.Redis, check: str
+) -> None:
+    manager = open_manager(residue_check=check, partitions=4)
+    keys = manager._partitions.of_user("ann")
+    left, *_ = await create_sessions(manager, 3)
+    await create_sessions(manager, 2, "bob")
+    kept = raw.dump(keys.session(left.session_id))
+    entries = raw.zrange(keys.expiry_index, 0, -1, withscores=True)
+    [entry] = [each for each in entries if each[0].startswith(left.session_id.encode())]
+    job_id = await manager.revoke_user_sessions("ann")
+    batch = (await manager.ledger.read(job_id)).work.batch(manager._store, keys, job_id, undo=False)
+    await batch(10)
+    # As if a deletion had passed over it: the session's hash, and the index that is looked through.
+    raw.restore(keys.session(left.session_id), 60_000, kept)
+    place = {"index": keys.user_index("ann"), "store": keys.expiry_index}[check]
+    raw.zadd(place, {left.session_id if check == "index" else entry[0]: entry[1]})
+    raw.expire(place, 60)
+
+    receipt = (await manager.runner.run(job_id)).receipt
+
+    assert receipt is not None
+    assert (receipt.residue.looked_through, receipt.residue.sessions) == (check, 1)
+    raw.delete(keys.session(left.session_id), keys.user_index("ann"))
+    raw.zrem(keys.expiry_index, entry[0])
+
+
+@pytest.mark.parametrize("check", ["index", "store"])
+async def test_what_came_after_the_cut_off_is_no_residue(open_manager: Opener, check: str) -> None:
+    manager = open_manager(residue_check=check)
+    await create_sessions(manager, 3)
+    [handed_over] = await create_sessions(manager, 1, "ann", "other")
+    job_id = await manager.revoke_agent_sessions("bot")
+    await create_sessions(manager, 2)
+    assert await manager.update_session(handed_over.session_id, agent_id="bot")
+    receipt = (await manager.runner.run(job_id)).receipt
+    assert receipt is not None
+    assert (receipt.sessions, receipt.residue.sessions) == (3, 0)
+    assert len(await manager.get_sessions_by_agent("bot")) == 3
+
+
+async def test_the_target_is_there_as_a_keyed_hash_alone(
+    manager: SessionManager, open_manager: Opener, raw: redis.Redis
+) -> None:
+    receipt = await _delete(manager, "someone@example.org")
+    keys = manager._partitions.home
+    stored = b"".join(raw.zrange(keys.receipts, 0, -1) + raw.zrange(keys.receipt_jobs, 0, -1))
+    assert b"someone" not in stored
+    assert receipt.target == await manager.receipts.target_hash("someone@example.org")
+    assert receipt.target != await manager.receipts.target_hash("someone.else@example.org")
+    assert receipt.target != await open_manager(receipt_key="another").receipts.target_hash(
+        "someone@example.org"
+    )
+
+
+async def test_a_job_has_one_receipt_however_often_it_is_concluded(manager: SessionManager) -> None:
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann")
+    job = await manager.ledger.read(job_id)
+    done = await manager.runner.run(job_id)
+    await asyncio.gather(*(manager.ledger.conclude(job) for _ in range(5)))
+    again = await asyncio.gather(*(manager.receipts.issue(job) for _ in range(5)))
+    assert [done.receipt] * 5 == again
+    assert await receipts_of(manager) == [done.receipt]
+
+
+async def test_a_conclusion_that_was_interrupted_is_repeated_with_the_same_receipt(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    """By whoever comes next: the receipt was written and the record not closed."""
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann")
+    done = await manager.runner.run(job_id)
+    keys = manager._partitions.home
+    raw.hset(keys.job(job_id), "state", "running")
+    raw.hdel(keys.job(job_id), "receipt", "finished")
+    again = await manager.runner.run(job_id)
+    assert (again.state, again.receipt) == (JobState.DONE, done.receipt)
+
+
+async def test_many_conclusions_at_once_give_one_unbroken_chain(open_manager: Opener) -> None:
+    managers = [open_manager(partitions=4) for _ in range(2)]
+    for number in range(20):
+        await create_sessions(managers[0], 2, f"user_{number}")
+    jobs = [await managers[0].revoke_user_sessions(f"user_{number}") for number in range(20)]
+    await asyncio.gather(*(manager.runner.run(job_id) for job_id in jobs for manager in managers))
+    receipts = await receipts_of(managers[0])
+    assert [receipt.number for receipt in receipts] == list(range(1, 21))
+    assert {receipt.job_id for receipt in receipts} == set(jobs)
+    assert {receipt.sessions for receipt in receipts} == {2}
+    found = await managers[1].receipts.verify()
+    assert (found.receipts, found.first, found.last, found.problems) == (20, 1, 20, [])
+    assert found.last_hash == receipts[-1].hash
+
+
+async def test_an_empty_chain_has_no_problems(manager: SessionManager) -> None:
+    found = await manager.receipts.verify()
+    assert (found.receipts, found.first, found.last, found.last_hash, found.problems) == (
+        0,
+        None,
+        None,
+        "",
+        [],
+    )
+
+
+def _replace(raw: redis.Redis, key: bytes, number: int, text: bytes) -> None:
+    raw.zremrangebyscore(key, number, number)
+    raw.zadd(key, {text: number})
+
+
+def _alter(raw: redis.Redis, key: bytes, receipts: list[bytes]) -> None:
+    _replace(raw, key, 2, json.dumps(json.loads(receipts[1]) | {"sessions": 7}).encode())
+
+
+def _remove(raw: redis.Redis, key: bytes, receipts: list[bytes]) -> None:
+    raw.zremrangebyscore(key, 2, 3)
+
+
+def _swap(raw: redis.Redis, key: bytes, receipts: list[bytes]) -> None:
+    raw.zadd(key, {receipts[1]: 3, receipts[2]: 2})
+
+
+def _close_the_gap(raw: redis.Redis, key: bytes, receipts: list[bytes]) -> None:
+    raw.zrem(key, receipts[1])
+    raw.zadd(key, {receipts[2]: 2, receipts[3]: 3})
+
+
+def _insert(raw: redis.Redis, key: bytes, receipts: list[bytes]) -> None:
+    made_up = json.loads(receipts[3]) | {"number": 5, "previous": json.loads(receipts[3])["hash"]}
+    raw.zadd(key, {json.dumps(made_up).encode(): 5})
+
+
+@pytest.mark.parametrize(
+    ("tamper", "problems"),
+    [
+        (_alter, ["receipt 2 was altered"]),
+        (_remove, ["receipts 2 to 3 are missing"]),
+        (
+            _swap,
+            ["receipt 3 stands in the place of receipt 2", "receipt 2 stands in the place of receipt 3"],
+        ),
+        (_close_the_gap, ["receipt 3 stands in the place of receipt 2", "receipt 2 does not follow"]),
+        (_insert, ["receipt 5 was altered, or was made with another key"]),
+    ],
+)
+async def test_whatever_is_done_to_the_chain_shows(
+    manager: SessionManager,
+    raw: redis.Redis,
+    tamper: Callable[[redis.Redis, bytes, list[bytes]], None],
+    problems: list[str],
+) -> None:
+    for number in range(4):
+        await _delete(manager, f"user_{number}")
+    assert (await manager.receipts.verify()).problems == []
+    key = manager._partitions.home.receipts
+    tamper(raw, key, raw.zrange(key, 0, -1))
+    found = (await manager.receipts.verify()).problems
+    for problem in problems:
+        assert any(problem in line for line in found), found
