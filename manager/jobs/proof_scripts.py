@@ -87,11 +87,13 @@ async def count_residue(
 
 async def append_receipt(
     store: Store, keys: Keys, job_id: str, *, last: int, receipt: str, retention_ms: int, forget_to: int
-) -> tuple[str, str]:
-    """'APPENDED'; or 'KNOWN' and the receipt the job has; or 'BEHIND' and the last one in the chain."""
+) -> tuple[str, str, int]:
+    """'APPENDED'; or 'KNOWN' and the receipt the job has; or 'BEHIND', the last one in the chain and its
+    number.
+    """
     places = [keys.receipts, keys.receipt_jobs]
     reply = await store.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
-    return reply[0].decode(), reply[1].decode()
+    return reply[0].decode(), reply[1].decode(), int(reply[2])
 
 
 async def list_receipts(store: Store, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:

@@ -10,10 +10,10 @@ import hmac
 import json
 import secrets
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Receipt, Residue
@@ -55,25 +55,23 @@ class Receipts:
     async def issue(self, job: Record) -> Receipt:
         """The receipt of a deletion whose work is done. A job has one, however often this is called."""
         facts = await self._facts(job)
+        forget_to = await self._expired_to(job.heartbeat_at)
         receipt, last = "", 0
         while True:
-            word, text = await proof_scripts.append_receipt(
+            word, text, newest = await proof_scripts.append_receipt(
                 self._store,
                 self._home,
                 job.job_id,
                 last=last,
                 receipt=receipt,
                 retention_ms=self._retention_ms,
-                forget_to=await self._expired_to(),
+                forget_to=forget_to,
             )
             if word != "BEHIND":
                 return Receipt.model_validate_json(text or receipt)
-            newest = Receipt.model_validate_json(text) if text else None
-            last = newest.number if newest else 0
-            previous = newest.hash if newest else ""
-            receipt = (
-                await self._signed(facts | {"number": last + 1, "previous": previous})
-            ).model_dump_json()
+            last, before = newest, _readable(text)
+            place = {"number": last + 1, "previous": before.hash if before else ""}
+            receipt = _signed(facts | place, await self._secret()).model_dump_json()
 
     async def all(self) -> AsyncIterator[Receipt]:
         """All receipts that are kept, oldest first."""
@@ -82,29 +80,23 @@ class Receipts:
 
     async def verify(self) -> ChainCheck:
         """Looks at the whole chain: whether a receipt is missing, was altered, or was put in."""
+        secret = await self._secret()
         problems: list[str] = []
-        first, previous, count = None, None, 0
+        first, last, last_hash, count = None, None, "", 0
         async for number, text in self._stored():
-            receipt = Receipt.model_validate_json(text)
             count += 1
-            if receipt.hash != (await self._signed(receipt.model_dump(exclude={"hash"}))).hash:
-                problems.append(f"receipt {number} was altered, or was made with another key")
-            if receipt.number != number:
-                problems.append(f"receipt {receipt.number} stands in the place of receipt {number}")
-            if previous is None:
+            receipt = _readable(text)
+            if last is None:
                 first = number
-            elif number != previous.number + 1:
-                problems.append(f"receipts {previous.number + 1} to {number - 1} are missing")
-            elif receipt.previous != previous.hash:
-                problems.append(f"receipt {number} does not follow receipt {previous.number}")
-            previous = receipt
-        return ChainCheck(
-            receipts=count,
-            first=first,
-            last=previous.number if previous else None,
-            last_hash=previous.hash if previous else "",
-            problems=problems,
-        )
+            elif number == last:
+                problems.append(f"receipt {number} is there twice")
+            elif number > last + 1:
+                problems.append(f"receipts {last + 1} to {number - 1} are missing")
+            elif receipt and last_hash and receipt.previous != last_hash:
+                problems.append(f"receipt {number} does not follow receipt {last}")
+            problems += _problems_of(number, receipt, secret)
+            last, last_hash = number, receipt.hash if receipt else ""
+        return ChainCheck(receipts=count, first=first, last=last, last_hash=last_hash, problems=problems)
 
     async def target_hash(self, target: str) -> str:
         """What receipts say instead of a user's or an agent's id."""
@@ -157,19 +149,15 @@ class Receipts:
                     break
         return Residue(looked_through=self._look_through, sessions=found)
 
-    async def _signed(self, fields: dict[str, Any]) -> Receipt:
-        unsigned = Receipt(**fields, hash="")
-        text = json.dumps(unsigned.model_dump(mode="json", exclude={"hash"}), sort_keys=True)
-        digest = hmac.new(await self._secret(), b"receipt:" + text.encode(), hashlib.sha256)
-        return unsigned.model_copy(update={"hash": digest.hexdigest()})
-
     async def _secret(self) -> bytes:
-        """The key that is set, or else one of the namespace's own, made at the first need."""
-        if self._key is None:
-            offered = secrets.token_hex(32)
-            text = await proof_scripts.get_secret(self._store, self._home, offered, self._retention_ms)
-            self._key = text.encode()
-        return self._key
+        """The key that is set, or else one of the namespace's own, made at the first need. That one is not
+        kept here: it lives on in Redis because it is read.
+        """
+        if self._key is not None:
+            return self._key
+        offered = secrets.token_hex(32)
+        text = await proof_scripts.get_secret(self._store, self._home, offered, self._retention_ms)
+        return text.encode()
 
     async def _stored(self) -> AsyncIterator[tuple[int, str]]:
         after = 0
@@ -178,11 +166,39 @@ class Receipts:
                 yield number, text
             after = page[-1][0]
 
-    async def _expired_to(self) -> int:
+    async def _expired_to(self, now: datetime) -> int:
         """Number of the last receipt that has been kept for its time; 0 where none has."""
-        kept_from = datetime.now(UTC) - timedelta(milliseconds=self._retention_ms)
+        kept_from = now - timedelta(milliseconds=self._retention_ms)
         expired_to = 0
         for number, text in await proof_scripts.list_receipts(self._store, self._home, 0, 10):
-            if Receipt.model_validate_json(text).finished_at < kept_from:
+            receipt = _readable(text)
+            if receipt and receipt.finished_at < kept_from:
                 expired_to = number
         return expired_to
+
+
+def _signed(fields: dict[str, Any], secret: bytes) -> Receipt:
+    unsigned = Receipt(**fields, hash="")
+    text = json.dumps(unsigned.model_dump(mode="json", exclude={"hash"}), sort_keys=True)
+    digest = hmac.new(secret, b"receipt:" + text.encode(), hashlib.sha256)
+    return unsigned.model_copy(update={"hash": digest.hexdigest()})
+
+
+def _readable(text: str) -> Receipt | None:
+    """The receipt; None where somebody has written something else."""
+    try:
+        return Receipt.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _problems_of(number: int, receipt: Receipt | None, secret: bytes) -> list[str]:
+    """What is wrong with the receipt in this place, by itself."""
+    if receipt is None:
+        return [f"receipt {number} cannot be read"]
+    problems = []
+    if receipt.hash != _signed(receipt.model_dump(exclude={"hash"}), secret).hash:
+        problems.append(f"receipt {number} was altered, or was made with another key")
+    if receipt.number != number:
+        problems.append(f"receipt {receipt.number} stands in the place of receipt {number}")
+    return problems

@@ -8,17 +8,18 @@
 -- ARGV[3] the receipt, JSON, or '' to see the end of the chain
 -- ARGV[4] how long receipts are kept, milliseconds
 -- ARGV[5] number up to which receipts are older than that and are forgotten
--- Reply: {'APPENDED', ''} | {'KNOWN', the job's receipt} | {'BEHIND', the last receipt, or ''}
+-- Reply: {'APPENDED', '', its number} | {'KNOWN', the job's receipt, its number} | {'BEHIND', the last receipt, or '', its number, or 0}
 local receipts, jobs = KEYS[1], KEYS[2]
 local job_id, last, receipt, retention_ms, forget_to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local number = redis.call('ZSCORE', jobs, job_id)
 if number then
-  return { 'KNOWN', redis.call('ZRANGEBYSCORE', receipts, number, number)[1] or '' }
+  return { 'KNOWN', redis.call('ZRANGEBYSCORE', receipts, number, number)[1] or '', tonumber(number) }
 end
 local newest = redis.call('ZREVRANGE', receipts, 0, 0, 'WITHSCORES')
-if receipt == '' or tonumber(newest[2] or 0) ~= tonumber(last) then
-  return { 'BEHIND', newest[1] or '' }
+local newest_number = tonumber(newest[2] or 0)
+if receipt == '' or newest_number ~= tonumber(last) then
+  return { 'BEHIND', newest[1] or '', newest_number }
 end
 work_though_full(receipts)
 redis.call('ZADD', receipts, last + 1, receipt)
@@ -27,4 +28,4 @@ for _, key in ipairs({ receipts, jobs }) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', forget_to)
   redis.call('PEXPIRE', key, retention_ms)
 end
-return { 'APPENDED', '' }
+return { 'APPENDED', '', last + 1 }
