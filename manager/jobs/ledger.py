@@ -135,7 +135,7 @@ class Ledger:
             self._store, job.home.keys, job.job_id, action, self._stalled_after_ms
         )
         if not allowed:
-            begun = " and has begun" if "started" in job.home.fields else ""
+            begun = " and has begun" if action == "undo" and "started" in job.home.fields else ""
             raise JobStateError(f"job {job.job_id!r} is {state}{begun}: {_ADVICE[action]}")
         return await self.progress(job_id)
 
