@@ -67,6 +67,8 @@ class Ledger:
         """
         order = order or Order.checked()
         home, *others = work.scope(self._partitions)
+        await self._refuse_id_of_other_work(work, order)
+        allowed, elsewhere = await self._allowance(work, order)
         reply = await scripts.open_job(
             self._store,
             home,
@@ -79,13 +81,13 @@ class Ledger:
             others=bool(others),
             grace_ms=order.grace_ms,
             silence_ms=self._stalled_after_ms,
-            max_affected=await self._allowance(work, order),
+            max_affected=allowed,
             details=order.details,
         )
-        self._check_opened(reply, order)
+        self._check_opened(reply, order, elsewhere)
         added = reply.added
-        if reply.opening:
-            added += await self._open_others(work, reply.job_id, order.job_id, order.grace_ms)
+        if reply.number:
+            added += await self._open_others(work, reply.job_id, order.job_id, reply.number, order.grace_ms)
         if added == 0 and order.grace_ms == 0:
             await self._conclude_if_nothing_to_do(reply.job_id)
         return Opened(reply.job_id, added)
@@ -112,7 +114,7 @@ class Ledger:
         request_id = job.home.fields.get("opening")
         if request_id is None:
             return job
-        await self._open_others(job.work, job.job_id, request_id, grace_ms=0)
+        await self._open_others(job.work, job.job_id, request_id, int(job.home.fields["joins"]), grace_ms=0)
         return await self._records.read(job_id)
 
     async def list_jobs(
@@ -155,28 +157,33 @@ class Ledger:
         )
         return list(dict.fromkeys(job_id for part in found for job_id in part))
 
-    async def _allowance(self, work: Work, order: Order) -> int | None:
-        """How many the home part may affect. What lies elsewhere is counted just before."""
+    async def _refuse_id_of_other_work(self, work: Work, order: Order) -> None:
+        """The script that opens the job sees only work with the same home."""
+        if order.given and len(self._partitions.all) > 1:
+            known = await self._records.work_of(order.job_id)
+            if known is not None and known.name != work.name:
+                raise _taken(order.job_id)
+
+    async def _allowance(self, work: Work, order: Order) -> tuple[int | None, int]:
+        """How many the home part may affect, and what lies elsewhere, which is counted just before."""
         if order.max_affected is None:
-            return None
+            return None, 0
         elsewhere = await self._previewer.affected_beyond_home(work)
         if elsewhere > order.max_affected and not await self._records.known(order.job_id):
             raise _too_many(elsewhere, order.max_affected)
         # The script counts sessions; a pruning is measured by its checkpoints, all of them before it.
-        return None if work.kind is JobKind.PRUNE else max(0, order.max_affected - elsewhere)
+        allowed = None if work.kind is JobKind.PRUNE else max(0, order.max_affected - elsewhere)
+        return allowed, elsewhere
 
-    def _check_opened(self, reply: scripts.OpenReply, order: Order) -> None:
+    def _check_opened(self, reply: scripts.OpenReply, order: Order, elsewhere: int) -> None:
         if reply.word == "CONFLICT":
-            raise InvalidArgumentError(
-                f"job_id {order.job_id!r} is that of another job; an id (of a job or a Celery task) or an"
-                " idempotency key serves one job"
-            )
+            raise _taken(order.job_id)
         if reply.word == "UNDOING":
             raise JobStateError(f"job {reply.job_id!r} on the same target is being undone: try again then")
         if reply.word == "TOO_MANY":
-            raise _too_many(reply.added, order.max_affected)
+            raise _too_many(elsewhere + reply.added, order.max_affected)
 
-    async def _open_others(self, work: Work, job_id: str, request_id: str, grace_ms: int) -> int:
+    async def _open_others(self, work: Work, job_id: str, request_id: str, number: int, grace_ms: int) -> int:
         home, *others = work.scope(self._partitions)
         parts = (
             scripts.open_part(
@@ -188,17 +195,25 @@ class Ledger:
                 params=work.params_json,
                 retention_ms=self._retention_ms,
                 grace_ms=grace_ms,
+                number=number,
             )
             for keys in others
         )
         added = sum(await asyncio.gather(*parts))
-        await scripts.mark_opened(self._store, home, job_id, request_id)
+        await scripts.mark_opened(self._store, home, job_id, request_id, added)
         return added
 
     async def _conclude_if_nothing_to_do(self, job_id: str) -> None:
         job = await self._records.read(job_id)
         if job.total_of("total") == 0 and not job.state.ended:
             await self.conclude(job)
+
+
+def _taken(job_id: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"job_id {job_id!r} is that of another job; an id (of a job or a Celery task) or an idempotency key"
+        " serves one job"
+    )
 
 
 def _too_many(affected: int, allowed: int | None) -> TooManyAffectedError:

@@ -36,6 +36,8 @@ class Order(NamedTuple):
     max_affected: int | None = None
     details: tuple[str, ...] = ()
     """Fields for the record, names and values in turn."""
+    given: bool = False
+    """Whether the caller chose the id, or a key that makes it."""
 
     @classmethod
     def checked(cls, job_id: str | None = None, **options: Any) -> Self:
@@ -58,6 +60,7 @@ class Order(NamedTuple):
             _grace_ms(options.get("grace")),
             None if max_affected is None else check_count("max_affected", max_affected, 0),
             tuple(details),
+            job_id is not None or options.get("idempotency_key") is not None,
         )
 
 

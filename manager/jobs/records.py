@@ -140,7 +140,12 @@ class Records:
 
     async def known(self, job_id: str) -> bool:
         """Whether there is a job, or a request that joined one, with this id."""
-        return bool(await self._parts(job_id))
+        return await self.work_of(job_id) is not None
+
+    async def work_of(self, job_id: str) -> Work | None:
+        """The work of the job with this id, or of the one that a request with it joined."""
+        parts = await self._parts(job_id)
+        return Work.from_record(parts[0][1].fields) if parts else None
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all

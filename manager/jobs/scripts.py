@@ -60,8 +60,9 @@ class OpenReply(NamedTuple):
     word: str
     job_id: str = ""
     added: int = 0
-    #: Whether parts in other partitions have to be written.
-    opening: bool = False
+    #: The request's place among those that the job took, where parts in other partitions have to be
+    #: written; else 0.
+    number: int = 0
 
 
 async def open_job(
@@ -93,7 +94,7 @@ async def open_job(
     args += [int(join), int(others), grace_ms, silence_ms, most, *details]
     word, *rest = await store.call(_OPEN_JOB, places, args)
     if word == b"OPEN":
-        return OpenReply("OPEN", rest[0].decode(), int(rest[1]), bool(rest[2]))
+        return OpenReply("OPEN", rest[0].decode(), int(rest[1]), int(rest[2]))
     if word == b"UNDOING":
         return OpenReply("UNDOING", rest[0].decode())
     return OpenReply(word.decode(), added=int(rest[0]) if rest else 0)
@@ -109,15 +110,19 @@ async def open_part(
     params: str,
     retention_ms: int,
     grace_ms: int,
+    number: int,
 ) -> int:
-    """Opens the part of a job in another partition; what that added to its work."""
-    args = [keys.prefix, job_id, kind, params, retention_ms, *target[1:], grace_ms]
+    """Opens the part of a job in another partition, or takes a further request into it; what that request
+    added to its work.
+    """
+    args = [keys.prefix, job_id, kind, params, retention_ms, *target[1:], grace_ms, number]
     return int(await store.call(_OPEN_PART, [keys.job(job_id), target.index_key], args))
 
 
-async def mark_opened(store: Store, keys: Keys, job_id: str, request_id: str) -> None:
-    """Notes that this request has written all parts of the job."""
-    await store.call(_MARK_OPENED, [keys.job(job_id), keys.jobs], [request_id])
+async def mark_opened(store: Store, keys: Keys, job_id: str, request_id: str, added: int) -> None:
+    """Notes that this request is in all parts of the job, and what those beyond its home added."""
+    places = [keys.job(job_id), keys.jobs, keys.job(request_id)]
+    await store.call(_MARK_OPENED, places, [request_id, added])
 
 
 async def read_job(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:

@@ -21,20 +21,19 @@
 -- ARGV[12] silence after which a job counts as stalled, milliseconds
 -- ARGV[13] most that may be affected here, or ''
 -- ARGV[14] and on: further fields of the record and their values in turn
--- Reply: {'OPEN', id of the job, what this request added, 1 where parts have to be written} | {'CONFLICT'} where the request's id is that of other work | {'UNDOING', id of the job that does} | {'TOO_MANY', how many}
+-- Reply: {'OPEN', id of the job, what this request added here, its number where parts have to be written, else 0} | {'CONFLICT'} where the request's id is that of other work | {'UNDOING', id of the job that does} | {'TOO_MANY', how many}
 local request_key, jobs_key, open_key, index, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, request_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local works_on, letter, owner, join, others = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
 local grace_ms, silence_ms, max_affected, first_field = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13], 14
 
 local known = redis.call('HMGET', request_key, 'kind', 'params', 'joined', 'added')
-if known[1] then
+local found = redis.call('HMGET', prefix .. 'job:' .. (known[3] or request_id), 'kind', 'opening', 'joins')
+if known[1] and found[1] then
   if known[1] ~= kind or known[2] ~= params then
     return { 'CONFLICT' }
   end
-  local job_id = known[3] or request_id
-  local opening = redis.call('HGET', prefix .. 'job:' .. job_id, 'opening') == request_id
-  return { 'OPEN', job_id, tonumber(known[4]), opening and 1 or 0 }
+  return { 'OPEN', known[3] or request_id, tonumber(known[4]), found[2] == request_id and tonumber(found[3]) or 0 }
 end
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
@@ -53,9 +52,12 @@ if max_affected ~= '' then
 end
 
 work_though_full(jobs_key)
+-- At most a note of a job that is forgotten.
+redis.call('UNLINK', request_key)
 local job_id, job_key, due = request_id, request_key, now + grace_ms
 if joins then
   job_id, job_key = open, prefix .. 'job:' .. open
+  added = letter == '' and 0 or added
   note_joined(request_key, kind, params, job_id, added, due + retention_ms, now)
   due = begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
   if letter == '' then
@@ -70,13 +72,13 @@ else
   note_in_history(prefix, history, job_id, now)
 end
 redis.call('HINCRBY', job_key, 'total', added)
+local number = redis.call('HINCRBY', job_key, 'joins', 1)
 if others then
   redis.call('HSET', job_key, 'opening', request_id)
 end
 local void = due
 if letter ~= '' then
   void = math.max(due, detach(prefix, index, job_key, job_id, letter, owner, moment_us))
-  redis.call('HINCRBY', job_key, 'joins', 1)
 end
 for _, key in ipairs({ job_key, jobs_key, history }) do
   keep_until(key, void + retention_ms, now)
@@ -85,4 +87,4 @@ if join then
   redis.call('SET', open_key, job_id, 'KEEPTTL')
   keep_until(open_key, void + retention_ms, now)
 end
-return { 'OPEN', job_id, added, others and 1 or 0 }
+return { 'OPEN', job_id, added, others and number or 0 }

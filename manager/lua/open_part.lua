@@ -1,5 +1,6 @@
--- Opens the part of a job in a partition that is not its home. A deletion takes away the index
--- that is there now, also where the part is open already; other work changes nothing then.
+-- Opens the part of a job in a partition that is not its home, or takes a request that joined the
+-- job into it: a deletion takes away the index that is there now. Whoever does that for a request,
+-- and however late, it is done once, and not after a later request has been taken in.
 -- Uses: clock index open
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: the index that the job takes away or works through
@@ -12,19 +13,22 @@
 -- ARGV[7] letter of the index that a deletion takes away ('u' or 'a'), else ''
 -- ARGV[8] its owner, or ''
 -- ARGV[9] grace, milliseconds
--- Reply: what was added to the job's work
+-- ARGV[10] number of the request among those that the job took
+-- Reply: what the request added to the job's work
 local job_key, index = KEYS[1], KEYS[2]
 local prefix, job_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local works_on, letter, owner, grace_ms = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local works_on, letter, owner, grace_ms, number = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
-if letter == '' and redis.call('EXISTS', job_key) == 1 then
-  return 0
+local opened = redis.call('HMGET', job_key, 'opened', 'added')
+if tonumber(opened[1] or 0) >= number then
+  return tonumber(opened[1]) == number and tonumber(opened[2]) or 0
 end
 local added = count_work(index, works_on, now)
 write_part(job_key, kind, params, now)
 redis.call('HINCRBY', job_key, 'total', added)
+redis.call('HSET', job_key, 'opened', number, 'added', added)
 local void = now + grace_ms
 if letter ~= '' then
   void = math.max(void, detach(prefix, index, job_key, job_id, letter, owner, moment_us))

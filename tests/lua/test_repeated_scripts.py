@@ -108,11 +108,12 @@ def _open_part(place: Place) -> Awaitable[Any]:
         params="{}",
         retention_ms=60_000,
         grace_ms=0,
+        number=1,
     )
 
 
 async def _mark_opened(place: Place) -> None:
-    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", "request")
+    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", "request", 7)
 
 
 def _control(action: str) -> Write:
@@ -140,7 +141,7 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 0),
     "open_job, a deletion": (_open_deletion, ..., ...),
     "open_job, other work": (_open_work, ..., ...),
-    "open_part": (_open_part, 1, 0),
+    "open_part": (_open_part, 1, 1),
     "mark_opened": (_mark_opened, None, None),
     "control_job, pause": (_control("pause"), (True, "paused"), (True, "paused")),
     "control_job, cancel": (_control("cancel"), (True, "cancelled"), (True, "cancelled")),

@@ -208,10 +208,11 @@ async def test_an_agent_deletion_whose_caller_died_half_way_is_completed_by_a_wo
     async with Proxy(server.port) as proxy:
         dying = open_manager(partitions=4, redis_url=proxy.url())
         await dying.session_exists("sess_1")
-        proxy.hold_replies()
+        await dying.revoke_agent_sessions("nobody", "job_first")  # has the scripts loaded
         calls = proxy.calls
+        proxy.hold_reply_of_call(calls + 2)
         caller = asyncio.create_task(dying.revoke_agent_sessions("bot", "job_mine"))
-        await wait_until(lambda: proxy.calls > calls, description="the home partition was detached")
+        await wait_until(lambda: proxy.calls > calls + 1, description="the home partition was detached")
         home = manager._partitions.home.job("job_mine")
         await wait_until(lambda: raw.exists(home), description="the home record was written")
         caller.cancel()

@@ -1,0 +1,286 @@
+"""A second request for work that is open already joins it; idempotency keys."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import redis
+
+from manager import InvalidArgumentError, JobNotFoundError, JobProgress, JobState, SessionManager
+from manager.jobs.listing import JobFilter
+from manager.jobs.options import Order
+from manager.jobs.work import Work
+from tests.support.jobs import make_due, open_sweep, receipts_of
+from tests.support.keyspace import snapshot
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions, let_expire
+from tests.support.wait_until import wait_until
+
+Opener = Callable[..., SessionManager]
+
+PARTITIONS = pytest.mark.parametrize("partitions", [1, 4])
+
+
+async def _create(manager: SessionManager, each: int) -> int:
+    """So many sessions of each of eight users; how many in all."""
+    for user in range(8):
+        await create_sessions(manager, each, f"user_{user}")
+    return 8 * each
+
+
+@PARTITIONS
+async def test_a_request_that_joins_adds_what_is_new(open_manager: Opener, partitions: int) -> None:
+    manager = open_manager(partitions=partitions)
+    work, first, second = Work.agent_deletion("bot"), Order.checked(), Order.checked(reason="joined")
+    await _create(manager, 3)
+    opened = await manager.open_job(work, first)
+    assert opened == (first.job_id, 24)
+    await _create(manager, 2)
+    assert await manager.open_job(work, second) == (first.job_id, 16)
+    assert await manager.get_sessions_by_agent("bot") == []
+    # Repeated, each request changes nothing more.
+    await _create(manager, 1)
+    assert (await manager.open_job(work, first)).job_id == first.job_id
+    assert (await manager.open_job(work, second)).job_id == first.job_id
+    assert len(await manager.get_sessions_by_agent("bot")) == 8
+
+    done = await manager.runner.run(first.job_id)
+
+    assert (done.total, done.done, done.removed, done.reason) == (40, 40, 40, None)
+    assert len(await manager.get_sessions_by_agent("bot")) == 8
+
+
+@PARTITIONS
+async def test_a_request_repeated_when_its_answer_was_lost_answers_the_same(
+    open_manager: Opener, partitions: int
+) -> None:
+    manager = open_manager(partitions=partitions)
+    work, first, second = Work.agent_deletion("bot"), Order.checked(), Order.checked()
+    for order, each in ((first, 3), (second, 2)):
+        await _create(manager, each)
+        opened = await manager.open_job(work, order)
+        assert await manager.open_job(work, order) == opened
+    await manager.runner.run(first.job_id)
+    assert await manager.open_job(work, second) == (first.job_id, 16)
+
+
+@PARTITIONS
+@pytest.mark.parametrize("kind", ["sweep", "pruning"])
+async def test_a_request_that_joins_other_work_adds_nothing(
+    open_manager: Opener, partitions: int, kind: str
+) -> None:
+    manager = open_manager(partitions=partitions)
+    await _create(manager, 1)
+    await let_expire(manager, *await create_sessions(manager, 3, "gone"))
+    work = Work.sweep() if kind == "sweep" else manager.pruning(keep_last=1)
+    first = await manager.open_job(work, Order.checked())
+    assert first.added == (3 if kind == "sweep" else 8)
+    joining = Order.checked()
+    for _ in range(2):
+        assert await manager.open_job(work, joining) == (first.job_id, 0)
+    assert (await manager.runner.run(first.job_id)).total == first.added
+
+
+@pytest.mark.parametrize("state", ["scheduled", "queued", "running", "paused"])
+async def test_every_open_job_can_be_joined(open_manager: Opener, state: str) -> None:
+    manager = open_manager(slice_seconds=0.001, batch_target_ms=0.001)
+    await create_sessions(manager, 150)
+    first = await manager.revoke_user_sessions("ann", grace=3_600 if state == "scheduled" else 0)
+    if state == "running":
+        await manager.runner.run_slice(first)
+    elif state == "paused":
+        await manager.ledger.control(first, "pause")
+    assert (await manager.ledger.progress(first)).state == state
+    await create_sessions(manager, 10)
+    assert await manager.revoke_user_sessions("ann", grace=3_600) == first
+    joined = await manager.ledger.progress(first)
+    assert (joined.state, joined.total) == (state, 160)
+    assert await manager.get_sessions_by_user("ann") == []
+    if state == "scheduled":
+        assert await manager.revoke_user_sessions("ann") == first
+    elif state == "paused":
+        await manager.ledger.control(first, "resume")
+    assert (await manager.runner.run(first)).removed == 160
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled", "undone"])
+async def test_a_job_that_has_ended_is_not_joined(
+    manager: SessionManager, raw: redis.Redis, state: str
+) -> None:
+    await create_sessions(manager, 3)
+    first = await manager.revoke_user_sessions("ann")
+    home = (await manager.ledger.read(first)).home.keys
+    if state == "done":
+        await manager.runner.run(first)
+    elif state == "failed":
+        raw.hset(home.job(first), "state", "failed")
+        raw.zrem(home.jobs, first)
+    else:
+        await manager.ledger.control(first, "cancel" if state == "cancelled" else "undo")
+        await manager.runner.run(first)
+    await create_sessions(manager, 2)
+    second = await manager.revoke_user_sessions("ann")
+    assert second != first
+    assert (await manager.runner.run(second)).removed == (5 if state == "undone" else 2)
+    if state in ("failed", "cancelled"):
+        await manager.ledger.control(first, "resume")
+        assert (await manager.runner.run(first)).removed == 3
+
+
+@pytest.mark.parametrize(("first", "second"), [(3_600, 60), (60, 3_600), (3_600, 0), (60, 60)])
+async def test_of_two_graces_the_sooner_end_counts(
+    manager: SessionManager, raw: redis.Redis, first: int, second: int
+) -> None:
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann", grace=first)
+    await create_sessions(manager, 2)
+    assert await manager.revoke_user_sessions("ann", grace=second) == job_id
+    waiting = await manager.ledger.progress(job_id)
+    grace = (waiting.due_at or waiting.requested_at) - waiting.requested_at
+    assert timedelta(0) <= grace - timedelta(seconds=min(first, second)) < timedelta(seconds=5)
+    if second:
+        await make_due(manager, raw, job_id)
+    assert await manager.ledger.take_stalled() == [job_id]
+    assert (await manager.runner.run(job_id)).removed == 5
+
+
+@PARTITIONS
+async def test_fifty_requests_at_once_from_two_managers_are_one_job(
+    open_manager: Opener, partitions: int
+) -> None:
+    managers = [open_manager(partitions=partitions) for _ in range(2)]
+    count = await _create(managers[0], 10)
+    work = Work.agent_deletion("bot")
+    opened = await asyncio.gather(
+        *(managers[number % 2].open_job(work, Order.checked(grace=60)) for number in range(50))
+    )
+    assert len({each.job_id for each in opened}) == 1
+    assert sum(each.added for each in opened) == count
+    [job_id] = {each.job_id for each in opened}
+    assert (await managers[0].ledger.progress(job_id)).total == count
+    await managers[0].ledger.control(job_id, "undo")
+    assert (await managers[1].runner.run(job_id)).restored == count
+
+
+@PARTITIONS
+async def test_joining_while_the_job_comes_to_its_end_loses_nothing(
+    open_manager: Opener, raw: redis.Redis, namespace: str, partitions: int
+) -> None:
+    managers = [open_manager(partitions=partitions) for _ in range(2)]
+    jobs: set[str] = set()
+    created = added = 0
+
+    async def ask() -> None:
+        nonlocal created, added
+        await create_sessions(managers[0], 2, "ann")
+        await create_sessions(managers[0], 2, "bob")
+        created += 4
+        opened = await managers[0].open_job(Work.agent_deletion("bot"), Order.checked())
+        jobs.add(opened.job_id)
+        added += opened.added
+
+    async def work() -> None:
+        await asyncio.gather(*(managers[1].runner.run(job_id) for job_id in jobs))
+
+    for _ in range(60):
+        await asyncio.gather(ask(), work())
+        assert await managers[1].get_sessions_by_agent("bot") == []
+    await work()
+
+    ended = [await managers[0].ledger.progress(job_id) for job_id in jobs]
+    assert {each.state for each in ended} == {JobState.DONE}
+    assert [each.total for each in ended] == [each.removed for each in ended]
+    assert sum(each.removed for each in ended) == created == added
+    assert not list(raw.scan_iter(match=f"{namespace}:*trash*"))
+    receipts = await receipts_of(managers[0])
+    assert sum(receipt.sessions for receipt in receipts) == created
+    assert {receipt.residue.sessions for receipt in receipts} == {0}
+    assert (await managers[0].receipts.verify()).problems == []
+
+
+async def test_a_caller_so_slow_that_the_job_has_ended_takes_nothing_more(
+    open_manager: Opener, server: RedisServer, raw: redis.Redis, namespace: str
+) -> None:
+    """A worker completed what the caller had begun. What came after that is not the job's."""
+    manager = open_manager(partitions=4)
+    assert await manager.delete_agent_sessions("nobody") == 0  # has the scripts loaded
+    count = await _create(manager, 2)
+    async with Proxy(server.port) as proxy:
+        slow = open_manager(partitions=4, redis_url=proxy.url())
+        await slow.session_exists("sess_1")
+        proxy.hold_reply_of_call(proxy.calls + 1)
+        caller = asyncio.create_task(slow.open_job(Work.agent_deletion("bot"), Order.checked()))
+
+        async def opened() -> list[JobProgress]:
+            return (await manager.ledger.list_jobs(JobFilter(target="bot"))).jobs
+
+        [job] = await wait_until(opened, description="the home part was written")
+        done = await manager.runner.run(job.job_id)
+        await _create(manager, 1)
+        proxy.release_replies()
+        assert (await caller) == (job.job_id, count)
+        await slow.aclose()
+
+    assert (done.state, done.total, done.removed) == (JobState.DONE, count, count)
+    assert await manager.ledger.progress(job.job_id) == done
+    assert len(await manager.get_sessions_by_agent("bot")) == 8
+    assert not list(raw.scan_iter(match=f"{namespace}:*trash*"))
+
+
+async def test_the_same_key_is_the_same_job_also_when_it_is_done(manager: SessionManager) -> None:
+    await create_sessions(manager, 3)
+    first = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
+    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
+    done = await manager.runner.run(first)
+    [new] = await create_sessions(manager, 1)
+    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
+    assert await manager.ledger.progress(first) == done
+    assert await manager.session_exists(new.session_id)
+    assert await manager.revoke_user_sessions("ann", idempotency_key="order 8") != first
+
+
+@PARTITIONS
+async def test_a_key_of_other_work_is_refused(
+    open_manager: Opener, raw: redis.Redis, namespace: str, partitions: int
+) -> None:
+    manager = open_manager(partitions=partitions)
+    await _create(manager, 1)
+    job_id = await manager.revoke_user_sessions("user_0", idempotency_key="order 7")
+    before = snapshot(raw, namespace)
+    for user in range(1, 8):
+        with pytest.raises(InvalidArgumentError, match="an idempotency key serves one job"):
+            await manager.revoke_user_sessions(f"user_{user}", idempotency_key="order 7")
+    with pytest.raises(InvalidArgumentError, match="an idempotency key serves one job"):
+        await manager.revoke_agent_sessions("bot", idempotency_key="order 7")
+    assert snapshot(raw, namespace) == before
+    assert (await manager.runner.run(job_id)).removed == 1
+
+
+async def test_a_key_that_joined_leads_to_the_job_for_as_long_as_that_is_kept(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    await create_sessions(manager, 3)
+    first = await manager.revoke_user_sessions("ann")
+    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
+    await manager.runner.run(first)
+    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
+    # What time does.
+    raw.delete(manager._partitions.home.job(first))
+    await create_sessions(manager, 2)
+    again = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
+    assert again != first
+    assert (await manager.runner.run(again)).removed == 2
+    with pytest.raises(JobNotFoundError):
+        await manager.ledger.progress(first)
+
+
+async def test_a_job_whose_record_is_gone_is_not_joined(manager: SessionManager, raw: redis.Redis) -> None:
+    first = await open_sweep(manager, "first", join=True)
+    raw.delete(manager._partitions.home.job(first))
+    raw.set(manager._partitions.home.open_job(Work.sweep().name), first, ex=60)
+    await let_expire(manager, *await create_sessions(manager, 3))
+    second = await open_sweep(manager, "second", join=True)
+    assert second == "second"
+    assert (await manager.runner.run(second)).removed == 3
