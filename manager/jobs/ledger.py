@@ -168,9 +168,9 @@ class Ledger:
         """How many the home part may affect, and what lies elsewhere, which is counted just before."""
         if order.max_affected is None:
             return None, 0
-        elsewhere = await self._previewer.affected_beyond_home(work)
+        at_home, elsewhere = await self._previewer.affected(work)
         if elsewhere > order.max_affected and not await self._records.known(order.job_id):
-            raise _too_many(elsewhere, order.max_affected)
+            raise _too_many(at_home + elsewhere, order.max_affected)
         # The script counts sessions; a pruning is measured by its checkpoints, all of them before it.
         allowed = None if work.kind is JobKind.PRUNE else max(0, order.max_affected - elsewhere)
         return allowed, elsewhere

@@ -39,19 +39,19 @@ class Previewer:
             sample=measured.sample[:_SAMPLE],
         )
 
-    async def affected_beyond_home(self, work: Work) -> int:
-        """What `max_affected` is compared with, but for what the script that opens the job counts itself: the
-        sessions in the home partition. Checkpoints to be pruned it does not count.
+    async def affected(self, work: Work) -> tuple[int, int]:
+        """What `max_affected` is compared with: what the script that opens the job counts again itself, the
+        sessions in the home partition, and what it does not, those elsewhere or checkpoints to be pruned.
         """
         if work.kind is JobKind.PRUNE:
-            return (await self.preview(work)).affected
+            return 0, (await self.preview(work)).affected
         works_on = "live" if work.kind.deletes else "due"
-        _, *others = work.scope(self._partitions)
         counts = (
             proof_scripts.count_affected(self._store, keys, work.target(keys).index_key, works_on)
-            for keys in others
+            for keys in work.scope(self._partitions)
         )
-        return sum(await asyncio.gather(*counts))
+        home, *others = await asyncio.gather(*counts)
+        return home, sum(others)
 
     async def _measure(self, work: Work, keys: Keys) -> Measured:
         """One partition's share, page by page, so that other clients keep their latency."""

@@ -24,7 +24,7 @@ if only == '' then
 end
 local reply = { '', '', 0, 0, 0 }
 for i = 1, #found, 2 do
-  local session_id = string.match(found[i], '^%S+')
+  local session_id = only == '' and string.match(found[i], '^%S+') or only
   local session = live_session(prefix, prefix .. 's:' .. session_id, session_id, now)
   if session and not excepted[session.agent] then
     local count, bytes = measure_due(prefix, session_id, keep_last, min_created)
