@@ -14,7 +14,7 @@ local ACTIONS = {
   pause = { from = { scheduled = 1, queued = 1, running = 1 }, met = { paused = 1 } },
   resume = { from = { paused = 1, cancelled = 1, failed = 1 }, met = { scheduled = 1, queued = 1, running = 1 } },
   cancel = { from = { scheduled = 1, queued = 1, running = 1, paused = 1 }, met = { cancelled = 1 } },
-  undo = { from = { scheduled = 1, queued = 1, paused = 1, cancelled = 1 }, met = { undoing = 1, undone = 1 } },
+  undo = { from = { scheduled = 1, queued = 1, paused = 1, cancelled = 1, failed = 1 }, met = { undoing = 1, undone = 1 } },
 }
 
 local now = now_ms()
@@ -38,8 +38,10 @@ if action == 'pause' or action == 'cancel' then
     redis.call('HSET', job_key, 'finished', whole(now))
   end
 else
-  local waits = action == 'resume' and due > now and not started
-  state = action == 'undo' and 'undoing' or waits and 'scheduled' or 'queued'
+  -- What has failed without having begun is an undo.
+  local undoes = action == 'undo' or state == 'failed' and not started
+  local waits = not undoes and due > now and not started
+  state = undoes and 'undoing' or waits and 'scheduled' or 'queued'
   redis.call('ZADD', jobs_key, whole(waits and due - silence_ms or now), job_id)
   redis.call('PEXPIRE', jobs_key, math.max(redis.call('PTTL', jobs_key), redis.call('PTTL', job_key)))
 end

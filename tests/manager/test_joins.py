@@ -115,7 +115,7 @@ async def test_a_job_that_has_ended_is_not_joined(
     if state == "done":
         await manager.runner.run(first)
     elif state == "failed":
-        raw.hset(home.job(first), "state", "failed")
+        raw.hset(home.job(first), mapping={"state": "failed", "started": 1})
         raw.zrem(home.jobs, first)
     else:
         await manager.ledger.control(first, "cancel" if state == "cancelled" else "undo")
