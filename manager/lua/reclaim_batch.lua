@@ -21,7 +21,8 @@ local name = current_trash(prefix, job_key, job_id, letter, owner)
 if not name then
   return batch_reply(job_key, false)
 end
--- They leave the trash last: should the script fail on one of them, all are still there.
+-- They go and leave the trash last: should the script fail on one of them, all are still there and
+-- counted when it is called again.
 local trash = prefix .. 'trash:' .. name
 local taken = redis.call('ZRANGE', trash, 0, limit - 1)
 local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
@@ -43,10 +44,10 @@ for _, session_id in ipairs(taken) do
 end
 local entries = #taken
 if deleted > 0 then
-  redis.call('UNLINK', unpack(unlinked))
   leave_other_trashes(prefix, letter == 'u' and 'a' or 'u', letter == 'u' and by_agent or by_user)
   entries = entries + remove_noted(by_user, prefix .. 'u:') + remove_noted(by_agent, prefix .. 'a:')
     + remove_noted(packed, prefix)
+  redis.call('UNLINK', unpack(unlinked))
 end
 redis.call('ZREMRANGEBYRANK', trash, 0, #taken - 1)
 local more = current_trash(prefix, job_key, job_id, letter, owner)
