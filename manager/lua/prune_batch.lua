@@ -24,13 +24,22 @@ local min_created = oldest_to_keep(max_age_us, now)
 now = math.floor(now / 1000)
 local cursor = redis.call('HMGET', job_key, 'cursor_score', 'cursor_member')
 local found = page(index, cursor[1] or '(' .. whole(now), cursor[2] or '', limit)
-local done, removed = 0, 0
-for i = 1, #found, 2 do
-  local session_id = string.match(found[i], '^%S+')
-  local count, more = 0, false
+local function prune_member(member, most)
+  local session_id = string.match(member, '^%S+')
   local session = live_session(prefix, prefix .. 's:' .. session_id, session_id, now)
   if session and not excepted[session.agent] then
-    count, more = prune_session(prefix, session_id, keep_last, min_created, limit - removed)
+    return prune_session(prefix, session_id, keep_last, min_created, most)
+  end
+  return 0, false
+end
+
+-- Should one of them fail, what was done before it is counted all the same.
+local done, removed, failure = 0, 0, nil
+for i = 1, #found, 2 do
+  local went_well, count, more = pcall(prune_member, found[i], limit - removed)
+  if not went_well then
+    failure = count
+    break
   end
   removed = removed + count
   if more then
@@ -46,4 +55,7 @@ if done > 0 then
   redis.call('HSET', job_key, 'cursor_score', found[2 * done], 'cursor_member', found[2 * done - 1])
 end
 record_batch(job_key, jobs_key, job_id, { done = done, removed = removed }, now)
+if failure then
+  error(failure, 0)
+end
 return batch_reply(job_key, 2 * done < #found or done == limit)

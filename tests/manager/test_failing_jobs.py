@@ -1,0 +1,202 @@
+"""A job whose batch is refused again and again fails, says why, and can be taken up once that is mended."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from manager import JobProgress, JobState, Session, SessionManager, StoreRefusedError
+from manager.jobs.work import Work
+from tests.support.jobs import open_pruning, open_sweep
+from tests.support.sessions import create_sessions, let_expire, save_turns, turns
+
+Opener = Callable[..., SessionManager]
+
+PARTITIONS = pytest.mark.parametrize("partitions", [1, 4])
+
+
+@contextmanager
+def _in_the_way(raw: redis.Redis, key: bytes) -> Iterator[None]:
+    """Has a key of the wrong type lie where another should be; what was there comes back at the end."""
+    aside = key + b":aside"
+    raw.rename(key, aside)
+    raw.set(key, "of another type", ex=60)
+    yield
+    raw.rename(aside, key)
+
+
+async def _run_until_failed(manager: SessionManager, job_id: str, tries: int) -> JobProgress:
+    for _ in range(tries - 1):
+        with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
+            await manager.runner.run(job_id)
+    return await manager.runner.run(job_id)
+
+
+def _checkpoints(manager: SessionManager, session: Session) -> bytes:
+    return manager._partitions.of_session(session.session_id).checkpoints(session.session_id)
+
+
+@PARTITIONS
+async def test_a_job_fails_after_so_many_refusals_in_a_row(
+    open_manager: Opener, raw: redis.Redis, partitions: int
+) -> None:
+    manager = open_manager(partitions=partitions, max_batch_failures=3)
+    sessions = [each for user in range(8) for each in await create_sessions(manager, 3, f"user_{user}")]
+    for session in sessions:
+        await save_turns(manager, session.session_id, 2)
+    job_id = await manager.revoke_agent_sessions("bot")
+    with _in_the_way(raw, _checkpoints(manager, sessions[4])):
+        failed = await _run_until_failed(manager, job_id, 3)
+
+        assert failed.state is JobState.FAILED
+        assert "WRONGTYPE" in str(failed.error)
+        assert failed.finished_at is not None
+        assert failed.receipt is None
+        assert failed.removed < 24
+        assert await manager.get_sessions_by_agent("bot") == []
+        home = (await manager.ledger.read(job_id)).home.keys
+        assert raw.zscore(home.jobs, job_id) is None
+        assert await manager.runner.run(job_id) == failed
+    resumed = await manager.ledger.control(job_id, "resume")
+    assert (resumed.state, resumed.error, resumed.finished_at) == (JobState.QUEUED, None, None)
+    done = await manager.runner.run(job_id)
+    assert (done.state, done.total, done.done, done.removed) == (JobState.DONE, 24, 24, 24)
+    assert done.receipt is not None
+    assert (done.receipt.sessions, done.receipt.checkpoints) == (24, 48)
+
+
+@pytest.mark.parametrize("index", ["agent", "expiry"])
+async def test_an_index_in_the_way_costs_no_count(
+    manager: SessionManager, raw: redis.Redis, index: str
+) -> None:
+    await create_sessions(manager, 5, "ann", "bot")
+    await create_sessions(manager, 5, "ann", "other")
+    job_id = await manager.revoke_user_sessions("ann")
+    keys = manager._partitions.home
+    with (
+        _in_the_way(raw, {"agent": keys.agent_index("other"), "expiry": keys.expiry_index}[index]),
+        pytest.raises(StoreRefusedError, match="WRONGTYPE"),
+    ):
+        await manager.runner.run(job_id)
+    done = await manager.runner.run(job_id)
+    assert (done.done, done.removed) == (10, 10)
+    assert await manager.get_active_session_count() == 0
+
+
+@pytest.mark.parametrize("of", ["all", "agent"])
+@pytest.mark.parametrize("what", ["checkpoints", "order", "session"])
+async def test_a_pruning_with_a_session_in_the_way_counts_exactly(
+    open_manager: Opener, raw: redis.Redis, what: str, of: str
+) -> None:
+    manager = open_manager(max_batch_failures=3)
+    sessions = await create_sessions(manager, 6)
+    for session in sessions:
+        await save_turns(manager, session.session_id, 4)
+    job_id = await open_pruning(manager, keep_last=1, agent_id="bot" if of == "agent" else None)
+    strange, keys = sessions[3].session_id, manager._partitions.home
+    key = {
+        "checkpoints": keys.checkpoints(strange),
+        "order": keys.checkpoint_order(strange),
+        "session": keys.session(strange),
+    }[what]
+    with _in_the_way(raw, key):
+        await _run_until_failed(manager, job_id, 3)
+    await manager.ledger.control(job_id, "resume")
+    done = await manager.runner.run(job_id)
+    assert (done.state, done.done, done.removed) == (JobState.DONE, 6, 18)
+    assert [await turns(manager, session.session_id) for session in sessions] == [[3]] * 6
+
+
+async def test_a_sweep_with_an_index_in_the_way_counts_exactly(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    sessions = await create_sessions(manager, 3) + await create_sessions(manager, 3, "bob")
+    await let_expire(manager, *sessions)
+    job_id = await open_sweep(manager)
+    with (
+        _in_the_way(raw, manager._partitions.home.user_index("bob")),
+        pytest.raises(StoreRefusedError, match="WRONGTYPE"),
+    ):
+        await manager.runner.run(job_id)
+    assert (await manager.runner.run(job_id)).removed == 6
+
+
+async def test_progress_between_two_refusals_begins_the_count_anew(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    manager = open_manager(max_batch_failures=3)
+    sessions = await create_sessions(manager, 6)
+    await asyncio.gather(*(save_turns(manager, each.session_id, 1) for each in sessions))
+    job_id = await manager.revoke_user_sessions("ann")
+    job = await manager.ledger.read(job_id)
+    trash = raw.zrange(manager._partitions.home.prefix + b"trash:" + job_id.encode() + b":1", 0, -1)
+    batch = job.work.batch(manager._store, job.home.keys, job_id, undo=False)
+    for position in (2, 4):
+        with _in_the_way(raw, manager._partitions.home.checkpoints(trash[position].decode())):
+            for _ in range(2):
+                with pytest.raises(StoreRefusedError):
+                    await manager.runner.run(job_id)
+            await batch(2)
+    done = await manager.runner.run(job_id)
+    assert (done.state, done.removed, done.error) == (JobState.DONE, 6, None)
+
+
+async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw: redis.Redis) -> None:
+    manager = open_manager(max_batch_failures=1, stalled_after_seconds=0.001)
+    [strange] = await create_sessions(manager, 1)
+    await save_turns(manager, strange.session_id, 1)
+    await create_sessions(manager, 4, "bob")
+    failing = await manager.revoke_user_sessions("ann")
+    other = await manager.revoke_user_sessions("bob")
+    with _in_the_way(raw, _checkpoints(manager, strange)):
+        raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
+        assert await manager.ledger.take_stalled() == [failing, other]
+        ended = [await manager.runner.run(job_id) for job_id in (failing, other)]
+        assert [each.state for each in ended] == [JobState.FAILED, JobState.DONE]
+        raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
+        assert await manager.ledger.take_stalled() == []
+        # New work on the same target is a job of its own.
+        await create_sessions(manager, 2)
+        opened = await manager.revoke_user_sessions("ann")
+        assert opened != failing
+        assert (await manager.runner.run(opened)).removed == 2
+    await manager.ledger.control(failing, "resume")
+    assert (await manager.runner.run(failing)).removed == 1
+
+
+async def test_a_job_that_was_stopped_is_not_failed_by_a_late_refusal(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    manager = open_manager(max_batch_failures=1)
+    [session] = await create_sessions(manager, 1)
+    await save_turns(manager, session.session_id, 1)
+    job_id = await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(job_id, "pause")
+    with _in_the_way(raw, _checkpoints(manager, session)):
+        assert (await manager.runner.run(job_id)).state is JobState.PAUSED
+        assert not await manager.runner._count_failure(job_id, "late")
+    assert (await manager.ledger.progress(job_id)).state is JobState.PAUSED
+    await manager.ledger.control(job_id, "resume")
+    assert (await manager.runner.run(job_id)).removed == 1
+
+
+@pytest.mark.parametrize("action", ["undo", "resume"])
+async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
+    open_manager: Opener, raw: redis.Redis, action: str
+) -> None:
+    """It goes on as an undo, never as the deletion."""
+    manager = open_manager(max_batch_failures=2)
+    await create_sessions(manager, 3)
+    work = Work.user_deletion("ann")
+    job_id = await manager.revoke_user_sessions("ann", grace=3_600)
+    index = work.target(manager._partitions.home).index_key
+    await manager.ledger.control(job_id, "undo")
+    raw.set(index, "of another type", ex=60)
+    assert (await _run_until_failed(manager, job_id, 2)).state is JobState.FAILED
+    raw.delete(index)
+    assert (await manager.ledger.control(job_id, action)).state is JobState.UNDOING
+    undone = await manager.runner.run(job_id)
+    assert (undone.state, undone.restored) == (JobState.UNDONE, 3)
+    assert len(await manager.get_sessions_by_user("ann")) == 3
