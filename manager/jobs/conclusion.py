@@ -1,5 +1,7 @@
 """How a job ends: it takes no more requests, a deletion is proven, and its record is closed."""
 
+import asyncio
+
 from manager.jobs import scripts
 from manager.jobs.models import JobState
 from manager.jobs.receipts import Receipts
@@ -31,4 +33,13 @@ class Conclusion:
             receipt = (await self._receipts.issue(record)).model_dump_json()
         elif record.total_of("total") == 0:
             retention_ms = min(retention_ms, _RETENTION_OF_NOTHING_MS)
-        await scripts.finish_job(self._store, keys, record.job_id, retention_ms=retention_ms, receipt=receipt)
+        finished = await scripts.finish_job(
+            self._store, keys, record.job_id, retention_ms=retention_ms, receipt=receipt
+        )
+        if finished:  # the counts of a job are the sums of its parts, so these are kept as long
+            await asyncio.gather(
+                *(
+                    scripts.keep_part(self._store, part.keys, record.job_id, retention_ms)
+                    for part in record.parts[1:]
+                )
+            )

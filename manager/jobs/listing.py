@@ -68,6 +68,6 @@ def _place(cursor: str | None) -> tuple[str, str]:
     if cursor is None:
         return scripts.NEWEST
     moment_ms, separator, job_id = cursor.partition(":")
-    if not separator or not moment_ms.isdigit():
+    if not separator or not job_id or not (moment_ms.isascii() and moment_ms.isdigit()):
         raise InvalidArgumentError(f"cursor must be that of an earlier page, not {cursor!r}")
     return moment_ms, job_id

@@ -19,6 +19,7 @@ _BEAT_JOB = load_script("beat_job")
 _FAIL_BATCH = load_script("fail_batch")
 _SEAL_JOB = load_script("seal_job")
 _FINISH_JOB = load_script("finish_job")
+_KEEP_PART = load_script("keep_part")
 _RECLAIM_BATCH = load_script("reclaim_batch")
 _RESTORE_BATCH = load_script("restore_batch")
 _SWEEP_BATCH = load_script("sweep_batch")
@@ -174,9 +175,15 @@ async def seal_job(store: Store, keys: Keys, job_id: str, *, work: str, joins: s
     return bool(await store.call(_SEAL_JOB, places, [job_id, joins]))
 
 
-async def finish_job(store: Store, keys: Keys, job_id: str, *, retention_ms: int, receipt: str) -> None:
-    """Ends a sealed job, unless it is paused or cancelled meanwhile."""
-    await store.call(_FINISH_JOB, [keys.job(job_id), keys.jobs], [job_id, retention_ms, receipt])
+async def finish_job(store: Store, keys: Keys, job_id: str, *, retention_ms: int, receipt: str) -> bool:
+    """Ends a sealed job; False where it is paused or cancelled meanwhile, or has ended."""
+    places = [keys.job(job_id), keys.jobs]
+    return bool(await store.call(_FINISH_JOB, places, [job_id, retention_ms, receipt]))
+
+
+async def keep_part(store: Store, keys: Keys, job_id: str, retention_ms: int) -> None:
+    """Keeps the part of an ended job in another partition for so long from now."""
+    await store.call(_KEEP_PART, [keys.job(job_id)], [retention_ms])
 
 
 async def reclaim_batch(store: Store, keys: Keys, target: Target, *, job_id: str, limit: int) -> BatchReply:

@@ -29,6 +29,7 @@ VERBS = {
     "fail",
     "finish",
     "get",
+    "keep",
     "list",
     "mark",
     "measure",
