@@ -1,0 +1,13 @@
+"""`celery -A worker worker`, `celery -A worker beat` and `celery -A worker flower` find the app here;
+importing it also installs the checks made when one of them starts.
+
+It is not in the package's `__init__`, because the command line must be there to say what is wrong with a
+setting, and the app cannot be had with a wrong one.
+"""
+
+from tasks import app
+from worker import lifecycle
+
+__all__ = ["app"]
+
+lifecycle.install()

@@ -1,0 +1,16 @@
+"""`agent-sessions`: the command line.
+
+    __main__         the program
+    program          its commands, put together
+    bulk_commands    delete-user, delete-agent, prune, sweep
+    job_commands     jobs list, show, watch, pause, resume, cancel, undo
+    receipt_commands receipts list, verify
+
+Those four import nothing heavy, so that help is there at once. What follows is imported when a command runs:
+
+    connection       the store, and what a command does on it
+    requests         asking for a job: dry run, question, enqueuing
+    workers          whether a worker is there
+    following        a job until it ends
+    output, words    what is printed
+"""
