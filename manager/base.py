@@ -8,7 +8,7 @@ import redis
 import redis.asyncio as aredis
 
 from manager.checks import check_count, check_id, check_positive
-from manager.errors import InvalidArgumentError
+from manager.errors import InvalidArgumentError, SettingsError
 from manager.jobs.conclusion import Conclusion
 from manager.jobs.ledger import Ledger
 from manager.jobs.previews import Previewer
@@ -63,11 +63,19 @@ class ManagerBase:
     def from_settings(cls, settings: Settings | None = None) -> Self:
         """A manager on the server, with the time to live and the limit that the settings name.
 
+        Raises:
+            SettingsError: the address of the server is none.
+
         Example:
             >>> manager = SessionManager.from_settings()
         """
         settings = settings or load_settings()
-        conn = redis.Redis.from_url(settings.redis_url)
+        try:
+            conn = redis.Redis.from_url(settings.redis_url)
+        except ValueError:  # its message may show a part of a password
+            raise SettingsError(
+                "AGENT_SESSIONS_REDIS_URL must be like redis://host:6379/0, rediss:// with TLS, or unix://"
+            ) from None
         return cls(conn, settings.ttl, settings.max_sessions, settings=settings)
 
     async def aclose(self) -> None:

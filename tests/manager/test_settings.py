@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from manager import SessionManager, Settings
+from manager import SessionManager, Settings, SettingsError
 from manager.settings import ENV_PREFIX, load_settings
 
 _ROOT = Path(__file__).parents[2]
@@ -86,6 +86,13 @@ def test_a_manager_made_from_settings_has_their_limits() -> None:
     assert (manager.ttl, manager.max_sessions, manager.settings) == (7, 9, settings)
     arguments = manager._store._conn.connection_pool.connection_kwargs
     assert (arguments["host"], arguments["port"], arguments["db"]) == ("example", 1, 2)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "redis://:secret/x@host:port/0"])
+def test_an_address_that_is_none_is_named_by_its_variable_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_REDIS_URL must be like") as caught:
+        SessionManager.from_settings(Settings(redis_url=url))
+    assert "secret" not in str(caught.value)
 
 
 def test_settings_cannot_be_changed_and_are_read_once() -> None:
