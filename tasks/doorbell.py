@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from manager import EnqueueError, Settings
+from manager import EnqueueError, Settings, SettingsError
 from manager.jobs.records import Record, Slice
 from tasks.celery_config import celery_config, queue_of
 
@@ -16,6 +16,12 @@ def _publishing_app(settings: Settings) -> Celery:
     """One for each settings, because an app that has published is never freed by Celery."""
     app = Celery("agent_sessions_doorbell", set_as_current=False)
     app.conf.update(celery_config(settings), result_backend="disabled://")
+    try:  # now, because a job that rings in vain has revoked its sessions already
+        app.connection_for_write().get_transport_cls()
+    except (KeyError, ValueError, ImportError):  # its message may show a part of a password
+        raise SettingsError(
+            "AGENT_SESSIONS_BROKER_URL must be the address of a broker, like redis://host:6379/1"
+        ) from None
     return app
 
 

@@ -1,6 +1,8 @@
 """The sender of messages."""
 
-from manager import SessionManager, Settings
+import pytest
+
+from manager import SessionManager, Settings, SettingsError
 from tasks import SessionJobs
 
 
@@ -20,3 +22,12 @@ def test_enqueuers_with_other_settings_have_a_publisher_of_their_own(
     other = SessionManager.from_settings(elsewhere)
 
     assert SessionJobs(manager)._doorbell._app is not SessionJobs(other)._doorbell._app
+
+
+@pytest.mark.parametrize("url", ["nonsense://host", "redis://:secret/x@host:port/0"])
+def test_an_address_of_no_broker_is_refused_before_anything_is_revoked(settings: Settings, url: str) -> None:
+    manager = SessionManager.from_settings(settings.model_copy(update={"broker_url": url}))
+
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_BROKER_URL must be") as caught:
+        SessionJobs(manager)
+    assert "secret" not in str(caught.value)
