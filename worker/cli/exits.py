@@ -35,9 +35,17 @@ def exit_status(as_json: bool) -> Iterator[None]:
 
 
 def _tell(error: Exception, as_json: bool) -> None:
-    sys.stderr.write(f"Error: {error}\n")
+    sys.stderr.write(f"Error: {error}{_advice(error)}\n")
     if as_json:
         sys.stdout.write(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n")
+
+
+def _advice(error: Exception) -> str:
+    from manager import StoreError, TooManyAffectedError
+
+    if isinstance(error, StoreError):
+        return " Is the server of AGENT_SESSIONS_REDIS_URL the right one, and running?"
+    return ": --dry-run" if isinstance(error, TooManyAffectedError) else ""
 
 
 def _status_of(error: Exception) -> int:

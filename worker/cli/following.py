@@ -49,7 +49,7 @@ async def _follow(job: Job, out: Output, timeout: float | None) -> JobProgress:
 def _bar(out: Output) -> Iterator[Show]:
     columns = (
         TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=18),
         TextColumn("{task.fields[counted]}"),
     )
     with Progress(*columns, console=out.stderr, expand=True) as bars:

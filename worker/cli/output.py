@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -56,12 +56,15 @@ class Output:
         raise typer.Exit(FAILED if failed else DONE)
 
 
-def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table without lines. Headings that end in `>` are those of numbers."""
+def table(headings: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table without lines. Headings that end in `>` are those of numbers. Where it is too narrow, what is
+    in the column `what` is cut off.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        right = heading.endswith(">")
-        made.add_column(heading.rstrip(">"), justify="right" if right else "left", no_wrap=True)
+    for place, heading in enumerate(headings):
+        name = heading.rstrip(">")
+        width = None if name == "what" else max(len(name), *(len(row[place]) for row in rows))
+        made.add_column(name, justify="left" if name == heading else "right", no_wrap=True, min_width=width)
     for row in rows:
         made.add_row(*row)
     return made

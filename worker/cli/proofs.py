@@ -6,15 +6,15 @@ from manager import Receipt, SessionManager
 from worker.cli.connection import connected
 from worker.cli.exits import DONE, FAILED
 from worker.cli.output import Output, table
-from worker.cli.words import moment, plain, title_of
+from worker.cli.words import count, plain, title_of
 
 
 def list_receipts(as_json: bool) -> None:
     out = Output(as_json)
     with connected() as here:
         receipts = here.run(_all(here.manager))
-    headings = ("number>", "job", "what", "ended", "sessions>", "left>")
-    shown = table(headings, map(_row, receipts)) if receipts else "No receipts."
+    headings = ("no.>", "job", "what", "ended", "sessions>", "left>")
+    shown = table(headings, [_row(receipt) for receipt in receipts]) if receipts else "No receipts."
     out.result({"receipts": [each.model_dump(mode="json") for each in receipts]}, shown)
 
 
@@ -31,9 +31,9 @@ def verify_receipts(last_hash: str | None, as_json: bool) -> None:
         ]
     chain = "No receipts." if check.first is None else f"Receipts {check.first} to {check.last}."
     last = f"Last hash: {check.last_hash}" if check.last_hash else "Nothing to note."
-    verdict = f"{len(problems)} problems" if problems else "The chain holds"
+    verdict = f"The chain has {count(len(problems), 'problems')}:" if problems else "The chain holds."
     document = check.model_dump(mode="json") | {"problems": problems, "holds": not problems}
-    out.result(document, f"{chain} {verdict}{':' if problems else '.'}", *problems, last)
+    out.result(document, f"{chain} {verdict}", *(f"  {each}" for each in problems), last)
     raise typer.Exit(FAILED if problems else DONE)
 
 
@@ -53,7 +53,7 @@ def _row(receipt: Receipt) -> tuple[str, ...]:
         str(receipt.number),
         plain(receipt.job_id),
         title_of(receipt.kind, None),
-        moment(receipt.finished_at),
-        f"{receipt.sessions:,}",
-        f"{receipt.residue.sessions:,}",
+        receipt.finished_at.astimezone().strftime("%Y-%m-%d %H:%M"),
+        str(receipt.sessions),
+        str(receipt.residue.sessions),
     )

@@ -27,8 +27,8 @@ def list_jobs(
         page = here.run(
             here.jobs.list(state=chosen_state, kind=chosen_kind, target=target, limit=limit, cursor=cursor)
         )
-    headings = ("job", "what", "state", "done>", "of>", "removed>", "age>")
-    out.result(page, table(headings, map(_row, page.jobs)) if page.jobs else "No jobs.")
+    headings = ("job", "what", "state", "sessions>", "removed>", "age>")
+    out.result(page, table(headings, [_row(job) for job in page.jobs]) if page.jobs else "No jobs.")
     if page.cursor is not None:
         out.note(f"There may be more: --cursor {plain(page.cursor)}")
 
@@ -98,9 +98,8 @@ def _row(job: JobProgress) -> tuple[str, ...]:
         plain(job.job_id),
         title_of(job.kind, job.target),
         job.state,
-        f"{job.done:,}",
-        f"{job.total:,}",
-        f"{job.removed:,}",
+        f"{job.done}/{job.total}",
+        str(job.removed),
         span(datetime.now(UTC) - job.requested_at),
     )
 

@@ -63,10 +63,10 @@ def moment(when: datetime | None) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A length of time, short: `0.42s`, `17s`, `5m`, `3h`, `12d`."""
+    """A length of time, short: `0.4s`, `17s`, `5m`, `3h`, `12d`."""
     seconds = length.total_seconds()
     if seconds < 10:
-        return f"{max(0.0, seconds):.2g}s"
+        return f"{max(0.0, seconds):.1f}s"
     for unit, size in (("s", 1), ("m", 60), ("h", 3_600)):
         if seconds < 100 * size:
             return f"{seconds / size:.0f}{unit}"
