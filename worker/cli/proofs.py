@@ -30,10 +30,10 @@ def verify_receipts(last_hash: str | None, as_json: bool) -> None:
             "the hash given is not in the chain: its receipt was cut off or altered, or is no longer kept",
         ]
     chain = "No receipts." if check.first is None else f"Receipts {check.first} to {check.last}."
-    last = f"Last hash: {check.last_hash}" if check.last_hash else "Nothing to note."
+    last = [f"Last hash: {check.last_hash}"] if check.last_hash else []
     verdict = f"The chain has {count(len(problems), 'problems')}:" if problems else "The chain holds."
     document = check.model_dump(mode="json") | {"problems": problems, "holds": not problems}
-    out.result(document, f"{chain} {verdict}", *(f"  {each}" for each in problems), last)
+    out.result(document, f"{chain} {verdict}", *(f"  {each}" for each in problems), *last)
     raise typer.Exit(FAILED if problems else DONE)
 
 

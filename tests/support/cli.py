@@ -1,0 +1,90 @@
+"""The program `agent-sessions`, run as typed: with pipes, and on a terminal of 80 columns."""
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tests.support.processes import ROOT, environment
+
+_PROGRAM = [sys.executable, "-m", "worker.cli"]
+_TIMEOUT_SECONDS = 30
+
+#: A session's leader that opens a terminal gets it as its own, so that a typed Ctrl-C is a signal.
+_ON_ITS_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    status: int
+    out: str
+    err: str = ""
+
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+def run_cli(*arguments: str, **settings: object) -> Ended:
+    """Runs it with pipes; stdin is empty."""
+    done = subprocess.run(
+        [*_PROGRAM, *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+async def run_all(*runs: Sequence[str], **settings: object) -> list[Ended]:
+    """Runs it once with each of these arguments, at the same time."""
+    return list(await asyncio.gather(*(asyncio.to_thread(run_cli, *run, **settings) for run in runs)))
+
+
+def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **settings: object) -> Ended:
+    """Runs it on a terminal. Once it has printed `when`, `types` is typed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_ITS_TERMINAL, *_PROGRAM, *arguments],
+        cwd=ROOT,
+        env={**environment(**settings), "TERM": "xterm", "NO_COLOR": "1"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    printed, typed, ends_at = b"", False, time.monotonic() + _TIMEOUT_SECONDS
+    while part := _read(ours):
+        printed += part
+        assert time.monotonic() < ends_at, printed
+        if types and not typed and when.encode() in printed:
+            os.write(ours, types)
+            typed = True
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r\n", "\n")
+    assert "Traceback" not in text, text
+    return Ended(process.wait(_TIMEOUT_SECONDS), text)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # how a terminal says that its program has ended
+        return b""

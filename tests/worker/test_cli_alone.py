@@ -1,0 +1,164 @@
+"""`agent-sessions` where something is missing: a worker, a broker, a server, or sense in what is typed."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manager import SessionManager, Settings
+from tests.support.cli import run_all, run_cli, run_on_terminal
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.sessions import create_sessions
+
+
+@pytest.fixture
+def settings(server: RedisServer, namespace: str) -> Settings:
+    # A broker database of its own, which no worker reads.
+    return Settings(redis_url=server.url(), namespace=namespace, broker_url=server.url(9))
+
+
+@pytest.fixture
+def alone(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(include={"redis_url", "namespace", "broker_url"})
+
+
+@pytest.fixture
+def without_broker(alone: dict[str, Any]) -> dict[str, Any]:
+    return {**alone, "broker_url": f"redis://127.0.0.1:{free_port()}/0"}
+
+
+async def test_without_a_worker_it_says_so_and_what_to_start(
+    manager: SessionManager, alone: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5)
+
+    ended = run_cli("delete-user", "ann", "--yes", **alone)
+
+    assert ended.status == 0
+    assert "No worker answers" in ended.err
+    assert "celery -A worker worker" in ended.err
+    assert "Revoked: 5 sessions." in ended.out
+    assert await manager.get_active_session_count("ann") == 0
+
+
+async def test_waiting_without_a_worker_says_so_and_ends_at_its_time(
+    manager: SessionManager, alone: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5)
+
+    ended = run_cli("delete-user", "ann", "--yes", "--wait", "--timeout", "0.2", **alone)
+
+    assert ended.status == 1
+    assert ended.err.index("No worker answers") < ended.err.index("still queued after 0.2 s")
+    assert "agent-sessions jobs watch job_" in ended.err
+
+
+async def test_ctrl_c_ends_the_waiting_and_not_the_job(
+    manager: SessionManager, without_broker: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5)
+    arguments = ("delete-user", "ann", "--yes", "--wait")
+
+    ended = run_on_terminal(*arguments, when="0/5", types=b"\x03", **without_broker)
+
+    assert ended.status == 130
+    assert ended.out.endswith("Interrupted.\n")
+    assert "The job goes on without this program" in ended.out
+
+
+async def test_a_broker_that_is_down_is_no_failure(
+    manager: SessionManager, without_broker: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5)
+
+    ended = run_cli("delete-user", "ann", "--yes", "--json", **without_broker)
+
+    job = ended.document()
+    assert (ended.status, job["state"], job["total"], job["enqueued"]) == (0, "queued", 5, False)
+    assert "revoked already" in ended.err
+    assert "Beat's resume_stalled_jobs enqueues it" in ended.err
+    assert await manager.get_active_session_count("ann") == 0
+    await manager.ledger.control(job["job_id"], "pause")
+    assert (
+        "The broker did not take the message"
+        in run_cli("jobs", "resume", job["job_id"], **without_broker).err
+    )
+
+
+async def test_waiting_goes_on_though_the_broker_is_down(
+    manager: SessionManager, without_broker: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5)
+
+    ended = run_cli("delete-user", "ann", "--yes", "--wait", "--timeout", "0.2", **without_broker)
+
+    assert ended.status == 1
+    assert "still queued after 0.2 s" in ended.err
+
+
+def test_a_server_that_is_down_is_one_clear_line() -> None:
+    ended = run_cli("jobs", "list", "--json", redis_url=f"redis://127.0.0.1:{free_port()}")
+
+    assert (ended.status, ended.document()["kind"]) == (1, "StoreUnavailableError")
+    assert len(ended.err.splitlines()) == 1
+    assert "AGENT_SESSIONS_REDIS_URL" in ended.err
+
+
+_SENSELESS = {
+    "jobs show job_unknown": "no job 'job_unknown'",
+    "jobs list --state asleep": "--state must be one of scheduled, queued",
+    "jobs list --cursor x": "cursor must be that of an earlier page",
+    "prune --yes": "prune needs --keep-last or --older-than",
+    "prune --keep-last 1 --session a --agent b": "--session or --agent, not both",
+    "prune --older-than week --yes": "--older-than must be like 90, 90s, 15m, 2h or 7d",
+    "prune --keep-last -1 --yes": "keep_last must be a whole number of at least 0",
+    "sweep --yes --timeout 5": "--timeout goes with --wait",
+    "sweep --unknown": "No such option",
+}
+
+
+async def test_what_makes_no_sense_is_named(alone: dict[str, Any]) -> None:
+    runs = await run_all(*(typed.split() for typed in _SENSELESS), **alone)
+
+    for ended, says in zip(runs, _SENSELESS.values(), strict=True):
+        assert (ended.status, ended.out) == (2, "")
+        assert says in ended.err
+
+
+@pytest.mark.parametrize(("name", "value"), [("partitions", "none"), ("redis_url", "nonsense")])
+def test_a_setting_that_is_wrong_is_named_with_its_variable(name: str, value: str) -> None:
+    ended = run_cli("jobs", "list", **{name: value})
+
+    assert ended.status == 2
+    assert f"AGENT_SESSIONS_{name.upper()}" in ended.err
+
+
+async def test_nothing_to_list_is_said(alone: dict[str, Any]) -> None:
+    jobs, receipts, chain = await run_all(
+        ["jobs", "list"], ["receipts", "list"], ["receipts", "verify"], **alone
+    )
+
+    assert (jobs.out, receipts.out) == ("No jobs.\n", "No receipts.\n")
+    assert (chain.status, chain.out) == (0, "No receipts. The chain holds.\n")
+
+
+async def test_help_is_there_for_every_command_with_an_example_and_without_settings() -> None:
+    commands = ["delete-user", "delete-agent", "prune", "sweep", "jobs undo", "receipts verify"]
+    alone, whole, jobs, *helps = await run_all(
+        [], ["--help"], ["jobs"], *([*command.split(), "--help"] for command in commands), partitions="none"
+    )
+
+    assert (alone.status, alone.out) == (0, whole.out)
+    assert "undo" in jobs.out
+    for command, shown in zip(commands, helps, strict=True):
+        assert f"Example: agent-sessions {command}" in shown.out
+
+
+def test_the_installed_program_tells_its_version() -> None:
+    program = Path(sys.executable).parent / "agent-sessions"
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"agent-sessions {version('agent-sessions')}\n"
