@@ -86,9 +86,16 @@ class CeleryProcess:
         self.wait()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self._remove()
+            raise
 
     def __exit__(self, *_: object) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
         if self.running:
             self.kill()
         self._log.unlink()
