@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.server import BenchServer
-from manager.pace import Pace
+from manager.jobs.pace import Pace
 
 
 class Batches:

@@ -53,7 +53,7 @@ def _draw_panel(panel: "Axes", colour: str, title: str, rounds: list[Felt]) -> N
             xytext=(0, 3),
             textcoords="offset points",
             horizontalalignment="right",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     panel.set_title(title, fontsize=9)
     panel.set_xlim(0, None)

@@ -5,10 +5,10 @@ import json
 
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Preview
+from manager.jobs.pace import pace_of
 from manager.jobs.proof_scripts import Measured
 from manager.jobs.work import Work
 from manager.keys import Keys, Partitions
-from manager.pace import pace_of
 from manager.scripts import START
 from manager.settings import Settings
 from manager.store import Store

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Receipt, Residue
+from manager.jobs.pace import pace_of
 from manager.jobs.records import Record
 from manager.keys import Partitions
 from manager.models import from_microseconds
-from manager.pace import pace_of
 from manager.scripts import START
 from manager.settings import Settings
 from manager.store import Store

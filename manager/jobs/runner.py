@@ -13,9 +13,9 @@ from manager.errors import JobNotFoundError, StoreRefusedError
 from manager.jobs import scripts
 from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
+from manager.jobs.pace import Pace, pace_of
 from manager.jobs.records import Part, Record, Records, Slice
 from manager.jobs.scripts import BatchReply
-from manager.pace import Pace, pace_of
 from manager.settings import Settings
 
 #: How often a slice tells how far it is, seconds.

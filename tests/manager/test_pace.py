@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from manager import pace as pace_module
-from manager.pace import Pace
+from manager.jobs.pace import Pace
 
 
 class _Clock:

@@ -67,10 +67,14 @@ class Pace:
         yield _MINIMUM if probing else self._size
         taken = time.perf_counter() - started
         if probing:
-            self._way_seconds = taken if self._way_seconds is None else min(taken, self._way_seconds)
+            self._way_seconds = min(taken, self._way_seconds or inf)
+        worked_seconds = taken - (self._way_seconds or 0.0)
+        # All that it took: of two workers that wait for each other, each rests longer.
+        self._owed_seconds += worked_seconds * self._rest_for_work
+        if probing:
             self._probing = False
         else:
-            self._adapt(taken - (self._way_seconds or 0.0))
+            self._adapt(worked_seconds)
 
     async def _rest(self) -> None:
         if self._owed_seconds > 0:
@@ -84,8 +88,6 @@ class Pace:
         each = worked_seconds / self._size
         usual_seconds = min(each, self._last_each) * self._size
         self._last_each = each
-        # All that it took: of two workers that wait for each other, each rests longer.
-        self._owed_seconds += worked_seconds * self._rest_for_work
         if usual_seconds > _LONG * self._target_seconds:
             if self._way_seconds is not None:
                 self._size = max(_MINIMUM, self._size // 2)
