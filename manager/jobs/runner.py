@@ -101,15 +101,12 @@ class Runner:
         return turn.lane != 0
 
     def _to_work_off(self, job: Record, lane: int) -> list[Part]:
-        """Parts to work off, in turn. Lanes begin at different ones. Lane 0 has the home part, and has it
-        last, so that at the end of it the whole job is at its end.
-        """
+        """Parts to work off. Each lane begins at another one, and helps with the rest when that is done."""
         if job.state is JobState.UNDOING and not job.work.kind.deletes:
             return []
-        home, *others = job.parts
         lanes = len(job.next_slices(self._settings.job_lanes))
-        first = lane * len(others) // lanes
-        in_turn = [*others[first:], *others[:first], *([home] if lane == 0 else [])]
+        first = lane * len(job.parts) // lanes
+        in_turn = [*job.parts[first:], *job.parts[:first]]
         return [part for part in in_turn if "worked_off" not in part.fields]
 
     async def _work_part(self, job: Record, part: Part, pace: Pace, until: float) -> BatchReply:
