@@ -8,6 +8,17 @@
 local history = KEYS[1]
 local last_ms, last_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
+-- In the order of bytes, which sorted sets have; Lua's own comparison follows the server's locale.
+local function not_before(job_id, other)
+  for i = 1, math.min(#job_id, #other) do
+    local difference = string.byte(job_id, i) - string.byte(other, i)
+    if difference ~= 0 then
+      return difference > 0
+    end
+  end
+  return #job_id >= #other
+end
+
 local first = 0
 if last_id ~= '' then
   local score = redis.call('ZSCORE', history, last_id)
@@ -18,7 +29,7 @@ if last_id ~= '' then
     first = redis.call('ZCOUNT', history, '(' .. last_ms, '+inf')
     local same = redis.call('ZRANGEBYSCORE', history, last_ms, last_ms)
     for _, job_id in ipairs(same) do
-      if job_id >= last_id then
+      if not_before(job_id, last_id) then
         first = first + 1
       end
     end

@@ -1,8 +1,11 @@
 """What is kept of a job, and for how long; the list of jobs."""
 
 import asyncio
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from manager.jobs.listing import JobFilter
 from manager.jobs.options import Order
 from manager.jobs.work import Work
 from tests.support.jobs import open_pruning, open_sweep
+from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
 
 Opener = Callable[..., SessionManager]
@@ -174,6 +178,41 @@ async def test_jobs_of_one_millisecond_are_listed_once_each(open_manager: Opener
         found = [job_id for page in await _pages(manager, limit) for job_id in page]
         assert found == sorted(opened, reverse=True)
     await asyncio.gather(*(manager.runner.run(job_id) for job_id in opened))
+
+
+@pytest.fixture
+def english_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A server that compares texts as dictionaries do."""
+    if not shutil.which("localedef"):
+        pytest.skip("localedef is not on the PATH")
+    make = ["localedef", "-i", "en_US", "-f", "UTF-8", str(tmp_path / "en_US.UTF-8")]
+    if subprocess.run(make, capture_output=True, check=False).returncode:
+        pytest.skip("the sources of locales are not installed")
+    monkeypatch.setenv("LOCPATH", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    with RedisServer() as running:
+        yield running
+
+
+async def test_the_list_is_in_the_same_order_whatever_the_locale_of_the_server(
+    open_manager: Opener, english_server: RedisServer
+) -> None:
+    """Lua compares texts by the locale, and sorted sets do not: pages came again and again for ever."""
+    with english_server.client() as raw:
+        manager = open_manager(redis_url=english_server.url(), partitions=2)
+        users = {manager._partitions.of_user(letter).number: letter for letter in "abcdefghij"}
+        jobs = ["job_a", "job_B", "job_c", "job_D"]
+        for number, job_id in enumerate(jobs):
+            keys = manager._partitions.of_user(users[number // 2])
+            await manager.revoke_user_sessions(users[number // 2], job_id)
+            raw.zadd(keys.history, {job_id: 1_700_000_000_000})
+        pages, cursor = [], None
+        for _ in jobs:
+            page = await manager.ledger.list_jobs(limit=1, cursor=cursor)
+            pages += [job.job_id for job in page.jobs]
+            cursor = page.cursor
+        assert pages == sorted(jobs, reverse=True)
+        await manager.aclose()
 
 
 async def test_a_page_goes_on_where_its_last_job_is_forgotten(open_manager: Opener, raw: redis.Redis) -> None:
