@@ -1,7 +1,7 @@
 -- Opens the part of a job in a partition that is not its home, or takes a request that joined the
 -- job into it: a deletion takes away the index that is there now. Whoever does that for a request,
 -- and however late, it is done once, and not after a later request has been taken in.
--- Uses: clock index open
+-- Uses: clock index open full_server
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: the index that the job takes away or works through
 -- ARGV[1] prefix of the partition
@@ -25,6 +25,7 @@ local opened = redis.call('HMGET', job_key, 'opened', 'added')
 if tonumber(opened[1] or 0) >= number then
   return tonumber(opened[1]) == number and tonumber(opened[2]) or 0
 end
+work_though_full(index)
 local added = count_work(index, works_on, now)
 write_part(job_key, kind, params, now)
 redis.call('HINCRBY', job_key, 'total', added)

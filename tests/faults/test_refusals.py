@@ -12,6 +12,7 @@ from manager import Session, SessionManager, StoreRefusedError
 from tests.support.keyspace import snapshot
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import let_expire, save_turns, turns
+from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
 Write = Callable[[SessionManager, Session], Awaitable[Any]]
@@ -106,6 +107,43 @@ async def test_bulk_work_frees_a_full_server(
     do, removed = work[kind]
     assert await do() == removed
     assert await do() == 0
+
+
+@pytest.mark.parametrize("kind", ["agent", "pruning", "sweep"])
+async def test_bulk_work_over_partitions_frees_a_full_server(
+    open_manager: Opener, breakable: RedisServer, behind: redis.Redis, kind: str
+) -> None:
+    manager = open_manager(redis_url=breakable.url(), partitions=4)
+    sessions = [await manager.create_session(f"user_{number}", "bot") for number in range(8)]
+    for session in sessions:
+        await save_turns(manager, session.session_id, 2)
+    if kind == "sweep":
+        await let_expire(manager, *sessions)
+    _be_full(behind)
+    delete = {
+        "agent": lambda: manager.delete_agent_sessions("bot"),
+        "pruning": lambda: manager.prune_checkpoints(keep_last=1),
+        "sweep": manager.cleanup_expired_sessions,
+    }[kind]
+    assert await delete() == 8
+
+
+@pytest.mark.parametrize("action", ["pause", "cancel", "undo"])
+async def test_jobs_on_a_full_server_are_rung_for_and_do_as_they_are_told(
+    open_manager: Opener, breakable: RedisServer, behind: redis.Redis, action: str
+) -> None:
+    manager = open_manager(redis_url=breakable.url(), partitions=4, stalled_after_seconds=0.001)
+    for number in range(8):
+        await manager.create_session(f"user_{number}", "bot")
+    _be_full(behind)
+    job_id = await manager.revoke_agent_sessions("bot")
+    await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
+    await manager.ledger.control(job_id, action)
+    if action == "undo":
+        assert (await manager.runner.run(job_id)).restored == 8
+    else:
+        await manager.ledger.control(job_id, "resume")
+        assert (await manager.runner.run(job_id)).removed == 8
 
 
 @pytest.mark.parametrize("name", ["create", "merge", "save"])
