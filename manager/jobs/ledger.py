@@ -147,7 +147,8 @@ class Ledger:
 
     async def take_stalled(self) -> list[str]:
         """Ids of open jobs that are due, or that nobody has worked on for `stalled_after_seconds`, for the
-        caller to ring for. A job taken is not taken again for as long.
+        caller to ring for. A job taken is not taken again for as long, and then, until a slice of it
+        begins, for twice as long each time.
         """
         found = await asyncio.gather(
             *(

@@ -236,7 +236,9 @@ async def prune_session(
 
 
 async def take_stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: int) -> list[str]:
-    """Ids of open jobs without a heartbeat for that long, longest silent first; each once a period."""
+    """Ids of open jobs without a heartbeat for that long, longest silent first; each once a period, which
+    doubles while no slice of it begins.
+    """
     reply: list[bytes] = await store.call(_TAKE_STALLED_JOBS, [keys.jobs], [keys.prefix, silence_ms, limit])
     return [job_id.decode() for job_id in reply]
 

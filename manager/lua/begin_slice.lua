@@ -30,6 +30,7 @@ if state ~= 'running' and state ~= 'undoing' then
   redis.call('HSET', job_key, 'state', state, 'since', whole(now), 'done_since', done)
   redis.call('HSETNX', job_key, 'started', whole(now))
 end
+redis.call('HDEL', job_key, 'rings')
 redis.call('HSET', job_key, 'heartbeat', whole(now))
 redis.call('ZADD', jobs_key, whole(now), job_id)
 return { state, redis.call('HINCRBY', job_key, slices, 1) }
