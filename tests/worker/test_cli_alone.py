@@ -30,30 +30,26 @@ def without_broker(alone: dict[str, Any]) -> dict[str, Any]:
     return {**alone, "broker_url": f"redis://127.0.0.1:{free_port()}/0"}
 
 
-async def test_without_a_worker_it_says_so_and_what_to_start(
+async def test_without_a_worker_it_says_so_and_what_to_start_and_waits_all_the_same(
     manager: SessionManager, alone: dict[str, Any]
 ) -> None:
     await create_sessions(manager, 5)
+    await create_sessions(manager, 2, "bob")
 
-    ended = run_cli("delete-user", "ann", "--yes", **alone)
+    left, stayed = await run_all(
+        ["delete-user", "ann", "--yes"],
+        ["delete-user", "bob", "--yes", "--wait", "--timeout", "0.2"],
+        **alone,
+    )
 
-    assert ended.status == 0
-    assert "No worker answers" in ended.err
-    assert "celery -A worker worker" in ended.err
-    assert "Revoked: 5 sessions." in ended.out
-    assert await manager.get_active_session_count("ann") == 0
-
-
-async def test_waiting_without_a_worker_says_so_and_ends_at_its_time(
-    manager: SessionManager, alone: dict[str, Any]
-) -> None:
-    await create_sessions(manager, 5)
-
-    ended = run_cli("delete-user", "ann", "--yes", "--wait", "--timeout", "0.2", **alone)
-
-    assert ended.status == 1
-    assert ended.err.index("No worker answers") < ended.err.index("still queued after 0.2 s")
-    assert "agent-sessions jobs watch job_" in ended.err
+    assert (left.status, stayed.status) == (0, 1)
+    for ended in (left, stayed):
+        assert "No worker answers" in ended.err
+        assert "celery -A worker worker" in ended.err
+    assert "Revoked: 5 sessions." in left.out
+    assert stayed.err.index("No worker answers") < stayed.err.index("still queued after 0.2 s")
+    assert "agent-sessions jobs watch job_" in stayed.err
+    assert await manager.get_active_session_count() == 0
 
 
 async def test_ctrl_c_ends_the_waiting_and_not_the_job(
@@ -69,34 +65,28 @@ async def test_ctrl_c_ends_the_waiting_and_not_the_job(
     assert "The job goes on without this program" in ended.out
 
 
-async def test_a_broker_that_is_down_is_no_failure(
+async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
     manager: SessionManager, without_broker: dict[str, Any]
 ) -> None:
     await create_sessions(manager, 5)
+    await create_sessions(manager, 2, "bob")
 
-    ended = run_cli("delete-user", "ann", "--yes", "--json", **without_broker)
-
-    job = ended.document()
-    assert (ended.status, job["state"], job["total"], job["enqueued"]) == (0, "queued", 5, False)
-    assert "revoked already" in ended.err
-    assert "Beat's resume_stalled_jobs enqueues it" in ended.err
-    assert await manager.get_active_session_count("ann") == 0
-    await manager.ledger.control(job["job_id"], "pause")
-    assert (
-        "The broker did not take the message"
-        in run_cli("jobs", "resume", job["job_id"], **without_broker).err
+    left, stayed = await run_all(
+        ["delete-user", "ann", "--yes", "--json"],
+        ["delete-user", "bob", "--yes", "--wait", "--timeout", "0.2"],
+        **without_broker,
     )
 
-
-async def test_waiting_goes_on_though_the_broker_is_down(
-    manager: SessionManager, without_broker: dict[str, Any]
-) -> None:
-    await create_sessions(manager, 5)
-
-    ended = run_cli("delete-user", "ann", "--yes", "--wait", "--timeout", "0.2", **without_broker)
-
-    assert ended.status == 1
-    assert "still queued after 0.2 s" in ended.err
+    job = left.document()
+    assert (left.status, job["state"], job["total"], job["enqueued"]) == (0, "queued", 5, False)
+    assert (stayed.status, "still queued after 0.2 s" in stayed.err) == (1, True)
+    for ended in (left, stayed):
+        assert "revoked already" in ended.err
+        assert "Beat's resume_stalled_jobs enqueues it" in ended.err
+    assert await manager.get_active_session_count() == 0
+    await manager.ledger.control(job["job_id"], "pause")
+    resumed = run_cli("jobs", "resume", job["job_id"], **without_broker)
+    assert (resumed.status, "The broker did not take the message" in resumed.err) == (0, True)
 
 
 def test_a_server_that_is_down_is_one_clear_line() -> None:
