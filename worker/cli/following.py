@@ -39,9 +39,7 @@ async def _follow(job: Job, out: Output, timeout: float | None) -> JobProgress:
         except StoreError:  # one of them is a TimeoutError too
             raise
         except TimeoutError as error:
-            raise JobWaitTimeoutError(
-                f"the job is still {progress.state} after {timeout:g} s; is a worker running?"
-            ) from error
+            raise JobWaitTimeoutError(f"the job is still {progress.state} after {timeout:g} s") from error
     return progress
 
 
@@ -53,9 +51,9 @@ def _bar(out: Output) -> Iterator[Show]:
         TextColumn("{task.fields[counted]}"),
     )
     with Progress(*columns, console=out.stderr, expand=True) as bars:
-        bar = bars.add_task("", total=None, counted="")
 
         def show(job: JobProgress) -> None:
+            bar = bars.task_ids[0] if bars.task_ids else bars.add_task("", counted="")
             undone = job.state in (JobState.UNDOING, JobState.UNDONE)
             bars.update(
                 bar,

@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import typer
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,9 @@ from worker.cli.words import where_it_is
 
 #: Width where the output is not a terminal: nothing is wrapped or cut off.
 _UNBOUNDED = 100_000
+
+#: Between columns.
+_GAP = "  "
 
 
 class Output:
@@ -55,19 +59,22 @@ class Output:
         self.result(job.model_dump(mode="json") | more, *([] if failed else where_it_is(job)))
         raise typer.Exit(FAILED if failed else DONE)
 
-
-def table(headings: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table without lines. Headings that end in `>` are those of numbers. Where it is too narrow, what is
-    in the column `what` is cut off.
-    """
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        name = heading.rstrip(">")
-        width = None if name == "what" else max(len(name), *(len(row[place]) for row in rows))
-        made.add_column(name, justify="left" if name == heading else "right", no_wrap=True, min_width=width)
-    for row in rows:
-        made.add_row(*row)
-    return made
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+        """A table without lines. Headings that end in `>` are those of numbers. The column `what`, with names
+        that others have chosen, is cut off where the terminal is too narrow.
+        """
+        names = [heading.rstrip(">") for heading in headings]
+        widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+        what = names.index("what")
+        others = sum(widths) - widths[what] + len(_GAP) * (len(names) - 1)
+        widths[what] = max(len("what"), min(widths[what], self.stdout.width - others))
+        made = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
+        for heading, name, width in zip(headings, names, widths, strict=True):
+            justify: Literal["left", "right"] = "left" if heading == name else "right"
+            made.add_column(name, justify=justify, no_wrap=True, width=width)
+        for row in rows:
+            made.add_row(*row)
+        return made
 
 
 def fields(rows: Iterable[tuple[str, str]]) -> Table:

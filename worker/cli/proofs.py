@@ -5,7 +5,7 @@ import typer
 from manager import Receipt, SessionManager
 from worker.cli.connection import connected
 from worker.cli.exits import DONE, FAILED
-from worker.cli.output import Output, table
+from worker.cli.output import Output
 from worker.cli.words import count, plain, title_of
 
 
@@ -14,7 +14,7 @@ def list_receipts(as_json: bool) -> None:
     with connected() as here:
         receipts = here.run(_all(here.manager))
     headings = ("no.>", "job", "what", "ended", "sessions>", "left>")
-    shown = table(headings, [_row(receipt) for receipt in receipts]) if receipts else "No receipts."
+    shown = out.table(headings, [_row(receipt) for receipt in receipts]) if receipts else "No receipts."
     out.result({"receipts": [each.model_dump(mode="json") for each in receipts]}, shown)
 
 

@@ -11,7 +11,7 @@ from worker.cli.connection import connected
 from worker.cli.enqueuing import Enqueued, enqueue
 from worker.cli.exits import UsageError
 from worker.cli.following import stay_with
-from worker.cli.output import Output, fields, table
+from worker.cli.output import Output, fields
 from worker.cli.words import COMMANDS, moment, plain, span, title_of
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -28,7 +28,7 @@ def list_jobs(
             here.jobs.list(state=chosen_state, kind=chosen_kind, target=target, limit=limit, cursor=cursor)
         )
     headings = ("job", "what", "state", "sessions>", "removed>", "age>")
-    out.result(page, table(headings, [_row(job) for job in page.jobs]) if page.jobs else "No jobs.")
+    out.result(page, out.table(headings, [_row(job) for job in page.jobs]) if page.jobs else "No jobs.")
     if page.cursor is not None:
         out.note(f"There may be more: --cursor {plain(page.cursor)}")
 
