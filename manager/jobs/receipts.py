@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from manager.errors import CorruptDataError
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Receipt, Residue
 from manager.jobs.pace import pace_of
@@ -74,9 +75,16 @@ class Receipts:
             receipt = _signed(facts | place, await self._secret()).model_dump_json()
 
     async def all(self) -> AsyncIterator[Receipt]:
-        """All receipts that are kept, oldest first."""
-        async for _, text in self._stored():
-            yield Receipt.model_validate_json(text)
+        """All receipts that are kept, oldest first.
+
+        Raises:
+            CorruptDataError: what lies in the place of one is none; `verify()` tells more.
+        """
+        async for number, text in self._stored():
+            receipt = _readable(text)
+            if receipt is None:
+                raise CorruptDataError(f"receipt {number} cannot be read; verify the chain to see more")
+            yield receipt
 
     async def verify(self) -> ChainCheck:
         """Looks at the whole chain: whether a receipt is missing, was altered, or was put in."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from manager import Receipt, SessionManager
+from manager import CorruptDataError, Receipt, SessionManager
 from tests.support.jobs import receipts_of
 from tests.support.sessions import create_sessions
 
@@ -198,3 +198,13 @@ async def test_a_chain_that_was_tampered_with_goes_on(
     found = await manager.receipts.verify()
     assert found.last == places + 1
     assert found.problems
+
+
+async def test_reading_a_chain_that_was_spoilt_names_the_place(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    await _delete(manager)
+    _replace(raw, manager._partitions.home.receipts, 1, b"no receipt")
+
+    with pytest.raises(CorruptDataError, match="receipt 1 cannot be read"):
+        await receipts_of(manager)

@@ -1,8 +1,10 @@
 """The receipts of deletions: a list of them, and whether their chain holds."""
 
+from contextlib import suppress
+
 import typer
 
-from manager import Receipt, SessionManager
+from manager import CorruptDataError, Receipt, SessionManager
 from worker.cli.connection import connected
 from worker.cli.exits import DONE, FAILED
 from worker.cli.output import Output
@@ -42,9 +44,10 @@ async def _all(manager: SessionManager) -> list[Receipt]:
 
 
 async def _is_there(manager: SessionManager, hash_: str) -> bool:
-    async for receipt in manager.receipts.all():
-        if receipt.hash == hash_:
-            return True
+    with suppress(CorruptDataError):  # verifying tells it
+        async for receipt in manager.receipts.all():
+            if receipt.hash == hash_:
+                return True
     return False
 
 
