@@ -203,7 +203,8 @@ async def test_a_chain_that_was_tampered_with_goes_on(
 async def test_reading_a_chain_that_was_spoilt_names_the_place(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
-    await _delete(manager)
+    await _delete(manager, "ann")
+    await _delete(manager, "bob")
     _replace(raw, manager._partitions.home.receipts, 1, b"no receipt")
 
     with pytest.raises(CorruptDataError, match="receipt 1 cannot be read"):
