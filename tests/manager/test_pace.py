@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from manager import pace as pace_module
+from manager.jobs import pace as pace_module
 from manager.jobs.pace import Pace
 
 
