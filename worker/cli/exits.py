@@ -41,8 +41,10 @@ def _tell(error: Exception, as_json: bool) -> None:
 
 
 def _advice(error: Exception) -> str:
-    from manager import StoreError, TooManyAffectedError
+    from manager import StoreError, StoreRefusedError, TooManyAffectedError
 
+    if isinstance(error, StoreRefusedError):
+        return " (the server of AGENT_SESSIONS_REDIS_URL)"
     if isinstance(error, StoreError):
         return " Is the server of AGENT_SESSIONS_REDIS_URL the right one, and running?"
     return ": --dry-run" if isinstance(error, TooManyAffectedError) else ""
