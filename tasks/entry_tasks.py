@@ -16,7 +16,7 @@ from manager.jobs.work import Work
 from tasks.bridge import bridge
 from tasks.celery_app import app
 from tasks.doorbell import Doorbell
-from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, runs_inline, signature_of
+from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of
 
 _ENTRY = {
     "bind": True,
@@ -36,7 +36,8 @@ def delete_user_sessions(self: "Task[Any, Any]", user_id: str, **options: Unpack
         options: `JobOptions`, as JSON (`grace` in seconds).
 
     Returns:
-        How many sessions. Where a deletion of the user was open and this joined it: how many this added.
+        How many sessions. Where a deletion of the user was open and this joined it, or with an idempotency
+        key: how many this added, without waiting for the job.
 
     Raises:
         InvalidArgumentError: the id or an option is not acceptable; not tried again.
@@ -83,7 +84,8 @@ def prune_checkpoints(
         options: `JobOptions`, as JSON (`grace` in seconds).
 
     Returns:
-        How many checkpoints; 0 where the same pruning is open already, which then does the work.
+        How many checkpoints; 0 where the same pruning is open already, which then does the work, and with
+        an idempotency key as long as the job is open.
 
     Raises:
         InvalidArgumentError: no limit at all, or a value out of range; not tried again.
@@ -102,7 +104,8 @@ def cleanup_expired_sessions(self: "Task[Any, Any]", **options: Unpack[JobOption
     """Removes what is left in the indexes of sessions that ran out.
 
     Returns:
-        How many sessions; 0 where another sweep is open already, which then does the work.
+        How many sessions; 0 where another sweep is open already, which then does the work, and with an
+        idempotency key as long as the job is open.
 
     Example:
         >>> cleanup_expired_sessions.delay().get(timeout=60)
@@ -117,13 +120,15 @@ def _do(task: "Task[Any, Any]", work: Work, options: JobOptions) -> int:
     if runs_inline(task):
         opened = here.run(here.manager.open_job(work, Order.checked(**options), join=False))
         return here.run(here.manager.runner.run(opened.job_id)).removed
-    task_id = None if "idempotency_key" in options else task.request.id
+    task_id = task.request.id if options.get("idempotency_key") is None else None
     opened = here.run(here.manager.open_job(work, Order.checked(task_id, **options)))
     job = here.run(here.manager.ledger.read(opened.job_id))
     if job.state.ended:
-        return job.progress().removed
+        return result_of(task, job.progress())
     first, *beside = job.next_slices(here.manager.settings.job_lanes)
     other_job = opened.job_id != task.request.id  # one that this joined, or that of an idempotency key
     with suppress(EnqueueError):  # the first slice does the work of those beside it too; the lifeline rings
         Doorbell(here.manager.settings).send([first, *beside] if other_job else beside)
-    return opened.added if other_job else task.replace(signature_of(first))
+    if not other_job:
+        return task.replace(signature_of(first))  # type: ignore[no-any-return]
+    return opened.added if work.kind.deletes else 0

@@ -59,7 +59,7 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
         raise Ignore  # another message for this slice came first
     if step.next is not None:
         return self.replace(signature_of(step.next))  # type: ignore[no-any-return]
-    return None if lane else _result(self, step.progress)
+    return None if lane else result_of(self, step.progress)
 
 
 @app.task(name="tasks.resume_stalled_jobs")
@@ -103,7 +103,7 @@ def show_progress(task: "Task[Any, Any]", progress: JobProgress) -> None:
         task.update_state(state=state.upper(), meta=progress.model_dump(mode="json"))
 
 
-def _result(task: "Task[Any, Any]", progress: JobProgress) -> int:
+def result_of(task: "Task[Any, Any]", progress: JobProgress) -> int:
     """How the task ends with the job. One that is only halted keeps its callers waiting."""
     if progress.state is JobState.DONE:
         return progress.removed
