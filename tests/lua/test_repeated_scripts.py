@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from manager import SessionManager, scripts
+from manager.jobs import proof_scripts
 from manager.jobs import scripts as job_scripts
 from manager.jobs.scripts import BatchReply, Target
 from manager.keys import Keys
@@ -120,6 +121,28 @@ def _control(action: str) -> Write:
     return lambda place: job_scripts.control_job(place.store, place.keys, "job_unmarked", action, 1_000)
 
 
+def _begin(place: Place) -> Awaitable[tuple[str, int]]:
+    return job_scripts.begin_slice(place.store, place.keys, "job_running", lane=0, number=1, done=0)
+
+
+def _fail(place: Place) -> Awaitable[bool]:
+    return job_scripts.fail_batch(place.store, place.keys, "job_running", done=0, limit=1, reason="why")
+
+
+def _seal(place: Place) -> Awaitable[bool]:
+    return job_scripts.seal_job(place.store, place.keys, "job_running", work="some_work:{}", joins="1")
+
+
+def _finish(place: Place) -> Awaitable[bool]:
+    return job_scripts.finish_job(place.store, place.keys, "job_running", retention_ms=60_000, receipt="{}")
+
+
+def _append(place: Place) -> Awaitable[Any]:
+    return proof_scripts.append_receipt(
+        place.store, place.keys, "job_running", last=0, receipt="{}", retention_ms=60_000, forget_to=0
+    )
+
+
 # Each with what it answers the first and the second time.
 WRITES: dict[str, tuple[Write, Any, Any]] = {
     "create_session": (_create, ..., ...),
@@ -143,6 +166,16 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "open_job, other work": (_open_work, ..., ...),
     "open_part": (_open_part, 1, 1),
     "mark_opened": (_mark_opened, None, None),
+    "begin_slice": (_begin, ("running", 1), ("repeated", 0)),
+    "fail_batch": (_fail, True, True),
+    "seal_job": (_seal, True, True),
+    "finish_job": (_finish, True, False),
+    "append_receipt": (_append, ("APPENDED", "", 1), ("KNOWN", "{}", 1)),
+    "get_secret": (
+        lambda p: proof_scripts.get_secret(p.store, p.keys, "offered", 60_000),
+        "offered",
+        "offered",
+    ),
     "control_job, pause": (_control("pause"), (True, "paused"), (True, "paused")),
     "control_job, cancel": (_control("cancel"), (True, "cancelled"), (True, "cancelled")),
     "control_job, undo": (_control("undo"), (True, "undoing"), (True, "undoing")),
@@ -155,7 +188,13 @@ async def place(manager: SessionManager, raw: redis.Redis) -> Place:
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
     unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
     raw.hset(manager._partitions.home.job("job_unmarked"), mapping=unmarked)
-    raw.expire(manager._partitions.home.job("job_unmarked"), 60)
+    running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1}
+    raw.hset(manager._partitions.home.job("job_running"), mapping=running)
+    for job_id in ("job_unmarked", "job_running"):
+        raw.expire(manager._partitions.home.job(job_id), 60)
+    raw.set(manager._partitions.home.open_job("some_work:{}"), "job_running", ex=60)
+    raw.zadd(manager._partitions.home.jobs, {"job_running": 1})
+    raw.expire(manager._partitions.home.jobs, 60)
     return Place(manager._store, manager._partitions.home, session.session_id, ids[0])
 
 
