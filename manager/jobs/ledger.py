@@ -134,7 +134,12 @@ class Ledger:
         """
         job = await self._records.read(job_id)
         allowed, state = await scripts.control_job(
-            self._store, job.home.keys, job.job_id, action, self._stalled_after_ms
+            self._store,
+            job.home.keys,
+            job.job_id,
+            work=job.work.name,
+            action=action,
+            silence_ms=self._stalled_after_ms,
         )
         if not allowed:
             begun = " and has begun" if action == "undo" and "started" in job.home.fields else ""

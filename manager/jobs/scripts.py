@@ -142,10 +142,11 @@ async def list_jobs(store: Store, keys: Keys, after: tuple[str, str], limit: int
 
 
 async def control_job(
-    store: Store, keys: Keys, job_id: str, action: str, silence_ms: int
+    store: Store, keys: Keys, job_id: str, *, work: str, action: str, silence_ms: int
 ) -> tuple[bool, str]:
     """Whether the job's state allowed it, and its state now (or 'gone')."""
-    reply = await store.call(_CONTROL_JOB, [keys.job(job_id), keys.jobs], [job_id, action, silence_ms])
+    places = [keys.job(job_id), keys.jobs, keys.open_job(work)]
+    reply = await store.call(_CONTROL_JOB, places, [job_id, action, silence_ms])
     return bool(reply[0]), reply[1].decode()
 
 

@@ -2,11 +2,12 @@
 -- Uses: clock full_server
 -- KEYS[1] hash of the job in its home
 -- KEYS[2] sorted set: open jobs
+-- KEYS[3] string: id of the open job with this kind and these parameters
 -- ARGV[1] job id
 -- ARGV[2] 'pause', 'resume', 'cancel' or 'undo'
 -- ARGV[3] silence after which a job counts as stalled, milliseconds
 -- Reply: {1 | 0 where the state does not allow it, state} | {0, 'gone'}
-local job_key, jobs_key = KEYS[1], KEYS[2]
+local job_key, jobs_key, open_key = KEYS[1], KEYS[2], KEYS[3]
 local job_id, action, silence_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 -- For each action: the states in which it does something, and those in which it has been done.
@@ -42,6 +43,10 @@ else
   local undoes = action == 'undo' or state == 'failed' and not started
   local waits = not undoes and due > now and not started
   state = undoes and 'undoing' or waits and 'scheduled' or 'queued'
+  if undoes then
+    -- Requests for the same work are refused until it is undone, also where a later job is open.
+    redis.call('SET', open_key, job_id, 'PX', whole(redis.call('PTTL', job_key)))
+  end
   redis.call('ZADD', jobs_key, whole(waits and due - silence_ms or now), job_id)
   redis.call('PEXPIRE', jobs_key, math.max(redis.call('PTTL', jobs_key), redis.call('PTTL', job_key)))
 end

@@ -118,7 +118,9 @@ async def _mark_opened(place: Place) -> None:
 
 
 def _control(action: str) -> Write:
-    return lambda place: job_scripts.control_job(place.store, place.keys, "job_unmarked", action, 1_000)
+    return lambda place: job_scripts.control_job(
+        place.store, place.keys, "job_unmarked", work="some_work:{}", action=action, silence_ms=1_000
+    )
 
 
 def _begin(place: Place) -> Awaitable[tuple[str, int]]:

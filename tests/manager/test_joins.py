@@ -1,4 +1,4 @@
-"""A second request for work that is open already joins it; idempotency keys."""
+"""A second request for work that is open already joins it."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,12 +7,16 @@ from datetime import timedelta
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobNotFoundError, JobProgress, JobState, SessionManager
+from manager import (
+    JobProgress,
+    JobState,
+    JobStateError,
+    SessionManager,
+)
 from manager.jobs.listing import JobFilter
 from manager.jobs.options import Order
 from manager.jobs.work import Work
 from tests.support.jobs import make_due, open_sweep, receipts_of
-from tests.support.keyspace import snapshot
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
@@ -129,6 +133,24 @@ async def test_a_job_that_has_ended_is_not_joined(
         assert (await manager.runner.run(first)).removed == 3
 
 
+async def test_nothing_is_joined_while_an_earlier_job_on_the_same_target_is_undone(
+    manager: SessionManager,
+) -> None:
+    """Else the request would miss what comes back after it."""
+    await create_sessions(manager, 3)
+    first = await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(first, "cancel")
+    await create_sessions(manager, 2)
+    second = await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(first, "undo")
+    with pytest.raises(JobStateError, match=f"job '{first}' on the same target is being undone"):
+        await manager.revoke_user_sessions("ann")
+    assert (await manager.runner.run(first)).restored == 3
+    third = await manager.revoke_user_sessions("ann")
+    removed = [(await manager.runner.run(job_id)).removed for job_id in (second, third)]
+    assert (removed[0], sum(removed)) == (2, 5)
+
+
 @pytest.mark.parametrize(("first", "second"), [(3_600, 60), (60, 3_600), (3_600, 0), (60, 60)])
 async def test_of_two_graces_the_sooner_end_counts(
     manager: SessionManager, raw: redis.Redis, first: int, second: int
@@ -227,53 +249,6 @@ async def test_a_caller_so_slow_that_the_job_has_ended_takes_nothing_more(
     assert await manager.ledger.progress(job.job_id) == done
     assert len(await manager.get_sessions_by_agent("bot")) == 8
     assert not list(raw.scan_iter(match=f"{namespace}:*trash*"))
-
-
-async def test_the_same_key_is_the_same_job_also_when_it_is_done(manager: SessionManager) -> None:
-    await create_sessions(manager, 3)
-    first = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
-    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    done = await manager.runner.run(first)
-    [new] = await create_sessions(manager, 1)
-    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    assert await manager.ledger.progress(first) == done
-    assert await manager.session_exists(new.session_id)
-    assert await manager.revoke_user_sessions("ann", idempotency_key="order 8") != first
-
-
-@PARTITIONS
-async def test_a_key_of_other_work_is_refused(
-    open_manager: Opener, raw: redis.Redis, namespace: str, partitions: int
-) -> None:
-    manager = open_manager(partitions=partitions)
-    await _create(manager, 1)
-    job_id = await manager.revoke_user_sessions("user_0", idempotency_key="order 7")
-    before = snapshot(raw, namespace)
-    for user in range(1, 8):
-        with pytest.raises(InvalidArgumentError, match="an idempotency key serves one job"):
-            await manager.revoke_user_sessions(f"user_{user}", idempotency_key="order 7")
-    with pytest.raises(InvalidArgumentError, match="an idempotency key serves one job"):
-        await manager.revoke_agent_sessions("bot", idempotency_key="order 7")
-    assert snapshot(raw, namespace) == before
-    assert (await manager.runner.run(job_id)).removed == 1
-
-
-async def test_a_key_that_joined_leads_to_the_job_for_as_long_as_that_is_kept(
-    manager: SessionManager, raw: redis.Redis
-) -> None:
-    await create_sessions(manager, 3)
-    first = await manager.revoke_user_sessions("ann")
-    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    await manager.runner.run(first)
-    assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    # What time does.
-    raw.delete(manager._partitions.home.job(first))
-    await create_sessions(manager, 2)
-    again = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
-    assert again != first
-    assert (await manager.runner.run(again)).removed == 2
-    with pytest.raises(JobNotFoundError):
-        await manager.ledger.progress(first)
 
 
 async def test_a_job_whose_record_is_gone_is_not_joined(manager: SessionManager, raw: redis.Redis) -> None:
