@@ -76,7 +76,8 @@ class Receipt(BaseModel):
     """The user or agent as a keyed hash: `manager.receipts.target_hash(id)` gives the same for it."""
     requested_at: datetime
     cutoff_at: datetime
-    """What existed at this moment is gone; what came later was not touched."""
+    """What existed at this moment is gone. What came later was not touched; over several partitions, what
+    came while the job was being asked for may have been."""
     started_at: datetime
     finished_at: datetime
     sessions: int

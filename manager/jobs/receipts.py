@@ -115,7 +115,7 @@ class Receipts:
         """Everything in a receipt but its place in the chain."""
         requested, finished = job.requested_at, job.heartbeat_at
         started = job.moment("started") or finished
-        cutoff_us = max(int(part.fields["cutoff"]) for part in job.parts)
+        cutoff_us = min(int(part.fields["cutoff"]) for part in job.parts)
         return {
             "job_id": job.job_id,
             "kind": job.work.kind,

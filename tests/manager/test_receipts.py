@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from manager import JobState, Receipt, SessionManager
+from manager.models import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
 
@@ -188,3 +189,31 @@ async def test_an_empty_chain_has_no_problems(manager: SessionManager) -> None:
         "",
         [],
     )
+
+
+async def test_the_cut_off_is_that_of_the_partition_that_was_first(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    """What came after it may still be there; what existed then is gone everywhere."""
+    manager = open_manager(partitions=4)
+    for number in range(8):
+        await create_sessions(manager, 1, f"user_{number}")
+    job_id = await manager.revoke_agent_sessions("bot")
+    cutoffs = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    receipt = (await manager.runner.run(job_id)).receipt
+    assert receipt is not None
+    assert receipt.cutoff_at == from_microseconds(min(cutoffs))
+    assert max(cutoffs) > min(cutoffs)
+
+
+async def test_a_request_that_joins_moves_the_cut_off_also_where_nothing_is(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    manager = open_manager(partitions=4)
+    await create_sessions(manager, 1)
+    job_id = await manager.revoke_agent_sessions("bot")
+    before = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    assert await manager.revoke_agent_sessions("bot") == job_id
+    after = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    assert min(after) > max(before)
+    await manager.runner.run(job_id)

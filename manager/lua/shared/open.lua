@@ -24,11 +24,10 @@ end
 -- noted by kind, for counts, and by owner, for other deletions that reclaim the same sessions.
 local function detach(prefix, index, job_key, job_id, letter, owner, now_us)
   local now = math.floor(now_us / 1000)
+  redis.call('HSET', job_key, 'cutoff', whole(now_us))
   if redis.call('EXISTS', index) == 0 then
-    redis.call('HSETNX', job_key, 'cutoff', whole(now_us))
     return now
   end
-  redis.call('HSET', job_key, 'cutoff', whole(now_us))
   redis.call('HDEL', job_key, 'worked_off')
   local name = job_id .. ':' .. redis.call('HINCRBY', job_key, 'trashes', 1)
   local trash = prefix .. 'trash:' .. name
