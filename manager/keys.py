@@ -125,8 +125,8 @@ class Keys:
     def agent_index(self, agent_id: str) -> bytes:
         return self.prefix + b"a:" + agent_id.encode()
 
-    def detached(self, letter: str) -> bytes:
-        return self.prefix + b"detached:" + letter.encode()
+    def detached(self, letter: str, owner: str = "") -> bytes:
+        return self.prefix + b"detached:" + (f"{letter}:{owner}" if owner else letter).encode()
 
     def job(self, job_id: str) -> bytes:
         return self.prefix + b"job:" + job_id.encode()

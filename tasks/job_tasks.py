@@ -28,7 +28,7 @@ RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1,
 _SLICE_RETRIES = 5
 
 
-@app.task(bind=True, name="tasks.run_job", max_retries=_SLICE_RETRIES)
+@app.task(bind=True, name="tasks.run_job")
 def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | None = None) -> int | None:
     """Works on a job for one slice, then makes room for others by going to the end of the queue.
 
@@ -53,8 +53,12 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
         for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.work.kind, lane, number))):
             show_progress(self, step.progress)
     except StoreError as error:
+        # Refused often enough, the job fails; that must come before the task's own end.
+        tries = max(_SLICE_RETRIES, here.manager.settings.max_batch_failures)
         delay = min(20, 2**self.request.retries)
-        raise self.retry(args=(job_id, lane), kwargs={}, exc=error, countdown=delay) from error
+        raise self.retry(
+            args=(job_id, lane), kwargs={}, exc=error, countdown=delay, max_retries=tries
+        ) from error
     if step is None:
         raise Ignore  # another message for this slice came first
     if step.next is not None:

@@ -12,6 +12,7 @@ _MEASURE_SESSIONS = load_script("measure_sessions")
 _MEASURE_CHECKPOINTS = load_script("measure_checkpoints")
 _MEASURE_EXPIRED = load_script("measure_expired")
 _COUNT_RESIDUE = load_script("count_residue")
+_LIST_TRASHES = load_script("list_trashes")
 _APPEND_RECEIPT = load_script("append_receipt")
 _LIST_RECEIPTS = load_script("list_receipts")
 _GET_SECRET = load_script("get_secret")
@@ -83,6 +84,13 @@ async def count_residue(
     args = [keys.prefix, *cursor, limit, whose, owner, cutoff_us]
     reply = await store.call(_COUNT_RESIDUE, [index], args)
     return int(reply[2]), (reply[0], reply[1])
+
+
+async def list_trashes(store: Store, keys: Keys, letter: str, owner: str, job_id: str) -> list[bytes]:
+    """Keys of what other deletions of this owner have taken away and not reclaimed yet."""
+    places = [keys.detached(letter, owner)]
+    trashes: list[bytes] = await store.call(_LIST_TRASHES, places, [keys.prefix, job_id])
+    return trashes
 
 
 async def append_receipt(

@@ -19,7 +19,7 @@ from manager.errors import CorruptDataError
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Receipt, Residue
 from manager.jobs.pace import pace_of
-from manager.jobs.records import Record
+from manager.jobs.records import Part, Record
 from manager.keys import Partitions
 from manager.models import from_microseconds
 from manager.scripts import START
@@ -134,28 +134,39 @@ class Receipts:
 
     async def _residue(self, job: Record) -> Residue:
         """Looks for sessions of the target that existed at the cut-off of their partition."""
-        work = job.work
         found = 0
         for part in job.parts:
-            target = work.target(part.keys)
-            index = part.keys.expiry_index if self._look_through == "store" else target.index_key
-            pace, cursor = pace_of(self._settings), START
-            while True:
-                async with pace.batch() as size:
-                    count, cursor = await proof_scripts.count_residue(
-                        self._store,
-                        part.keys,
-                        index,
-                        cursor,
-                        size,
-                        whose="user" if work.kind is JobKind.DELETE_USER else "agent",
-                        owner=target.owner,
-                        cutoff_us=int(part.fields["cutoff"]),
-                    )
-                found += count
-                if cursor == START:
-                    break
+            for index in await self._indexes_to_look_through(job, part):
+                found += await self._residue_in(job, part, index)
         return Residue(looked_through=self._look_through, sessions=found)
+
+    async def _indexes_to_look_through(self, job: Record, part: Part) -> list[bytes]:
+        """The target's index now, and what other deletions have taken from it and not reclaimed yet."""
+        if self._look_through == "store":
+            return [part.keys.expiry_index]
+        target = job.work.target(part.keys)
+        waiting = await proof_scripts.list_trashes(
+            self._store, part.keys, target.letter, target.owner, job.job_id
+        )
+        return [target.index_key, *waiting]
+
+    async def _residue_in(self, job: Record, part: Part, index: bytes) -> int:
+        found, pace, cursor = 0, pace_of(self._settings), START
+        while True:
+            async with pace.batch() as size:
+                count, cursor = await proof_scripts.count_residue(
+                    self._store,
+                    part.keys,
+                    index,
+                    cursor,
+                    size,
+                    whose="user" if job.work.kind is JobKind.DELETE_USER else "agent",
+                    owner=job.work.target(part.keys).owner,
+                    cutoff_us=int(part.fields["cutoff"]),
+                )
+            found += count
+            if cursor == START:
+                return found
 
     async def _secret(self) -> bytes:
         """The key that is set, or else one of the namespace's own, made at the first need. That one is not

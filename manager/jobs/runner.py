@@ -5,6 +5,7 @@ and beats the heart in one script.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
@@ -73,19 +74,28 @@ class Runner:
         job = await self._records.read(turn.job_id)
         done, home = job.total_of("done"), job.home.keys
         began, number = await scripts.begin_slice(
-            self._store, home, job.job_id, lane=turn.lane, number=turn.number, done=done
+            self._store,
+            home,
+            job.job_id,
+            lane=turn.lane,
+            number=turn.number,
+            done=done,
+            token=secrets.token_hex(8),
         )
         if began == "repeated":
             return
-        over = False
-        pace = pace_of(self._settings)
-        while True:
+        pace, following = pace_of(self._settings), turn._replace(number=number + 1)
+        progress = await self._ledger.progress(turn.job_id)
+        over = progress.state not in _AT_WORK
+        yield Step(progress, None if over else following)
+        # However short a slice is, it does something, or a job would never end.
+        while not over:
+            over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
             progress = await self._ledger.progress(turn.job_id)
             over = over or progress.state not in _AT_WORK
-            yield Step(progress, None if over else turn._replace(number=number + 1))
-            if over or time.monotonic() > ends_at:
+            yield Step(progress, None if over else following)
+            if time.monotonic() > ends_at:
                 return
-            over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
 
     async def _work(self, turn: Slice, pace: Pace, until: float) -> bool:
         """Works until that moment of the monotonic clock; whether this lane has nothing more to do."""

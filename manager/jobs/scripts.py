@@ -151,10 +151,10 @@ async def control_job(
 
 
 async def begin_slice(
-    store: Store, keys: Keys, job_id: str, *, lane: int, number: int | None, done: int
+    store: Store, keys: Keys, job_id: str, *, lane: int, number: int | None, done: int, token: str
 ) -> tuple[str, int]:
     """State of the job (or 'repeated' or 'gone') and number of the slice; 0 where none is to be worked."""
-    args = [job_id, lane, "" if number is None else number, done]
+    args = [job_id, lane, "" if number is None else number, done, token]
     reply = await store.call(_BEGIN_SLICE, [keys.job(job_id), keys.jobs], args)
     return reply[0].decode(), int(reply[1])
 

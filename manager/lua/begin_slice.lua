@@ -7,9 +7,10 @@
 -- ARGV[2] lane: 0, or another number for work on the same job beside it
 -- ARGV[3] number of the slice, or '' for the next one
 -- ARGV[4] sessions that the job has looked at, over all partitions
+-- ARGV[5] token of this call, so that it can be repeated
 -- Reply: {state of the job, number of the slice} | {'repeated', 0} | {'gone', 0}
 local job_key, jobs_key = KEYS[1], KEYS[2]
-local job_id, lane, number, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local job_id, lane, number, done, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local now = now_ms()
 local slices = 'slices:' .. lane
@@ -21,6 +22,9 @@ end
 if not goes_on(state) and not (state == 'scheduled' and due <= now) then
   return { state, 0 }
 end
+if redis.call('HGET', job_key, 'token:' .. lane) == token then
+  return { state, begun }
+end
 if number ~= '' and tonumber(number) <= begun then
   return { 'repeated', 0 }
 end
@@ -31,6 +35,6 @@ if state ~= 'running' and state ~= 'undoing' then
   redis.call('HSETNX', job_key, 'started', whole(now))
 end
 redis.call('HDEL', job_key, 'rings')
-redis.call('HSET', job_key, 'heartbeat', whole(now))
+redis.call('HSET', job_key, 'heartbeat', whole(now), 'token:' .. lane, token)
 redis.call('ZADD', jobs_key, whole(now), job_id)
 return { state, redis.call('HINCRBY', job_key, slices, 1) }

@@ -1,5 +1,5 @@
 -- Has a job pause, resume, be cancelled, or begin to be undone, if its state allows it.
--- Uses: clock full_server
+-- Uses: clock full_server resume
 -- KEYS[1] hash of the job in its home
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters
@@ -19,8 +19,8 @@ local ACTIONS = {
 }
 
 local now = now_ms()
-local found = redis.call('HMGET', job_key, 'state', 'due', 'started')
-local state, due, started = found[1], tonumber(found[2]), found[3]
+local found = redis.call('HMGET', job_key, 'state', 'started', 'is_undo')
+local state, started, is_undo = found[1], found[2], found[3]
 if not state then
   return { 0, 'gone' }
 end
@@ -31,24 +31,21 @@ if not ACTIONS[action].from[state] or action == 'undo' and started then
   return { 0, state }
 end
 work_though_full(jobs_key)
-redis.call('HDEL', job_key, 'finished', 'error', 'failures')
 if action == 'pause' or action == 'cancel' then
   state = action == 'pause' and 'paused' or 'cancelled'
   redis.call('ZREM', jobs_key, job_id)
+  redis.call('HSET', job_key, 'state', state)
   if action == 'cancel' then
     redis.call('HSET', job_key, 'finished', whole(now))
   end
-else
-  -- What has failed without having begun is an undo.
-  local undoes = action == 'undo' or state == 'failed' and not started
-  local waits = not undoes and due > now and not started
-  state = undoes and 'undoing' or waits and 'scheduled' or 'queued'
-  if undoes then
-    -- Requests for the same work are refused until it is undone, also where a later job is open.
-    redis.call('SET', open_key, job_id, 'PX', whole(redis.call('PTTL', job_key)))
-  end
-  redis.call('ZADD', jobs_key, whole(waits and due - silence_ms or now), job_id)
-  redis.call('PEXPIRE', jobs_key, math.max(redis.call('PTTL', jobs_key), redis.call('PTTL', job_key)))
+  return { 1, state }
 end
-redis.call('HSET', job_key, 'state', state)
+state = go_on_again(job_key, jobs_key, job_id, silence_ms, now)
+if action == 'undo' or is_undo then
+  state = 'undoing'
+  redis.call('HSET', job_key, 'state', state, 'is_undo', 1)
+  redis.call('ZADD', jobs_key, whole(now), job_id)
+  -- Requests for the same work are refused until it is undone, also where a later job is open.
+  redis.call('SET', open_key, job_id, 'PX', whole(redis.call('PTTL', job_key)))
+end
 return { 1, state }

@@ -1,7 +1,7 @@
 -- Opens a job in its home partition. A deletion takes its index away in the same step, which
 -- revokes every session in it. Asked for the same work while a job with it is open, the request
--- joins that job. Repeated with the same request, it changes nothing.
--- Uses: clock index fields open full_server
+-- joins that job; so it does where a deletion was cancelled or has failed, which then goes on. Repeated with the same request, it changes nothing.
+-- Uses: clock index fields open resume full_server
 -- KEYS[1] hash of the request: the record of the job, or a note of which one it joined
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters
@@ -38,11 +38,14 @@ end
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
 local open = redis.call('GET', open_key)
-local state = open and redis.call('HGET', prefix .. 'job:' .. open, 'state')
-if state == 'undoing' then
+local opened = open and redis.call('HMGET', prefix .. 'job:' .. open, 'state', 'is_undo') or {}
+local state = opened[1]
+if state == 'undoing' or state == 'failed' and opened[2] then
   return { 'UNDOING', open }
 end
-local joins = join and can_be_joined(state)
+-- A deletion that was stopped goes on: what it has revoked is to be deleted too.
+local goes_on = letter ~= '' and (state == 'cancelled' or state == 'failed')
+local joins = join and (can_be_joined(state) or goes_on)
 local added = count_work(index, works_on, now)
 if max_affected ~= '' then
   local affected = works_on == 'all' and count_work(index, 'live', now) or added
@@ -62,6 +65,9 @@ if joins then
   due = begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
   if letter == '' then
     return { 'OPEN', job_id, 0, 0 }
+  end
+  if goes_on then
+    go_on_again(job_key, jobs_key, job_id, silence_ms, now)
   end
 else
   write_part(job_key, kind, params, now)

@@ -124,7 +124,13 @@ def _control(action: str) -> Write:
 
 
 def _begin(place: Place) -> Awaitable[tuple[str, int]]:
-    return job_scripts.begin_slice(place.store, place.keys, "job_running", lane=0, number=1, done=0)
+    return _begin_as("mine", place)
+
+
+def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
+    return job_scripts.begin_slice(
+        place.store, place.keys, "job_running", lane=0, number=1, done=0, token=token
+    )
 
 
 def _fail(place: Place) -> Awaitable[bool]:
@@ -168,7 +174,7 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "open_job, other work": (_open_work, ..., ...),
     "open_part": (_open_part, 1, 1),
     "mark_opened": (_mark_opened, None, None),
-    "begin_slice": (_begin, ("running", 1), ("repeated", 0)),
+    "begin_slice": (_begin, ("running", 1), ("running", 1)),
     "fail_batch": (_fail, True, True),
     "seal_job": (_seal, True, True),
     "finish_job": (_finish, True, False),
@@ -270,3 +276,8 @@ async def test_batches_repeated_beyond_the_end_count_nothing_twice(
     progress = await manager.ledger.progress(job_id)
     counted = {"deletion": 12, "undo": 12, "sweep": 11, "pruning": 23, "pruning of a session": 1}[kind]
     assert (progress.restored if kind == "undo" else progress.removed) == counted
+
+
+async def test_of_two_messages_for_one_slice_the_later_is_void(place: Place) -> None:
+    assert await _begin_as("first", place) == ("running", 1)
+    assert await _begin_as("second", place) == ("repeated", 0)

@@ -109,28 +109,54 @@ async def test_every_open_job_can_be_joined(open_manager: Opener, state: str) ->
     assert (await manager.runner.run(first)).removed == 160
 
 
-@pytest.mark.parametrize("state", ["done", "failed", "cancelled", "undone"])
-async def test_a_job_that_has_ended_is_not_joined(
-    manager: SessionManager, raw: redis.Redis, state: str
-) -> None:
+@pytest.mark.parametrize("state", ["done", "undone"])
+async def test_a_job_that_has_ended_is_not_joined(manager: SessionManager, state: str) -> None:
     await create_sessions(manager, 3)
     first = await manager.revoke_user_sessions("ann")
-    home = (await manager.ledger.read(first)).home.keys
-    if state == "done":
-        await manager.runner.run(first)
-    elif state == "failed":
-        raw.hset(home.job(first), mapping={"state": "failed", "started": 1})
-        raw.zrem(home.jobs, first)
-    else:
-        await manager.ledger.control(first, "cancel" if state == "cancelled" else "undo")
-        await manager.runner.run(first)
+    if state == "undone":
+        await manager.ledger.control(first, "undo")
+    await manager.runner.run(first)
     await create_sessions(manager, 2)
     second = await manager.revoke_user_sessions("ann")
     assert second != first
     assert (await manager.runner.run(second)).removed == (5 if state == "undone" else 2)
-    if state in ("failed", "cancelled"):
-        await manager.ledger.control(first, "resume")
-        assert (await manager.runner.run(first)).removed == 3
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+async def test_a_deletion_that_was_stopped_goes_on_when_it_is_asked_for_again(
+    open_manager: Opener, raw: redis.Redis, state: str, partitions: int
+) -> None:
+    """Else its sessions would stay in the store while the later deletion has a receipt."""
+    manager = open_manager(partitions=partitions)
+    await create_sessions(manager, 3)
+    first = await manager.revoke_agent_sessions("bot")
+    home = (await manager.ledger.read(first)).home.keys
+    if state == "failed":
+        raw.hset(home.job(first), mapping={"state": "failed", "started": 1, "error": "refused"})
+        raw.zrem(home.jobs, first)
+    else:
+        await manager.ledger.control(first, "cancel")
+    await create_sessions(manager, 2)
+    assert await manager.revoke_agent_sessions("bot") == first
+    resumed = await manager.ledger.progress(first)
+    assert (resumed.state, resumed.error, resumed.finished_at) == ("queued", None, None)
+    assert raw.zscore(home.jobs, first)
+    done = await manager.runner.run(first)
+    assert (done.removed, done.receipt.sessions, done.receipt.residue.sessions) == (5, 5, 0)
+
+
+async def test_a_deletion_that_failed_to_be_undone_is_not_joined(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    await create_sessions(manager, 3)
+    first = await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(first, "undo")
+    raw.hset((await manager.ledger.read(first)).home.keys.job(first), "state", "failed")
+    with pytest.raises(JobStateError, match="being undone"):
+        await manager.revoke_user_sessions("ann")
+    await manager.ledger.control(first, "resume")
+    assert (await manager.runner.run(first)).restored == 3
 
 
 async def test_nothing_is_joined_while_an_earlier_job_on_the_same_target_is_undone(
@@ -141,7 +167,7 @@ async def test_nothing_is_joined_while_an_earlier_job_on_the_same_target_is_undo
     first = await manager.revoke_user_sessions("ann")
     await manager.ledger.control(first, "cancel")
     await create_sessions(manager, 2)
-    second = await manager.revoke_user_sessions("ann")
+    second = (await manager.ledger.open(Work.user_deletion("ann"), join=False)).job_id
     await manager.ledger.control(first, "undo")
     with pytest.raises(JobStateError, match=f"job '{first}' on the same target is being undone"):
         await manager.revoke_user_sessions("ann")

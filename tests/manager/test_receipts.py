@@ -217,3 +217,15 @@ async def test_a_request_that_joins_moves_the_cut_off_also_where_nothing_is(
     after = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
     assert min(after) > max(before)
     await manager.runner.run(job_id)
+
+
+async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_residue(
+    manager: SessionManager,
+) -> None:
+    """One that is awaited works beside a job that waits, and must not say that all is gone."""
+    await create_sessions(manager, 3)
+    await manager.revoke_user_sessions("ann", grace=60)
+    await create_sessions(manager, 2)
+    assert await manager.delete_user_sessions("ann") == 2
+    [receipt] = [each async for each in manager.receipts.all()]
+    assert (receipt.sessions, receipt.residue.sessions) == (2, 3)

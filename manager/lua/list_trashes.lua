@@ -1,0 +1,15 @@
+-- Lists what other deletions of a user or an agent have taken away and not reclaimed yet.
+-- KEYS[1] sorted set: trashes of all deletions of this user or agent
+-- ARGV[1] prefix of the partition
+-- ARGV[2] id of the job whose own trashes are left out
+-- Reply: {key of a trash, ...}
+local trashes = KEYS[1]
+local prefix, job_id = ARGV[1], ARGV[2]
+
+local others = {}
+for _, name in ipairs(redis.call('ZRANGE', trashes, 0, -1)) do
+  if string.sub(name, 1, #job_id + 1) ~= job_id .. ':' then
+    others[#others + 1] = prefix .. 'trash:' .. name
+  end
+end
+return others
