@@ -34,7 +34,7 @@ class Batches:
                     runs[-1].append(size)
                     yield size
 
-        with patch("manager.jobs.runner.Pace", NotedPace):
+        with patch("manager.jobs.pace.Pace", NotedPace):
             yield
 
     def begin_run(self) -> None:
