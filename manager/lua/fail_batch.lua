@@ -17,7 +17,7 @@ if not goes_on(found[1]) then
   return found[1] == 'failed' and 1 or 0
 end
 work_though_full(jobs_key)
-local failures = found[3] == done and tonumber(found[2]) + 1 or 1
+local failures = found[3] == done and tonumber(found[2] or 0) + 1 or 1
 redis.call('HSET', job_key, 'failures', failures, 'failed_at', done, 'error', reason)
 if failures < limit then
   return 0

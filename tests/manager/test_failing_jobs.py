@@ -67,6 +67,20 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
     assert (done.receipt.sessions, done.receipt.checkpoints) == (24, 48)
 
 
+async def test_a_job_that_is_resumed_too_soon_fails_again(open_manager: Opener, raw: redis.Redis) -> None:
+    manager = open_manager(max_batch_failures=2)
+    [session] = await create_sessions(manager, 1)
+    await save_turns(manager, session.session_id, 1)
+    job_id = await manager.revoke_user_sessions("ann")
+    with _in_the_way(raw, _checkpoints(manager, session)):
+        for _ in range(2):
+            failed = await _run_until_failed(manager, job_id, 2)
+            assert failed.state is JobState.FAILED
+            assert "WRONGTYPE" in str(failed.error)
+            await manager.ledger.control(job_id, "resume")
+    assert (await manager.runner.run(job_id)).removed == 1
+
+
 @pytest.mark.parametrize("index", ["agent", "expiry"])
 async def test_an_index_in_the_way_costs_no_count(
     manager: SessionManager, raw: redis.Redis, index: str
