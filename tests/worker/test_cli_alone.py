@@ -52,6 +52,14 @@ async def test_without_a_worker_it_says_so_and_what_to_start_and_waits_all_the_s
     assert await manager.get_active_session_count() == 0
 
 
+@pytest.mark.parametrize("user", ["[red]ann", "[/ann]"])
+async def test_a_bar_shows_a_name_as_it_is(manager: SessionManager, alone: dict[str, Any], user: str) -> None:
+    job_id = await manager.revoke_user_sessions(user)
+    ended = run_on_terminal("jobs", "watch", job_id, **alone)
+    assert ended.status == 0
+    assert f"delete-user {user}: done" in ended.out
+
+
 async def test_ctrl_c_ends_the_waiting_and_not_the_job(
     manager: SessionManager, without_broker: dict[str, Any]
 ) -> None:

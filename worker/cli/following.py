@@ -46,7 +46,7 @@ async def _follow(job: Job, out: Output, timeout: float | None) -> JobProgress:
 @contextmanager
 def _bar(out: Output) -> Iterator[Show]:
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
         BarColumn(bar_width=18),
         TextColumn("{task.fields[counted]}"),
     )
