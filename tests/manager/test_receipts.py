@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from manager import JobState, Receipt, SessionManager
+from manager.jobs.options import Order
 from manager.models import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
@@ -229,3 +230,12 @@ async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_resi
     assert await manager.delete_user_sessions("ann") == 2
     [receipt] = [each async for each in manager.receipts.all()]
     assert (receipt.sessions, receipt.residue.sessions) == (2, 3)
+
+
+async def test_a_job_whose_id_begins_with_that_of_another_is_another(manager: SessionManager) -> None:
+    await create_sessions(manager, 2)
+    await manager.revoke_user_sessions("ann", job_id="a:1", grace=3_600)
+    await manager.ledger.open(manager.user_deletion("ann"), Order.checked("a"), join=False)
+    done = await manager.runner.run("a")
+    assert done.receipt is not None
+    assert done.receipt.residue.sessions == 2
