@@ -5,10 +5,11 @@ import heapq
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from manager.checks import check_count
+from manager.checks import check_count, check_text
 from manager.errors import InvalidArgumentError, JobNotFoundError
 from manager.jobs import scripts
 from manager.jobs.models import JobKind, JobPage, JobProgress, JobState
+from manager.jobs.options import MAX_TEXT_BYTES
 from manager.jobs.records import Records
 
 #: Jobs read at a time, and most jobs on one page.
@@ -70,4 +71,4 @@ def _place(cursor: str | None) -> tuple[str, str]:
     moment_ms, separator, job_id = cursor.partition(":")
     if not separator or not job_id or not (moment_ms.isascii() and moment_ms.isdigit()):
         raise InvalidArgumentError(f"cursor must be that of an earlier page, not {cursor!r}")
-    return moment_ms, job_id
+    return moment_ms, check_text("cursor", job_id, MAX_TEXT_BYTES)

@@ -8,8 +8,8 @@ from manager.checks import LONGEST_SECONDS, check_count, check_text
 from manager.errors import InvalidArgumentError
 from manager.keys import JOB_PREFIX, new_job_id
 
-#: Longest `asked_by`, `reason` and `idempotency_key`, bytes.
-_MAX_TEXT_BYTES = 1_000
+#: Longest `job_id`, `asked_by`, `reason` and `idempotency_key`, bytes.
+MAX_TEXT_BYTES = 1_000
 
 
 class JobOptions(TypedDict, total=False):
@@ -54,7 +54,7 @@ class Order(NamedTuple):
         details: list[str] = []
         for name in ("asked_by", "reason"):
             if options.get(name) is not None:
-                details += [name, check_text(name, options[name], _MAX_TEXT_BYTES)]
+                details += [name, check_text(name, options[name], MAX_TEXT_BYTES)]
         return cls(
             _request_id(job_id, options.get("idempotency_key")),
             _grace_ms(options.get("grace")),
@@ -79,8 +79,8 @@ def _grace_ms(grace: object) -> int:
 def _request_id(job_id: str | None, key: object) -> str:
     """An id given, one made of the key (the same for the same key), or a new one."""
     if key is None:
-        return new_job_id() if job_id is None else check_text("job_id", job_id, _MAX_TEXT_BYTES)
+        return new_job_id() if job_id is None else check_text("job_id", job_id, MAX_TEXT_BYTES)
     if job_id is not None:
         raise InvalidArgumentError("job_id and idempotency_key both name the job: give one of them")
-    check_text("idempotency_key", key, _MAX_TEXT_BYTES)
+    check_text("idempotency_key", key, MAX_TEXT_BYTES)
     return JOB_PREFIX + hashlib.blake2b(str(key).encode(), digest_size=16).hexdigest()

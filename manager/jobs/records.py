@@ -4,9 +4,11 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from manager.checks import check_text
 from manager.errors import JobNotFoundError
 from manager.jobs import scripts
 from manager.jobs.models import JobKind, JobProgress, JobState, Receipt
+from manager.jobs.options import MAX_TEXT_BYTES
 from manager.jobs.work import Work
 from manager.keys import Keys, Partitions
 from manager.models import from_microseconds
@@ -127,9 +129,10 @@ class Records:
         """The job, or the one that was joined under this id.
 
         Raises:
+            InvalidArgumentError: the id can be that of no job.
             JobNotFoundError: no such job, or its record is gone.
         """
-        found = await self._parts(job_id)
+        found = await self._parts(check_text("job_id", job_id, MAX_TEXT_BYTES))
         home = next((part for part in found if "state" in part[1].fields), None)
         if home is None:
             raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")

@@ -107,6 +107,8 @@ def test_a_server_that_is_down_is_one_clear_line() -> None:
 
 _SENSELESS = {
     "jobs show job_unknown": "no job 'job_unknown'",
+    "jobs show caf\udce9": "job_id must be valid Unicode",
+    "jobs list --cursor 1:caf\udce9": "cursor must be valid Unicode",
     "jobs list --state asleep": "--state must be one of scheduled, queued",
     "jobs list --cursor x": "cursor must be that of an earlier page",
     "prune --yes": "prune needs --keep-last or --older-than",
@@ -119,6 +121,7 @@ _SENSELESS = {
 
 
 async def test_what_makes_no_sense_is_named(alone: dict[str, Any]) -> None:
+    """(A byte that is no UTF-8 comes from the shell as half a surrogate.)"""
     runs = await run_all(*(typed.split() for typed in _SENSELESS), **alone)
 
     for ended, says in zip(runs, _SENSELESS.values(), strict=True):
