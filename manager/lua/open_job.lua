@@ -1,6 +1,7 @@
 -- Opens a job in its home partition. A deletion takes its index away in the same step, which
 -- revokes every session in it. Asked for the same work while a job with it is open, the request
--- joins that job; so it does where a deletion was cancelled or has failed, which then goes on. Repeated with the same request, it changes nothing.
+-- joins that job; so it does where a deletion was cancelled or has failed, which then goes on.
+-- Repeated with the same request, it changes nothing.
 -- Uses: clock index fields open resume full_server
 -- KEYS[1] hash of the request: the record of the job, or a note of which one it joined
 -- KEYS[2] sorted set: open jobs
@@ -62,7 +63,11 @@ if joins then
   job_id, job_key = open, prefix .. 'job:' .. open
   added = letter == '' and 0 or added
   note_joined(request_key, kind, params, job_id, added, due + retention_ms, now)
-  due = begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
+  if goes_on and grace_ms > 0 then
+    redis.call('HSET', job_key, 'due', whole(due))
+  else
+    due = begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
+  end
   if letter == '' then
     return { 'OPEN', job_id, 0, 0 }
   end

@@ -146,6 +146,27 @@ async def test_a_deletion_that_was_stopped_goes_on_when_it_is_asked_for_again(
     assert (done.removed, done.receipt.sessions, done.receipt.residue.sessions) == (5, 5, 0)
 
 
+@pytest.mark.parametrize("first", [60, 10_000])
+async def test_a_cancelled_deletion_that_is_asked_for_again_waits_for_the_grace_of_that_request(
+    manager: SessionManager, raw: redis.Redis, first: int
+) -> None:
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann", grace=first)
+    await manager.ledger.control(job_id, "cancel")
+    if first == 60:
+        await make_due(manager, raw, job_id)
+    await create_sessions(manager, 2)
+    assert await manager.revoke_user_sessions("ann", grace=3_600) == job_id
+    waiting = await manager.runner.run(job_id)
+    assert waiting.state == "scheduled"
+    assert waiting.due_at is not None
+    grace = waiting.due_at - waiting.requested_at
+    assert timedelta(0) <= grace - timedelta(hours=1) < timedelta(seconds=5)
+    assert await manager.ledger.take_stalled() == []
+    await manager.ledger.control(job_id, "undo")
+    assert (await manager.runner.run(job_id)).restored == 5
+
+
 async def test_a_deletion_that_failed_to_be_undone_is_not_joined(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
