@@ -178,7 +178,7 @@ async def seal_job(store: Store, keys: Keys, job_id: str, *, work: str, joins: s
 
 async def finish_job(store: Store, keys: Keys, job_id: str, *, retention_ms: int, receipt: str) -> bool:
     """Ends a sealed job; False where it is paused or cancelled meanwhile, or has ended."""
-    places = [keys.job(job_id), keys.jobs]
+    places = [keys.job(job_id), keys.jobs, keys.history]
     return bool(await store.call(_FINISH_JOB, places, [job_id, retention_ms, receipt]))
 
 

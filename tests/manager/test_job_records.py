@@ -109,6 +109,18 @@ async def test_every_part_of_a_record_is_kept_for_its_time_after_the_end(
     assert all(home - 1_000 <= each <= _WEEK + 60_000 for each in others)
 
 
+async def test_a_job_is_listed_as_long_as_its_record_is_kept(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    await create_sessions(manager, 1)
+    job_id = await manager.revoke_user_sessions("ann")
+    home = manager._partitions.home
+    for key in (home.job(job_id), home.history):  # as after a long pause
+        raw.pexpire(key, _HOUR)
+    await manager.runner.run(job_id)
+    assert raw.pttl(home.history) >= raw.pttl(home.job(job_id)) > _HOUR
+
+
 @pytest.mark.parametrize("kind", ["sweep", "pruning"])
 @pytest.mark.parametrize("partitions", [1, 4])
 async def test_what_had_nothing_to_do_is_kept_for_an_hour(
