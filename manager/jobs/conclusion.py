@@ -1,7 +1,5 @@
 """How a job ends: it takes no more requests, a deletion is proven, and its record is closed."""
 
-import asyncio
-
 from manager.jobs import scripts
 from manager.jobs.models import JobState
 from manager.jobs.receipts import Receipts
@@ -36,10 +34,5 @@ class Conclusion:
         finished = await scripts.finish_job(
             self._store, keys, record.job_id, retention_ms=retention_ms, receipt=receipt
         )
-        if finished:  # the counts of a job are the sums of its parts, so these are kept as long
-            await asyncio.gather(
-                *(
-                    scripts.keep_part(self._store, part.keys, record.job_id, retention_ms)
-                    for part in record.parts[1:]
-                )
-            )
+        if finished:
+            await self._records.keep_others(record, retention_ms, exactly=True)

@@ -140,10 +140,12 @@ class Ledger:
             work=job.work.name,
             action=action,
             silence_ms=self._stalled_after_ms,
+            retention_ms=self._retention_ms,
         )
         if not allowed:
             begun = " and has begun" if action == "undo" and "started" in job.home.fields else ""
             raise JobStateError(f"job {job.job_id!r} is {state}{begun}: {_ADVICE[action]}")
+        await self._records.keep_others(job, self._retention_ms)
         return await self.progress(job_id)
 
     async def conclude(self, job: Record) -> None:

@@ -141,6 +141,17 @@ class Records:
         others = [part for _, part in found if part.keys is not home[1].keys]
         return Record(home[0], [home[1], *others])
 
+    async def keep_others(self, job: Record, retention_ms: int, *, exactly: bool = False) -> None:
+        """Keeps the parts beside the home part for so long from now, or at least: the counts of a job are the
+        sums of its parts, and one that goes on does so in all of them.
+        """
+        await asyncio.gather(
+            *(
+                scripts.keep_part(self.store, part.keys, job.job_id, retention_ms, exactly=exactly)
+                for part in job.parts[1:]
+            )
+        )
+
     async def known(self, job_id: str) -> bool:
         """Whether there is a job, or a request that joined one, with this id."""
         return await self.work_of(job_id) is not None

@@ -144,11 +144,16 @@ class Runner:
     async def _count_failure(self, job_id: str, reason: str) -> bool:
         """Whether that was one too many."""
         job = await self._records.read(job_id)
-        return await scripts.fail_batch(
+        retention_ms = self._settings.job_retention_seconds * 1000
+        failed = await scripts.fail_batch(
             self._store,
             job.home.keys,
             job.job_id,
             done=sum(map(job.total_of, ("done", "removed", "restored"))),
             limit=self._settings.max_batch_failures,
             reason=reason,
+            retention_ms=retention_ms,
         )
+        if failed:
+            await self._records.keep_others(job, retention_ms)
+        return failed

@@ -142,11 +142,18 @@ async def list_jobs(store: Store, keys: Keys, after: tuple[str, str], limit: int
 
 
 async def control_job(
-    store: Store, keys: Keys, job_id: str, *, work: str, action: str, silence_ms: int
+    store: Store,
+    keys: Keys,
+    job_id: str,
+    *,
+    work: str,
+    action: str,
+    silence_ms: int,
+    retention_ms: int,
 ) -> tuple[bool, str]:
     """Whether the job's state allowed it, and its state now (or 'gone')."""
-    places = [keys.job(job_id), keys.jobs, keys.open_job(work)]
-    reply = await store.call(_CONTROL_JOB, places, [job_id, action, silence_ms])
+    places = [keys.job(job_id), keys.jobs, keys.open_job(work), keys.history]
+    reply = await store.call(_CONTROL_JOB, places, [job_id, action, silence_ms, retention_ms])
     return bool(reply[0]), reply[1].decode()
 
 
@@ -164,10 +171,13 @@ async def beat_job(store: Store, keys: Keys, job_id: str) -> bool:
     return bool(await store.call(_BEAT_JOB, [keys.job(job_id), keys.jobs], [job_id]))
 
 
-async def fail_batch(store: Store, keys: Keys, job_id: str, *, done: int, limit: int, reason: str) -> bool:
+async def fail_batch(
+    store: Store, keys: Keys, job_id: str, *, done: int, limit: int, reason: str, retention_ms: int
+) -> bool:
     """Whether the job has failed for good."""
-    args = [job_id, done, limit, reason]
-    return bool(await store.call(_FAIL_BATCH, [keys.job(job_id), keys.jobs], args))
+    places = [keys.job(job_id), keys.jobs, keys.history]
+    args = [job_id, done, limit, reason, retention_ms]
+    return bool(await store.call(_FAIL_BATCH, places, args))
 
 
 async def seal_job(store: Store, keys: Keys, job_id: str, *, work: str, joins: str) -> bool:
@@ -182,9 +192,9 @@ async def finish_job(store: Store, keys: Keys, job_id: str, *, retention_ms: int
     return bool(await store.call(_FINISH_JOB, places, [job_id, retention_ms, receipt]))
 
 
-async def keep_part(store: Store, keys: Keys, job_id: str, retention_ms: int) -> None:
-    """Keeps the part of an ended job in another partition for so long from now."""
-    await store.call(_KEEP_PART, [keys.job(job_id)], [retention_ms])
+async def keep_part(store: Store, keys: Keys, job_id: str, retention_ms: int, *, exactly: bool) -> None:
+    """Keeps the part of a job in another partition for so long from now, or at least."""
+    await store.call(_KEEP_PART, [keys.job(job_id)], [retention_ms, int(exactly)])
 
 
 async def reclaim_batch(store: Store, keys: Keys, target: Target, *, job_id: str, limit: int) -> BatchReply:

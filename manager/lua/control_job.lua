@@ -1,14 +1,16 @@
 -- Has a job pause, resume, be cancelled, or begin to be undone, if its state allows it.
--- Uses: clock full_server resume
+-- Uses: clock index full_server resume
 -- KEYS[1] hash of the job in its home
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters
+-- KEYS[4] sorted set: jobs by when they were asked for
 -- ARGV[1] job id
 -- ARGV[2] 'pause', 'resume', 'cancel' or 'undo'
 -- ARGV[3] silence after which a job counts as stalled, milliseconds
+-- ARGV[4] how long a job's record is kept, milliseconds
 -- Reply: {1 | 0 where the state does not allow it, state} | {0, 'gone'}
-local job_key, jobs_key, open_key = KEYS[1], KEYS[2], KEYS[3]
-local job_id, action, silence_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local job_key, jobs_key, open_key, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job_id, action, silence_ms, retention_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- For each action: the states in which it does something, and those in which it has been done.
 local ACTIONS = {
@@ -31,6 +33,9 @@ if not ACTIONS[action].from[state] or action == 'undo' and started then
   return { 0, state }
 end
 work_though_full(jobs_key)
+for _, key in ipairs({ job_key, history }) do
+  keep_until(key, now + retention_ms, now)
+end
 if action == 'pause' or action == 'cancel' then
   state = action == 'pause' and 'paused' or 'cancelled'
   redis.call('ZREM', jobs_key, job_id)

@@ -1,15 +1,18 @@
 -- Counts a batch that the server refused. After so many in a row, with nothing done between them,
 -- the job has failed.
--- Uses: clock full_server job
+-- Uses: clock index full_server job
 -- KEYS[1] hash of the job in its home
 -- KEYS[2] sorted set: open jobs
+-- KEYS[3] sorted set: jobs by when they were asked for
 -- ARGV[1] job id
 -- ARGV[2] sessions that the job has looked at, over all partitions
 -- ARGV[3] how many failures are too many
 -- ARGV[4] what the server said
+-- ARGV[5] how long a job's record is kept, milliseconds
 -- Reply: 1 where the job has failed, else 0
-local job_key, jobs_key = KEYS[1], KEYS[2]
+local job_key, jobs_key, history = KEYS[1], KEYS[2], KEYS[3]
 local job_id, done, limit, reason = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local retention_ms = tonumber(ARGV[5])
 
 local now = now_ms()
 local found = redis.call('HMGET', job_key, 'state', 'failures', 'failed_at')
@@ -24,4 +27,7 @@ if failures < limit then
 end
 redis.call('HSET', job_key, 'state', 'failed', 'finished', whole(now))
 redis.call('ZREM', jobs_key, job_id)
+for _, key in ipairs({ job_key, history }) do
+  keep_until(key, now + retention_ms, now)
+end
 return 1

@@ -119,7 +119,13 @@ async def _mark_opened(place: Place) -> None:
 
 def _control(action: str) -> Write:
     return lambda place: job_scripts.control_job(
-        place.store, place.keys, "job_unmarked", work="some_work:{}", action=action, silence_ms=1_000
+        place.store,
+        place.keys,
+        "job_unmarked",
+        work="some_work:{}",
+        action=action,
+        silence_ms=1_000,
+        retention_ms=60_000,
     )
 
 
@@ -134,7 +140,9 @@ def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
 
 
 def _fail(place: Place) -> Awaitable[bool]:
-    return job_scripts.fail_batch(place.store, place.keys, "job_running", done=0, limit=1, reason="why")
+    return job_scripts.fail_batch(
+        place.store, place.keys, "job_running", done=0, limit=1, reason="why", retention_ms=60_000
+    )
 
 
 def _seal(place: Place) -> Awaitable[bool]:

@@ -109,6 +109,28 @@ async def test_every_part_of_a_record_is_kept_for_its_time_after_the_end(
     assert all(home - 1_000 <= each <= _WEEK + 60_000 for each in others)
 
 
+@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("end", ["cancelled", "failed", "paused"])
+async def test_a_record_is_kept_for_its_time_after_a_job_was_stopped(
+    open_manager: Opener, raw: redis.Redis, end: str, partitions: int
+) -> None:
+    """All of it, or a pruning that goes on would leave out what lies in the parts that went before."""
+    manager = open_manager(partitions=partitions, max_batch_failures=1)
+    await create_sessions(manager, 1)
+    job_id = await open_pruning(manager, keep_last=1)
+    for keys in manager._partitions.all:  # as after a long pause
+        raw.pexpire(keys.job(job_id), _HOUR)
+    raw.pexpire(manager._partitions.home.history, _HOUR)
+    if end == "failed":
+        assert await manager.runner._count_failure(job_id, "refused")
+    else:
+        await manager.ledger.control(job_id, {"cancelled": "cancel", "paused": "pause"}[end])
+    assert (await manager.ledger.progress(job_id)).state == end
+    kept = [*_times_to_live(manager, raw, job_id), raw.pttl(manager._partitions.home.history)]
+    assert len(kept) == partitions + 1
+    assert all(_WEEK - 60_000 < each <= _WEEK for each in kept)
+
+
 async def test_a_job_is_listed_as_long_as_its_record_is_kept(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
