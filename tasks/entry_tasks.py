@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from celery import Task
 
-from manager import EnqueueError, JobOptions
+from manager import EnqueueError, JobOptions, JobState
 from manager.jobs.options import Order
 from manager.jobs.work import Work
 from tasks.bridge import bridge
@@ -121,8 +121,12 @@ def _do(task: "Task[Any, Any]", work: Work, options: JobOptions) -> int:
         opened = here.run(here.manager.open_job(work, Order.checked(**options), join=False))
         return here.run(here.manager.runner.run(opened.job_id)).removed
     task_id = task.request.id if options.get("idempotency_key") is None else None
-    opened = here.run(here.manager.open_job(work, Order.checked(task_id, **options)))
+    order = Order.checked(task_id, **options)
+    opened = here.run(here.manager.open_job(work, order))
     job = here.run(here.manager.ledger.read(opened.job_id))
+    its_share = opened.added if work.kind.deletes else 0
+    if job.state is JobState.DONE and opened.job_id != order.job_id:
+        return its_share  # what the whole job removed is the answer of the request that opened it
     if job.state.ended:
         return result_of(task, job.progress())
     first, *beside = job.next_slices(here.manager.settings.job_lanes)
@@ -131,4 +135,4 @@ def _do(task: "Task[Any, Any]", work: Work, options: JobOptions) -> int:
         Doorbell(here.manager.settings).send([first, *beside] if other_job else beside)
     if not other_job:
         return task.replace(signature_of(first))  # type: ignore[no-any-return]
-    return opened.added if work.kind.deletes else 0
+    return its_share

@@ -10,6 +10,7 @@ import redis
 
 from manager import JobFailedError, JobState, SessionManager
 from tasks import SessionJobs
+from tests.support.jobs import make_due
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, save_turns
@@ -108,6 +109,26 @@ async def test_a_pruning_with_a_key_does_not_answer_a_number_of_sessions(
     await wait_until(done, description="the job to be done", timeout=30)
     assert await program(f"{call}.get(timeout=30)") == 8
     await manager.delete_user_sessions("carl")
+
+
+async def test_a_request_that_joined_a_job_answers_its_share_also_when_that_is_done(
+    program: Any, manager: SessionManager, raw: redis.Redis
+) -> None:
+    """So it is where its message is delivered again, or where the job ends at that moment."""
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann", grace=3_600)
+    await create_sessions(manager, 2)
+    setup = """
+import tasks
+def erase():
+    tasks.app.AsyncResult('given joined').forget()  # the answer of an earlier delivery
+    message = tasks.delete_user_sessions.apply_async(['ann'], {'grace': 3600}, task_id='given joined')
+    return message.get(timeout=30)
+"""
+    assert await program("erase()", setup) == 2
+    await make_due(manager, raw, job_id)
+    assert (await manager.runner.run(job_id)).removed == 5
+    assert await program("erase()", setup) == 2
 
 
 @pytest.mark.parametrize("options", ["idempotency_key=None", "grace=None, max_affected=None", "reason='r'"])
