@@ -153,13 +153,13 @@ class BulkMethods(ManagerBase):
             self._check_id("session_id", session_id)
         if agent_id is not None:
             self._check_id("agent_id", agent_id)
+        spared = {self._check_id("except_agents", each) for each in except_agents or ()}
         policy = PrunePolicy(
             session_id=session_id,
             agent_id=agent_id,
             keep_last=None if keep_last is None else check_count("keep_last", keep_last, 0),
             older_than_seconds=None if older_than is None else check_age_seconds("older_than", older_than),
-            except_agents=tuple(self._check_id("except_agents", each) for each in except_agents or ())
-            or None,
+            except_agents=tuple(sorted(spared)) or None,
         )
         return Work.pruning(policy)
 

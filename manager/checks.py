@@ -59,7 +59,7 @@ def check_flag(name: str, value: object) -> bool:
 
 def check_age_seconds(name: str, value: object) -> float:
     """An age in seconds, given as a number of seconds or a timedelta."""
-    return check_positive(name, value.total_seconds() if isinstance(value, timedelta) else value)
+    return float(check_positive(name, value.total_seconds() if isinstance(value, timedelta) else value))
 
 
 def check_moment_ms(name: str, value: object) -> int:

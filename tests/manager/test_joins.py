@@ -146,6 +146,16 @@ async def test_a_deletion_that_was_stopped_goes_on_when_it_is_asked_for_again(
     assert (done.removed, done.receipt.sessions, done.receipt.residue.sessions) == (5, 5, 0)
 
 
+async def test_the_same_pruning_in_other_words_is_the_same_work(manager: SessionManager) -> None:
+    names = {manager.pruning(older_than=age).name for age in (3_600, 3_600.0, timedelta(hours=1))}
+    assert len(names) == 1
+    names = {
+        manager.pruning(keep_last=1, except_agents=agents).name
+        for agents in (["a", "b"], ["b", "a"], ["a", "b", "a"])
+    }
+    assert len(names) == 1
+
+
 @pytest.mark.parametrize("first", [60, 10_000])
 async def test_a_cancelled_deletion_that_is_asked_for_again_waits_for_the_grace_of_that_request(
     manager: SessionManager, raw: redis.Redis, first: int
