@@ -10,7 +10,9 @@ Those four import nothing heavy, so that help is there at once. What follows is 
 
     connection       the store, and what a command does on it
     requests         asking for a job: dry run, question, enqueuing
-    workers          whether a worker is there
+    enqueuing        ringing for a job, and whether a worker is there
     following        a job until it ends
+    steering         listing, showing and steering jobs
+    proofs           receipts and their chain
     output, words    what is printed
 """
