@@ -207,8 +207,17 @@ class Ledger:
             )
             for keys in others
         )
-        added = sum(await asyncio.gather(*parts))
-        await scripts.mark_opened(self._store, home, job_id, request_id, added)
+        opened = await asyncio.gather(*parts)
+        added = sum(part[0] for part in opened)
+        await scripts.mark_opened(
+            self._store,
+            home,
+            job_id,
+            request_id,
+            added=added,
+            kept_ms=max(part[1] for part in opened),
+            silence_ms=self._stalled_after_ms,
+        )
         return added
 
     async def _conclude_if_nothing_to_do(self, job_id: str) -> None:

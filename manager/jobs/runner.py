@@ -71,7 +71,7 @@ class Runner:
                 done between them the job has failed, and this is not raised.
         """
         ends_at = time.monotonic() + self._settings.slice_seconds
-        job = await self._records.read(turn.job_id)
+        job = await self._ledger.read_opened(turn.job_id)
         done, home = job.total_of("done"), job.home.keys
         began, number = await scripts.begin_slice(
             self._store,

@@ -112,18 +112,23 @@ async def open_part(
     retention_ms: int,
     grace_ms: int,
     number: int,
-) -> int:
+) -> tuple[int, int]:
     """Opens the part of a job in another partition, or takes a further request into it; what that request
-    added to its work.
+    added to its work, and how long the part is kept (ms).
     """
     args = [keys.prefix, job_id, kind, params, retention_ms, *target[1:], grace_ms, number]
-    return int(await store.call(_OPEN_PART, [keys.job(job_id), target.index_key], args))
+    added, kept_ms = await store.call(_OPEN_PART, [keys.job(job_id), target.index_key], args)
+    return int(added), int(kept_ms)
 
 
-async def mark_opened(store: Store, keys: Keys, job_id: str, request_id: str, added: int) -> None:
-    """Notes that this request is in all parts of the job, and what those beyond its home added."""
-    places = [keys.job(job_id), keys.jobs, keys.job(request_id)]
-    await store.call(_MARK_OPENED, places, [request_id, added])
+async def mark_opened(
+    store: Store, keys: Keys, job_id: str, request_id: str, *, added: int, kept_ms: int, silence_ms: int
+) -> None:
+    """Notes that this request is in all parts of the job, what those beyond its home added, and for how long
+    the home part must be kept too.
+    """
+    places = [keys.job(job_id), keys.jobs, keys.history, keys.job(request_id)]
+    await store.call(_MARK_OPENED, places, [request_id, added, kept_ms, silence_ms, job_id])
 
 
 async def read_job(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:

@@ -79,7 +79,8 @@ else
   redis.call('HSET', job_key, 'state', grace_ms > 0 and 'scheduled' or 'queued', 'requested', whole(now),
     'due', whole(due), 'added', added, 'joins', 0)
   set_fields(job_key, first_field)
-  redis.call('ZADD', jobs_key, whole(grace_ms > 0 and due - silence_ms or now), job_id)
+  -- With parts to be written, the lifeline looks soon whether they are.
+  redis.call('ZADD', jobs_key, whole(grace_ms > 0 and not others and due - silence_ms or now), job_id)
   note_in_history(prefix, history, job_id, now)
 end
 redis.call('HINCRBY', job_key, 'total', added)

@@ -14,7 +14,7 @@
 -- ARGV[8] its owner, or ''
 -- ARGV[9] grace, milliseconds
 -- ARGV[10] number of the request among those that the job took
--- Reply: what the request added to the job's work
+-- Reply: {what the request added to the job's work, how long this part is kept, milliseconds}
 local job_key, index = KEYS[1], KEYS[2]
 local prefix, job_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local works_on, letter, owner, grace_ms, number = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -23,7 +23,7 @@ local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
 local opened = redis.call('HMGET', job_key, 'opened', 'added')
 if tonumber(opened[1] or 0) >= number then
-  return tonumber(opened[1]) == number and tonumber(opened[2]) or 0
+  return { tonumber(opened[1]) == number and tonumber(opened[2]) or 0, redis.call('PTTL', job_key) }
 end
 work_though_full(index)
 local added = count_work(index, works_on, now)
@@ -35,4 +35,4 @@ if letter ~= '' then
   void = math.max(void, detach(prefix, index, job_key, job_id, letter, owner, moment_us))
 end
 keep_until(job_key, void + retention_ms, now)
-return added
+return { added, redis.call('PTTL', job_key) }

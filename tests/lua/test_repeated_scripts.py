@@ -99,8 +99,8 @@ def _open_work(place: Place) -> Awaitable[Any]:
     return _open(place, Target(place.keys.expiry_index, "live"))
 
 
-def _open_part(place: Place) -> Awaitable[Any]:
-    return job_scripts.open_part(
+async def _open_part(place: Place) -> int:
+    added, _ = await job_scripts.open_part(
         place.store,
         place.keys,
         Target(place.keys.agent_index("bot"), "all", "a", "bot"),
@@ -111,10 +111,13 @@ def _open_part(place: Place) -> Awaitable[Any]:
         grace_ms=0,
         number=1,
     )
+    return added
 
 
 async def _mark_opened(place: Place) -> None:
-    await job_scripts.mark_opened(place.store, place.keys, "job_unmarked", "request", 7)
+    await job_scripts.mark_opened(
+        place.store, place.keys, "job_unmarked", "request", added=7, kept_ms=60_000, silence_ms=1_000
+    )
 
 
 def _control(action: str) -> Write:

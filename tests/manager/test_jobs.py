@@ -295,3 +295,46 @@ async def test_an_id_that_serves_one_job_is_refused_for_another(
 
     assert await manager.session_exists(other.session_id)
     assert (await manager.runner.run("nightly")).removed == 2
+
+
+async def test_a_job_is_kept_as_long_as_its_longest_part(open_manager: Opener, raw: redis.Redis) -> None:
+    """Else what that part has taken away would belong to no job."""
+    manager = open_manager(partitions=4, job_retention_seconds=3_600)
+    far = open_manager(partitions=4, ttl=30 * 86_400)
+    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    await create_sessions(far, 1, users[3])
+    job_id = await manager.revoke_agent_sessions("bot")
+    home, *others = (await manager.ledger.read(job_id)).parts
+    longest = max(raw.pttl(part.keys.job(job_id)) for part in others)
+    assert longest > 29 * 86_400_000
+    for key in (home.keys.job(job_id), home.keys.jobs, home.keys.history):
+        assert raw.pttl(key) >= longest - 1_000
+
+
+async def test_a_deletion_with_a_grace_whose_caller_died_half_way_is_completed_before_its_end(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    manager = open_manager(partitions=2, stalled_after_seconds=0.001)
+    for user in "abcdefghijklmnop":
+        await create_sessions(manager, 1, user)
+    work, home = Work.agent_deletion("bot"), manager._partitions.home
+    await scripts.open_job(
+        manager._store,
+        home,
+        work.target(home),
+        request_id="job_begun",
+        kind=work.kind,
+        params=work.params_json,
+        retention_ms=3_600_000,
+        join=True,
+        others=True,
+        grace_ms=60_000,
+        silence_ms=1,
+        max_affected=None,
+        details=(),
+    )
+    assert await manager.get_sessions_by_agent("bot") != []
+    [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to be rung for")
+    assert (await manager.runner.run(open_job)).state is JobState.SCHEDULED
+    assert await manager.get_sessions_by_agent("bot") == []
+    assert await manager.ledger.take_stalled() == []
