@@ -244,13 +244,8 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     assert len(await manager.get_sessions_by_agent("bot")) == len(new)
 
 
-async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_lifeline(
-    open_manager: Opener, raw: redis.Redis
-) -> None:
-    """Even where the one part that was written has nothing to reclaim."""
-    manager = open_manager(partitions=2, stalled_after_seconds=0.001)
-    user = next(user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1)
-    await create_sessions(manager, 3, user)
+async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
+    """What a caller leaves who dies after the first script."""
     work, home = Work.agent_deletion("bot"), manager._partitions.home
     await scripts.open_job(
         manager._store,
@@ -262,11 +257,21 @@ async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_
         retention_ms=3_600_000,
         join=True,
         others=True,
-        grace_ms=0,
+        grace_ms=grace_ms,
         silence_ms=1,
         max_affected=None,
         details=(),
     )
+
+
+async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_lifeline(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    """Even where the one part that was written has nothing to reclaim."""
+    manager = open_manager(partitions=2, stalled_after_seconds=0.001)
+    user = next(user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1)
+    await create_sessions(manager, 3, user)
+    await _begin_deletion(manager)
 
     assert not (await manager.ledger.progress("job_begun")).finished
     [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
@@ -317,22 +322,7 @@ async def test_a_deletion_with_a_grace_whose_caller_died_half_way_is_completed_b
     manager = open_manager(partitions=2, stalled_after_seconds=0.001)
     for user in "abcdefghijklmnop":
         await create_sessions(manager, 1, user)
-    work, home = Work.agent_deletion("bot"), manager._partitions.home
-    await scripts.open_job(
-        manager._store,
-        home,
-        work.target(home),
-        request_id="job_begun",
-        kind=work.kind,
-        params=work.params_json,
-        retention_ms=3_600_000,
-        join=True,
-        others=True,
-        grace_ms=60_000,
-        silence_ms=1,
-        max_affected=None,
-        details=(),
-    )
+    await _begin_deletion(manager, grace_ms=60_000)
     assert await manager.get_sessions_by_agent("bot") != []
     [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to be rung for")
     assert (await manager.runner.run(open_job)).state is JobState.SCHEDULED
