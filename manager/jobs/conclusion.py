@@ -28,7 +28,8 @@ class Conclusion:
         record = await self._records.read(record.job_id)  # with all that was counted by now
         receipt, retention_ms = "", self._retention_ms
         if work.kind.deletes and record.state is not JobState.UNDOING:
-            receipt = (await self._receipts.issue(record)).model_dump_json()
+            issued = await self._receipts.issue(record)
+            receipt = issued.model_dump_json() if issued else ""
         elif record.total_of("total") == 0:
             retention_ms = min(retention_ms, _RETENTION_OF_NOTHING_MS)
         finished = await scripts.finish_job(

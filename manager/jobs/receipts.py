@@ -53,8 +53,10 @@ class Receipts:
         self._settings = settings
         self._key = None if settings.receipt_key is None else settings.receipt_key.get_secret_value().encode()
 
-    async def issue(self, job: Record) -> Receipt:
-        """The receipt of a deletion whose work is done. A job has one, however often this is called."""
+    async def issue(self, job: Record) -> Receipt | None:
+        """The receipt of a deletion whose work is done. A job has one, however often this is called; None
+        where somebody has spoilt it since.
+        """
         facts = await self._facts(job)
         forget_to = await self._expired_to(job.heartbeat_at)
         receipt, last = "", 0
@@ -69,7 +71,7 @@ class Receipts:
                 forget_to=forget_to,
             )
             if word != "BEHIND":
-                return Receipt.model_validate_json(text or receipt)
+                return _readable(text or receipt)
             last, before = newest, _readable(text)
             place = {"number": last + 1, "previous": before.hash if before else ""}
             receipt = _signed(facts | place, await self._secret()).model_dump_json()

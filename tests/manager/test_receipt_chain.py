@@ -209,3 +209,14 @@ async def test_reading_a_chain_that_was_spoilt_names_the_place(
 
     with pytest.raises(CorruptDataError, match="receipt 1 cannot be read"):
         await receipts_of(manager)
+
+
+async def test_a_receipt_that_is_gone_from_the_chain_does_not_keep_its_job_open(
+    manager: SessionManager, raw: redis.Redis, namespace: str
+) -> None:
+    await create_sessions(manager, 2)
+    job_id = await manager.revoke_user_sessions("ann")
+    raw.zadd(f"{namespace}:{{0}}:receipt_jobs", {job_id: 7})
+    raw.expire(f"{namespace}:{{0}}:receipt_jobs", 60)
+    done = await manager.runner.run(job_id)
+    assert (done.state, done.removed, done.receipt) == ("done", 2, None)
