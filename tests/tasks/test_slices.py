@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from manager import JobState, SessionManager
+from manager import JobKind, JobState, SessionManager
 from manager.jobs.records import Slice
 from manager.jobs.runner import Step
 from tasks.doorbell import Doorbell
@@ -169,3 +169,18 @@ async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
     assert broker.llen("bulk") == 1 + rung
     assert 1 <= rung <= 6
     assert (await manager.runner.run(job_id)).removed == 3
+
+
+async def test_the_shortest_slice_does_a_batch_and_each_lane_begins_at_another_part(
+    open_manager: Opener,
+) -> None:
+    manager = open_manager(partitions=2, slice_seconds=1e-9)
+    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    for user in users.values():
+        await create_sessions(manager, 150, user)
+    job_id = await manager.revoke_agent_sessions("bot")
+    for lane in (0, 1):
+        await _steps(manager, Slice(job_id, JobKind.DELETE_AGENT, lane=lane))
+    parts = (await manager.ledger.read(job_id)).parts
+    assert [int(part.fields["done"]) for part in parts] == [100, 100]
+    assert (await manager.runner.run(job_id)).removed == 300
