@@ -113,13 +113,15 @@ async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
         assert f"tasks.run_job[{big_job.id}{lane}] received" in worker.log()
 
 
-async def test_a_small_job_need_not_wait_for_large_ones(
-    manager: SessionManager, jobs: SessionJobs, big_job: Job
-) -> None:
+async def test_a_small_job_need_not_wait_for_large_ones(manager: SessionManager, jobs: SessionJobs) -> None:
+    large = 3 * _SESSIONS  # many slices: with fewer sessions both ended in the same millisecond once
+    for user in range(20):
+        await create_sessions(manager, large // 20, f"user_{user}")
+    big_job = await jobs.delete_agent_sessions("bot")
     await create_sessions(manager, 10, "tiny")
     small = await jobs.delete_user_sessions("tiny")
-    small_end, big_end = await small.wait(timeout=20), await big_job.wait(timeout=40)
-    assert (small_end.removed, big_end.removed) == (10, _SESSIONS)
+    small_end, big_end = await small.wait(timeout=20), await big_job.wait(timeout=60)
+    assert (small_end.removed, big_end.removed) == (10, large)
     assert big_end.requested_at < small_end.requested_at
     assert small_end.finished_at < big_end.finished_at
 
