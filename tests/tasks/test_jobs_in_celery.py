@@ -29,6 +29,7 @@ def worker_settings(server: RedisServer) -> dict[str, object]:
         "slice_seconds": 0.05,
         "batch_target_ms": 0.001,
         "partitions": 4,
+        "max_sessions": 100_000,
     }
 
 
