@@ -1,0 +1,78 @@
+"""`make planted`: plants each bug in a copy of the checkout and runs the test that should catch it.
+
+Arguments: names of areas; without any, all. Ends with 1 if a bug was not caught.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.planted.bugs import ROOT, Bug, load_bugs, planted
+
+_TIMEOUT_SECONDS = 600
+
+#: What pytest's exit status says of the bug; anything else means that the test could not be run.
+_VERDICTS = {0: "SURVIVED", 1: "caught"}
+
+
+@contextmanager
+def _copy_of_checkout() -> Iterator[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="agent-sessions-planted-") as folder:
+        copy = Path(folder)
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+        yield copy
+
+
+def _verdict(copy: Path, bug: Bug) -> str:
+    place = copy / bug.file
+    sound = place.read_text()
+    place.write_text(planted(bug))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", *bug.test.split()],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": f"{copy}:{copy / 'src'}"},
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    finally:
+        place.write_text(sound)
+    verdict = _VERDICTS.get(done.returncode, f"NOT RUN (pytest ended with {done.returncode})")
+    if verdict != "caught":
+        sys.stderr.write(done.stdout[-3000:])
+    return verdict
+
+
+def main(areas: list[str]) -> int:
+    """How many bugs were not caught, as an exit status."""
+    bugs = [bug for area in areas or ["*"] for bug in load_bugs(area)]
+    missed = 0
+    with _copy_of_checkout() as copy:
+        for bug in bugs:
+            verdict = _verdict(copy, bug)
+            missed += verdict != "caught"
+            sys.stdout.write(f"{verdict:8} {bug.area}: {bug.bug}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(bugs) - missed} of {len(bugs)} planted bugs were caught\n")
+    return int(missed > 0 or not bugs)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

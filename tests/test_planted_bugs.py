@@ -1,0 +1,14 @@
+"""The list of planted bugs has not gone stale: `make planted` can plant each, and its test is there."""
+
+import pytest
+
+from tests.planted.bugs import ROOT, Bug, load_bugs, planted
+
+
+@pytest.mark.parametrize("bug", load_bugs(), ids=lambda bug: f"{bug.area}: {bug.bug}")
+def test_bug_can_be_planted(bug: Bug) -> None:
+    assert planted(bug) != (ROOT / bug.file).read_text()
+    for test in bug.test.split():
+        path, _, name = test.partition("::")
+        assert (ROOT / path).exists()
+        assert not name or name.rpartition("::")[2].partition("[")[0] in (ROOT / path).read_text()
