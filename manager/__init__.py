@@ -22,6 +22,7 @@ from manager.errors import (
 )
 from manager.jobs.models import JobKind, JobPage, JobProgress, JobState, Preview, Receipt, Residue
 from manager.jobs.options import JobOptions
+from manager.keys import new_checkpoint_id, new_job_id, new_session_id
 from manager.models import Checkpoint, Session
 from manager.session_manager import SessionManager
 from manager.settings import Settings, load_settings
@@ -58,4 +59,7 @@ __all__ = [
     "StoreUnavailableError",
     "TooManyAffectedError",
     "load_settings",
+    "new_checkpoint_id",
+    "new_job_id",
+    "new_session_id",
 ]

@@ -71,7 +71,9 @@ class ManagerBase:
         """
         settings = settings or load_settings()
         try:
-            conn = redis.Redis.from_url(settings.redis_url)
+            conn = redis.Redis.from_url(
+                settings.redis_url, socket_connect_timeout=settings.connect_timeout_seconds
+            )
         except ValueError:  # its message may show a part of a password
             raise SettingsError(
                 "AGENT_SESSIONS_REDIS_URL must be like redis://host:6379/0, rediss:// with TLS, or unix://"

@@ -28,7 +28,14 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
 class CheckpointMethods(ManagerBase):
     """Checkpoints: each method is one round trip (a listing, one per megabyte)."""
 
-    async def save_checkpoint(self, session_id: str, data: dict[str, Any], *, pin: bool = False) -> str:
+    async def save_checkpoint(
+        self,
+        session_id: str,
+        data: dict[str, Any],
+        *,
+        checkpoint_id: str | None = None,
+        pin: bool = False,
+    ) -> str:
         """Adds a checkpoint to a session and returns its id.
 
         Where the setting `max_checkpoints` is given, the oldest beyond it that are not pinned go in the
@@ -37,6 +44,8 @@ class CheckpointMethods(ManagerBase):
         Args:
             session_id: a live session.
             data: a JSON object up to `max_checkpoint_bytes`.
+            checkpoint_id: an id of the caller's own, for one who may have to make the call again. Where the
+                session has a checkpoint with this id already, that stays as it is.
             pin: whether to pin it, as `pin_checkpoint` does.
 
         Raises:
@@ -51,7 +60,9 @@ class CheckpointMethods(ManagerBase):
         encoded = encode_checkpoint(
             data, self.settings.max_checkpoint_bytes, self.settings.compress_above_bytes
         )
-        checkpoint_id = new_checkpoint_id()
+        if checkpoint_id is None:
+            checkpoint_id = new_checkpoint_id()
+        self._check_id("checkpoint_id", checkpoint_id)
         if not await scripts.save_checkpoint(
             self._store,
             keys,

@@ -18,7 +18,9 @@
         ├── StoreRefusedError                         not applied: the server answered with an error
         └── StoreOutcomeUnknownError (TimeoutError)   sent, but no answer came back
 
-Every call of this package is safe to repeat, so `StoreOutcomeUnknownError` is answered by calling again.
+`StoreOutcomeUnknownError` is answered by calling again, which is always safe. What makes something new makes
+it once if the caller names its id: `create_session(session_id=…)`, `save_checkpoint(checkpoint_id=…)`,
+`job_id=…` or `idempotency_key=…` of a job.
 """
 
 

@@ -24,6 +24,8 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
                                      which one
     P open:<work>        string      id of the open job that does this work (kind and parameters), to join
     P history            sorted set  jobs with their home here, scored by when they were asked for (ms)
+    P answer:<call>      string      what a deletion of a session or of checkpoints answered, while it may
+                                     be sent again
     P receipts           sorted set  receipts of deletions, JSON, scored by number (first partition only)
     P receipt_jobs       sorted set  ids of the jobs with a receipt, scored by its number
     P receipt_key        string      key of the receipts' hashes, where none is set
@@ -50,7 +52,7 @@ SESSION_PREFIX, CHECKPOINT_PREFIX, JOB_PREFIX = "sess_", "ckpt_", "job_"
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 _SHARD_CHARACTERS, _SHARD_BITS = 3, 15
 
-_RANDOM_BYTES = 17
+_RANDOM_BYTES, _RANDOM_CHARACTERS = 17, 23
 
 
 def _random_text() -> str:
@@ -68,6 +70,11 @@ def _shard_of_user(user_id: str) -> int:
     return int.from_bytes(digest) >> (16 - _SHARD_BITS)
 
 
+def _shard_text(user_id: str) -> str:
+    shard = _shard_of_user(user_id)
+    return _BASE32[shard >> 10] + _BASE32[shard >> 5 & 31] + _BASE32[shard & 31]
+
+
 def _shard_of_session(session_id: str) -> int:
     start = len(SESSION_PREFIX)
     try:
@@ -77,14 +84,30 @@ def _shard_of_session(session_id: str) -> int:
 
 
 def new_session_id(user_id: str) -> str:
-    """A new session id that carries the shard of its user."""
-    shard = _shard_of_user(user_id)
-    shard_text = _BASE32[shard >> 10] + _BASE32[shard >> 5 & 31] + _BASE32[shard & 31]
-    return f"{SESSION_PREFIX}{shard_text}{_random_text()}"
+    """A new session id, which carries the shard of its user.
+
+    Example:
+        >>> new_session_id("user_123")
+        'sess_9k2Zt0c…'
+    """
+    return f"{SESSION_PREFIX}{_shard_text(user_id)}{_random_text()}"
+
+
+def is_session_id_of(session_id: str, user_id: str) -> bool:
+    """Whether `new_session_id(user_id)` may have made this id."""
+    start = SESSION_PREFIX + _shard_text(user_id)
+    random_text = session_id.removeprefix(start)
+    is_random = len(random_text) == _RANDOM_CHARACTERS and random_text.isascii() and random_text.isalnum()
+    return session_id.startswith(start) and is_random
 
 
 def new_checkpoint_id() -> str:
-    """A new checkpoint id."""
+    """A new checkpoint id.
+
+    Example:
+        >>> new_checkpoint_id()
+        'ckpt_9k2Zt0c…'
+    """
     return CHECKPOINT_PREFIX + _random_text()
 
 
@@ -127,6 +150,10 @@ class Keys:
 
     def detached(self, letter: str, owner: str = "") -> bytes:
         return self.prefix + b"detached:" + (f"{letter}:{owner}" if owner else letter).encode()
+
+    def new_answer(self) -> bytes:
+        """The key of the answer of one call."""
+        return self.prefix + b"answer:" + _random_text().encode()
 
     def job(self, job_id: str) -> bytes:
         return self.prefix + b"job:" + job_id.encode()

@@ -1,5 +1,6 @@
 """One typed function per script. Nothing else builds `KEYS` and `ARGV`, or reads a raw reply."""
 
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from manager.keys import INDEX_LINGER_MS, Keys
@@ -52,6 +53,22 @@ class StoredCheckpoint(NamedTuple):
     data: bytes
 
 
+class Created(NamedTuple):
+    """When a session was created, and when it expires."""
+
+    created_us: int
+    expires_ms: int
+
+
+class Refusal(StrEnum):
+    """Why a session was not created."""
+
+    FULL = "FULL"
+    """The partition holds as many sessions as it may."""
+    TAKEN = "TAKEN"
+    """The id is that of another user's session."""
+
+
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
@@ -75,8 +92,8 @@ async def create_session(
     max_sessions: int,
     metadata_size: int,
     metadata: list[bytes],
-) -> tuple[int, int] | None:
-    """Moment of creation (µs) and of expiry (ms); None where the partition is full."""
+) -> Created | Refusal | StoredSession:
+    """When it was created, or why not, or the session of this user that has this id already."""
     places = [
         keys.session(session_id),
         keys.user_index(user_id),
@@ -85,7 +102,11 @@ async def create_session(
     ]
     args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
     reply = await store.call(_CREATE_SESSION, places, args)
-    return None if reply == b"FULL" else (int(reply[0]), int(reply[1]))
+    if isinstance(reply, bytes):
+        return Refusal(reply.decode())
+    if len(reply) == 2:
+        return Created(int(reply[0]), int(reply[1]))
+    return StoredSession(session_id, places[0], _pairs(reply))
 
 
 async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
@@ -135,8 +156,9 @@ async def refresh_session(store: Store, keys: Keys, session_id: str, ttl_ms: int
 
 async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
     """Whether the session was live."""
-    places = [*_session_keys(keys, session_id), keys.expiry_index]
-    return bool(await store.call(_DELETE_SESSION, places, [keys.prefix, session_id]))
+    places = [*_session_keys(keys, session_id), keys.expiry_index, keys.new_answer()]
+    args = [keys.prefix, session_id, store.repeated_within_ms]
+    return bool(await store.call(_DELETE_SESSION, places, args))
 
 
 async def list_sessions(
@@ -222,14 +244,16 @@ async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
 
 async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
     """Whether there was such a checkpoint."""
-    args = [keys.prefix, session_id, checkpoint_id]
-    return bool(await store.call(_DELETE_CHECKPOINT, _session_keys(keys, session_id), args))
+    places = [*_session_keys(keys, session_id), keys.new_answer()]
+    args = [keys.prefix, session_id, checkpoint_id, store.repeated_within_ms]
+    return bool(await store.call(_DELETE_CHECKPOINT, places, args))
 
 
 async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
     """How many checkpoints there were."""
-    places = _session_keys(keys, session_id)
-    return int(await store.call(_CLEAR_CHECKPOINTS, places, [keys.prefix, session_id]))
+    places = [*_session_keys(keys, session_id), keys.new_answer()]
+    args = [keys.prefix, session_id, store.repeated_within_ms]
+    return int(await store.call(_CLEAR_CHECKPOINTS, places, args))
 
 
 def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:

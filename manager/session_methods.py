@@ -1,7 +1,5 @@
 """Methods of `SessionManager` on sessions."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 from manager import scripts
@@ -9,12 +7,9 @@ from manager.base import ManagerBase
 from manager.checks import check_moment_ms
 from manager.codec import decode_metadata, encode_metadata, metadata_bytes
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
-from manager.keys import Keys, new_session_id
+from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds
-from manager.scripts import START, StoredSession
-
-#: Sessions and bytes that one script reads or counts; that keeps it near a millisecond.
-_PAGE, _PAGE_BYTES = 200, 262_144
+from manager.scripts import Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
 
@@ -39,7 +34,12 @@ class SessionMethods(ManagerBase):
     """Sessions: each method on one session is one round trip."""
 
     async def create_session(
-        self, user_id: str, agent_id: str, metadata: dict[str, Any] | None = None
+        self,
+        user_id: str,
+        agent_id: str,
+        metadata: dict[str, Any] | None = None,
+        *,
+        session_id: str | None = None,
     ) -> Session:
         """Creates a session that lives for `ttl` seconds.
 
@@ -47,6 +47,8 @@ class SessionMethods(ManagerBase):
             user_id: who talks; any text up to `max_id_bytes`.
             agent_id: to which agent; any text up to `max_id_bytes`.
             metadata: a JSON object up to `max_metadata_bytes`.
+            session_id: an id from `new_session_id(user_id)`, for a caller who may have to make the call
+                again. Where the user has a session with this id already, that is returned as it is.
 
         Raises:
             InvalidArgumentError: an argument is not acceptable (a `ValueError`); nothing was written.
@@ -58,7 +60,7 @@ class SessionMethods(ManagerBase):
         keys = self._partitions.of_user(self._check_id("user_id", user_id))
         self._check_id("agent_id", agent_id)
         fields = encode_metadata({} if metadata is None else metadata, self.settings.max_metadata_bytes)
-        session_id = new_session_id(user_id)
+        session_id = self._id_of_new_session(session_id, user_id)
         created = await scripts.create_session(
             self._store,
             keys,
@@ -70,8 +72,12 @@ class SessionMethods(ManagerBase):
             metadata_size=metadata_bytes(fields),
             metadata=fields,
         )
-        if created is None:
+        if created is Refusal.FULL:
             raise SessionLimitError(f"there are {self.max_sessions} sessions already (max_sessions)")
+        if created is Refusal.TAKEN:
+            raise InvalidArgumentError(f"session_id {session_id!r} is that of another user's session")
+        if isinstance(created, StoredSession):
+            return to_session(created)
         created_us, expires_ms = created
         stored = dict(zip(fields[::2], fields[1::2], strict=True))
         return Session(
@@ -194,98 +200,22 @@ class SessionMethods(ManagerBase):
         with self._changing(session_id):
             return await scripts.delete_session(self._store, keys, session_id)
 
-    async def get_sessions_by_user(self, user_id: str) -> list[Session]:
-        """All live sessions of a user, oldest first. For very many, use `iter_sessions_by_user`.
-
-        Example:
-            >>> for session in await manager.get_sessions_by_user("user_123"):
-            ...     print(session.session_id, session.agent_id)
-        """
-        return await _oldest_first(self.iter_sessions_by_user(user_id))
-
-    async def get_sessions_by_agent(self, agent_id: str) -> list[Session]:
-        """All live sessions of an agent, oldest first. For very many, use `iter_sessions_by_agent`.
-
-        Example:
-            >>> sessions = await manager.get_sessions_by_agent("chatbot")
-        """
-        return await _oldest_first(self.iter_sessions_by_agent(agent_id))
-
-    async def iter_sessions_by_user(self, user_id: str) -> AsyncIterator[Session]:
-        """Goes over the live sessions of a user, next to expire first, some hundred at a time.
-
-        A session that is refreshed meanwhile may come twice; none that stays live is left out.
-
-        Example:
-            >>> async for session in manager.iter_sessions_by_user("user_123"):
-            ...     print(session.session_id)
-        """
-        keys = self._partitions.of_user(self._check_id("user_id", user_id))
-        async for session in self._iter_index(keys, keys.user_index(user_id)):
-            yield session
-
-    async def iter_sessions_by_agent(self, agent_id: str) -> AsyncIterator[Session]:
-        """Goes over the live sessions of an agent; otherwise as `iter_sessions_by_user`.
-
-        Example:
-            >>> async for session in manager.iter_sessions_by_agent("chatbot"):
-            ...     print(session.session_id)
-        """
-        self._check_id("agent_id", agent_id)
-        for keys in self._partitions.all:
-            async for session in self._iter_index(keys, keys.agent_index(agent_id)):
-                yield session
-
-    async def get_active_session_count(self, user_id: str | None = None) -> int:
-        """How many sessions are live, of one user or of all; revoked ones never count.
-
-        Exact while no bulk deletion is open. While two are that share sessions (a user's and an agent's, in
-        their grace perhaps), the count of all is low by what they share; while one of an agent is, a user's
-        sessions are counted page by page, and one that is refreshed meanwhile may count twice.
-
-        Example:
-            >>> await manager.get_active_session_count("user_123")
-            3
-        """
-        if user_id is None:
-            return sum(await asyncio.gather(*(self._count_all(keys) for keys in self._partitions.all)))
-        keys = self._partitions.of_user(self._check_id("user_id", user_id))
-        total, cursor = await scripts.count_user_sessions(self._store, keys, user_id, START, _PAGE)
-        while cursor != START:
-            count, cursor = await scripts.count_user_sessions(self._store, keys, user_id, cursor, _PAGE)
-            total += count
-        return total
-
-    async def _count_all(self, keys: Keys) -> int:
-        total, seen = await scripts.count_sessions(self._store, keys, 0)
-        while seen >= 0:
-            count, seen = await scripts.count_sessions(self._store, keys, seen)
-            total += count
-        return max(total, 0)
-
     async def _read_session(self, session_id: str) -> tuple[int, Session] | None:
         """The server's time (ms) and the session."""
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         found = await scripts.get_session(self._store, keys, session_id)
         return None if found is None else (found[0], to_session(found[1]))
 
-    async def _iter_index(self, keys: Keys, index: bytes) -> AsyncIterator[Session]:
-        cursor = START
-        while True:
-            cursor, page = await scripts.list_sessions(
-                self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
+    def _id_of_new_session(self, session_id: str | None, user_id: str) -> str:
+        if session_id is None:
+            return new_session_id(user_id)
+        if not is_session_id_of(self._check_id("session_id", session_id), user_id):
+            raise InvalidArgumentError(
+                f"session_id must be made by new_session_id({user_id!r}), which {session_id!r} was not"
             )
-            for stored in page:
-                yield to_session(stored)
-            if cursor == START:
-                return
+        return session_id
 
     def _share_of_limit(self, keys: Keys) -> int:
         """Sessions this partition may hold, so that all together never hold more than `max_sessions`."""
         count = self.settings.partitions
         return self.max_sessions // count + (keys.number < self.max_sessions % count)
-
-
-async def _oldest_first(found: AsyncIterator[Session]) -> list[Session]:
-    by_id = {session.session_id: session async for session in found}
-    return sorted(by_id.values(), key=lambda session: session.created_at)

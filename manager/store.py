@@ -56,6 +56,8 @@ class Store:
         self._conn = conn
         self._timeout_seconds = timeout_seconds
         self._connect_retries = connect_retries
+        #: How long after its first sending a call may reach the server again, milliseconds.
+        self.repeated_within_ms = round(2000 * timeout_seconds) + 1000
         self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
         self._lock = threading.Lock()
 

@@ -14,6 +14,9 @@ BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
 #: acknowledged when they start, so only entry tasks (milliseconds) and one prefetched message can wait.
 _VISIBILITY_TIMEOUT_SECONDS = 120
 
+#: kombu waits so long within one blocking read; a socket with less patience would break it off, seconds.
+_LEAST_SOCKET_TIMEOUT_SECONDS = 2.0
+
 _BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
     # Look for such messages every 5 s; by default it is every 100 s.
@@ -21,9 +24,6 @@ _BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     # A worker that dies while it looks would by default keep all others from looking for 5 minutes.
     "unacked_mutex_expire": 20,
-    # Without these, publishing to a server that accepts and never answers blocks for ever.
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
@@ -31,7 +31,6 @@ _BROKER_TRANSPORT_OPTIONS = {
 
 #: What does not depend on our settings.
 _FIXED: dict[str, Any] = {
-    "broker_transport_options": _BROKER_TRANSPORT_OPTIONS,
     # Never give up on the broker (the default is to exit after 100 tries), not even when it is full.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
@@ -39,8 +38,6 @@ _FIXED: dict[str, Any] = {
     "broker_pool_acquire_timeout": 5,
     # A caller hears within seconds that the broker is down.
     "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
-    "redis_socket_timeout": 5,
-    "redis_socket_connect_timeout": 2,
     "redis_backend_health_check_interval": 10,
     # Publishing subscribes to the result first. By default that was tried for 19 s on a server that is down.
     "result_backend_transport_options": {"retry_policy": {"max_retries": 1, "interval_start": 0.1}},
@@ -77,8 +74,15 @@ def queue_of(kind: JobKind) -> str:
 
 def celery_config(settings: Settings) -> dict[str, Any]:
     """Everything the Celery app is configured with, apart from the schedule."""
+    # Without them, publishing to a server that accepts and never answers blocks for ever.
+    timeouts = {
+        "socket_timeout": max(settings.call_timeout_seconds, _LEAST_SOCKET_TIMEOUT_SECONDS),
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+    }
     return {
         **_FIXED,
+        **{f"redis_{name}": seconds for name, seconds in timeouts.items()},
+        "broker_transport_options": {**_BROKER_TRANSPORT_OPTIONS, **timeouts},
         "broker_url": settings.broker_url or _celery_url(settings.redis_url, database_offset=1),
         "result_backend": settings.result_backend or _celery_url(settings.redis_url, database_offset=2),
         "result_expires": settings.job_retention_seconds,

@@ -19,9 +19,10 @@ def install() -> None:
 
 def _refuse_to_start_on_unfit_server(**_: object) -> None:
     try:
-        check_server(load_settings().redis_url)
-        check_broker(app.conf.broker_url)
-        check_broker(app.conf.result_backend)
+        settings = load_settings()
+        check_server(settings)
+        check_broker(app.conf.broker_url, settings)
+        check_broker(app.conf.result_backend, settings)
     except AgentSessionsError as error:
         # Celery logs the exceptions of a signal's receivers and goes on; SystemExit ends the process.
         raise SystemExit(f"agent-sessions cannot start: {error}") from error

@@ -9,15 +9,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from manager import StoreRefusedError, StoreUnavailableError
+from manager import Settings, StoreRefusedError, StoreUnavailableError
 
 #: What the scripts need.
 MINIMUM_VERSION = (6, 2)
 
-_TIMEOUT_SECONDS = 5
 
-
-def check_server(url: str) -> None:
+def check_server(settings: Settings) -> None:
     """Checks that the server answers, is new enough, and never evicts.
 
     Raises:
@@ -25,10 +23,11 @@ def check_server(url: str) -> None:
         StoreRefusedError: it is too old, or may throw away sessions and jobs when its memory is full.
 
     Example:
-        >>> check_server("redis://localhost:6379/0")
+        >>> check_server(load_settings())
     """
-    info = _read_info(url)
-    where = _without_password(url)
+    with _asking(settings.redis_url, settings) as client:
+        info: dict[str, Any] = {**client.info("server"), **client.info("memory")}
+    where = _without_password(settings.redis_url)
     version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
     if version < MINIMUM_VERSION:
         raise StoreRefusedError(
@@ -43,7 +42,7 @@ def check_server(url: str) -> None:
         )
 
 
-def check_broker(url: str) -> None:
+def check_broker(url: str, settings: Settings) -> None:
     """Checks that a Redis that serves Celery takes the credentials and has the database of the URL.
 
     One that does not answer is no reason to stop: Celery waits for it.
@@ -52,24 +51,19 @@ def check_broker(url: str) -> None:
         StoreRefusedError: it refuses the credentials or has no such database.
     """
     if url.startswith(("redis://", "rediss://")):
-        with suppress(StoreUnavailableError), _asking(url) as client:
+        with suppress(StoreUnavailableError), _asking(url, settings) as client:
             client.ping()
 
 
-def _read_info(url: str) -> dict[str, Any]:
-    with _asking(url) as client:
-        return {**client.info("server"), **client.info("memory")}
-
-
 @contextmanager
-def _asking(url: str) -> Iterator[redis.Redis]:
+def _asking(url: str, settings: Settings) -> Iterator[redis.Redis]:
     """A client that is asked within the block; what goes wrong becomes an error that names the server."""
     where = _without_password(url)
     try:
         with redis.Redis.from_url(
             url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
+            socket_timeout=settings.call_timeout_seconds,
+            socket_connect_timeout=settings.connect_timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         ) as client:
             yield client

@@ -1,5 +1,6 @@
 """One typed function per script of bulk work, as `manager.scripts` has them for sessions and checkpoints."""
 
+import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -181,7 +182,7 @@ async def fail_batch(
 ) -> bool:
     """Whether the job has failed for good."""
     places = [keys.job(job_id), keys.jobs, keys.history]
-    args = [job_id, done, limit, reason, retention_ms]
+    args = [job_id, done, limit, reason, retention_ms, secrets.token_hex(8)]
     return bool(await store.call(_FAIL_BATCH, places, args))
 
 

@@ -1,4 +1,5 @@
--- Creates a session unless the store is full. Repeated with the same id, it changes nothing.
+-- Creates a session unless the store is full. Repeated with the same id, it changes nothing and
+-- answers with the session as it is.
 -- Uses: clock expiry_member index fields
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: index of the user
@@ -12,15 +13,15 @@
 -- ARGV[6] how long the expiry index outlives its members, milliseconds
 -- ARGV[7] size of the metadata, bytes
 -- ARGV[8] and on: metadata fields and values in turn
--- Reply: {created in microseconds, expires in milliseconds} | 'FULL'
+-- Reply: {created in microseconds, expires in milliseconds} | {field, value, ...} if it is there | 'TAKEN' | 'FULL'
 local session_key, user_index, agent_index, expiry_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]
 local ttl_ms, max_sessions, linger_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local size, first_field = ARGV[7], 8
 
-local stored = redis.call('HMGET', session_key, 'created', 'expires')
-if stored[1] then
-  return { tonumber(stored[1]), tonumber(stored[2]) }
+local owner = redis.call('HGET', session_key, 'user')
+if owner then
+  return owner == user and redis.call('HGETALL', session_key) or 'TAKEN'
 end
 local created = now_us()
 local now = math.floor(created / 1000)

@@ -1,12 +1,20 @@
 """The server acted and the reply was lost: the call is made again, and it is the same call."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from manager import Session, SessionManager, StoreOutcomeUnknownError, StoreUnavailableError
+from manager import (
+    InvalidArgumentError,
+    Session,
+    SessionManager,
+    StoreOutcomeUnknownError,
+    StoreUnavailableError,
+    new_session_id,
+)
+from manager.jobs import scripts as job_scripts
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire, save_turns
@@ -181,23 +189,83 @@ async def test_connections_cut_under_load_lose_nothing(
         assert len(await manager.list_checkpoints(session_id)) == 4
 
 
-@pytest.mark.parametrize("what", ["session", "checkpoint", "all checkpoints"])
-async def test_a_deletion_whose_reply_was_lost_has_deleted(
-    proxied: SessionManager, manager: SessionManager, proxy: Proxy, what: str
+DELETIONS: dict[str, Callable[[SessionManager, str, str], Awaitable[int]]] = {
+    "a session": lambda m, session_id, _: m.delete_session(session_id),
+    "a checkpoint": lambda m, session_id, checkpoint_id: m.delete_checkpoint(session_id, checkpoint_id),
+    "all checkpoints": lambda m, session_id, _: m.clear_checkpoints(session_id),
+}
+
+
+@LOSSES
+@pytest.mark.parametrize("what", DELETIONS)
+async def test_a_deletion_says_what_it_deleted_at_its_first_sending(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy, what: str, losses: int
 ) -> None:
-    """Its answer is that of the second try, which finds nothing."""
     session = await manager.create_session("ann", "bot")
     [checkpoint_id] = await save_turns(manager, session.session_id, 1)
-    await proxied.delete_checkpoint(session.session_id, "ckpt_other")
-    await proxied.clear_checkpoints("sess_other")
-    await proxied.delete_session("sess_other")
-    _lose_next(proxy, 1)
-    if what == "session":
-        assert await proxied.delete_session(session.session_id) is False
-        assert await manager.get_session(session.session_id) is None
-    elif what == "checkpoint":
-        assert await proxied.delete_checkpoint(session.session_id, checkpoint_id) is False
-        assert await manager.list_checkpoints(session.session_id) == []
-    else:
-        assert await proxied.clear_checkpoints(session.session_id) == 0
-        assert await manager.list_checkpoints(session.session_id) == []
+    delete = DELETIONS[what]
+    await delete(proxied, "sess_other", "ckpt_other")  # now the server knows the script
+    _lose_next(proxy, losses)
+    assert await delete(proxied, session.session_id, checkpoint_id) == 1
+    assert await manager.list_checkpoints(session.session_id) == []
+    assert await manager.session_exists(session.session_id) is (what != "a session")
+    assert await delete(proxied, session.session_id, checkpoint_id) == 0
+
+
+async def test_a_caller_makes_the_same_session_again_by_its_id(manager: SessionManager) -> None:
+    session_id = new_session_id("ann")
+    session = await manager.create_session("ann", "bot", {"a": 1}, session_id=session_id)
+    assert session.session_id == session_id
+    await manager.update_session_metadata(session_id, {"b": 2})
+    again = await manager.create_session("ann", "bot", {"a": 1}, session_id=session_id)
+    assert again == await manager.get_session(session_id)
+    assert again.metadata == {"a": 1, "b": 2}
+    assert await manager.get_active_session_count() == 1
+
+
+async def test_an_id_of_a_session_cannot_be_made_up(manager: SessionManager) -> None:
+    good = new_session_id("ann")
+    for bad in ("sess_1", good[:-1], good + "x", good[:-1] + "-", new_session_id("bob"), "", good.upper()):
+        with pytest.raises(InvalidArgumentError, match="session_id"):
+            await manager.create_session("ann", "bot", session_id=bad)
+    assert await manager.get_active_session_count() == 0
+
+
+async def test_an_id_serves_one_user_only(manager: SessionManager) -> None:
+    """Two users of one shard, of which there are 32,768, may have the same ids by their form."""
+    shard = new_session_id("ann")[:8]
+    twin = next(user for user in map(str, range(10**6)) if new_session_id(user).startswith(shard))
+    session_id = new_session_id("ann")
+    session = await manager.create_session("ann", "bot", session_id=session_id)
+    with pytest.raises(InvalidArgumentError, match="another user's"):
+        await manager.create_session(twin, "bot", session_id=session_id)
+    assert await manager.get_session(session_id) == session
+
+
+async def test_a_caller_saves_the_same_checkpoint_again_by_its_id(manager: SessionManager) -> None:
+    session = await manager.create_session("ann", "bot")
+    for _ in range(2):
+        saved = await manager.save_checkpoint(session.session_id, {"turn": 1}, checkpoint_id="turn-1")
+        assert saved == "turn-1"
+    [found] = await manager.list_checkpoints(session.session_id)
+    assert (found["checkpoint_id"], found["data"]) == ("turn-1", {"turn": 1})
+
+
+async def test_a_refused_batch_is_counted_once(
+    proxied: SessionManager, manager: SessionManager, proxy: Proxy
+) -> None:
+    [session] = await create_sessions(manager, 1)
+    job_id = await manager.revoke_user_sessions("ann")
+    keys = manager.ledger._partitions.of_session(session.session_id)
+
+    async def fail() -> bool:
+        return await job_scripts.fail_batch(
+            proxied._store, keys, job_id, done=0, limit=3, reason="no", retention_ms=60_000
+        )
+
+    assert await fail() is False
+    _lose_next(proxy, 2)
+    assert await fail() is False
+    assert await fail() is True
+    await manager.ledger.control(job_id, "resume")
+    await manager.runner.run(job_id)

@@ -11,6 +11,7 @@ from manager.jobs import proof_scripts
 from manager.jobs import scripts as job_scripts
 from manager.jobs.scripts import BatchReply, Target
 from manager.keys import Keys
+from manager.scripts import Created, StoredSession
 from manager.store import Store
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.keyspace import snapshot
@@ -29,6 +30,16 @@ class Place(NamedTuple):
 
 
 Write = Callable[[Place], Awaitable[Any]]
+
+
+class IsInstance:
+    """Equal to every object of a class."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, self._cls)
 
 
 def _create(place: Place) -> Awaitable[Any]:
@@ -164,7 +175,7 @@ def _append(place: Place) -> Awaitable[Any]:
 
 # Each with what it answers the first and the second time.
 WRITES: dict[str, tuple[Write, Any, Any]] = {
-    "create_session": (_create, ..., ...),
+    "create_session": (_create, IsInstance(Created), IsInstance(StoredSession)),
     "update_session": (_update, True, True),
     "merge_metadata": (_merge, True, True),
     "save_checkpoint": (_save, True, True),
@@ -174,13 +185,13 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
         True,
         True,
     ),
-    "delete_session": (lambda p: scripts.delete_session(p.store, p.keys, p.session_id), True, False),
+    "delete_session": (lambda p: scripts.delete_session(p.store, p.keys, p.session_id), True, True),
     "delete_checkpoint": (
         lambda p: scripts.delete_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
         True,
-        False,
+        True,
     ),
-    "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 0),
+    "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 2),
     "open_job, a deletion": (_open_deletion, ..., ...),
     "open_job, other work": (_open_work, ..., ...),
     "open_part": (_open_part, 1, 1),
@@ -202,7 +213,9 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
 
 
 @pytest.fixture
-async def place(manager: SessionManager, raw: redis.Redis) -> Place:
+async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Place:
+    # What is sent again is sent as it was, with the same key for its answer.
+    monkeypatch.setattr(Keys, "new_answer", lambda keys: keys.prefix + b"answer:same")
     session = await manager.create_session("ann", "bot", {"kept": 1})
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
     unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
@@ -232,6 +245,16 @@ async def test_a_write_repeated_with_the_same_ids_changes_nothing_more(
         assert first == second
     else:
         assert (first, second) == (first_answer, second_answer)
+
+
+async def test_what_came_after_a_clearing_survives_its_repetition(
+    manager: SessionManager, place: Place
+) -> None:
+    for _ in range(2):
+        assert await scripts.clear_checkpoints(place.store, place.keys, place.session_id) == 2
+        await scripts.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_later", b"j{}")
+    [left] = await manager.list_checkpoints(place.session_id)
+    assert left["checkpoint_id"] == "ckpt_later"
 
 
 async def test_a_refresh_repeated_only_moves_the_end(

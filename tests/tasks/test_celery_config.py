@@ -63,3 +63,16 @@ def test_every_kind_of_job_has_a_queue_that_workers_read() -> None:
 
 def test_only_json_is_accepted() -> None:
     assert app.conf.accept_content == ["json"]
+
+
+def test_time_outs_of_our_settings_hold_for_the_broker_and_the_results() -> None:
+    config = celery_config(Settings(call_timeout_seconds=7, connect_timeout_seconds=0.5))
+    assert config["broker_transport_options"]["socket_timeout"] == 7
+    assert config["broker_transport_options"]["socket_connect_timeout"] == 0.5
+    assert (config["redis_socket_timeout"], config["redis_socket_connect_timeout"]) == (7, 0.5)
+
+
+def test_an_idle_worker_is_not_broken_off_by_a_short_time_out() -> None:
+    """kombu waits one second within a read."""
+    config = celery_config(Settings(call_timeout_seconds=0.2))
+    assert config["broker_transport_options"]["socket_timeout"] > 1

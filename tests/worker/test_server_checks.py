@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from manager import StoreRefusedError
+from manager import Settings, StoreRefusedError
 from tests.support.redis_server import RedisServer
 from worker.server_checks import check_server
 
@@ -34,13 +34,13 @@ def old_server() -> Iterator[str]:
 
 def test_a_server_that_is_too_old_is_named(old_server: str) -> None:
     with pytest.raises(StoreRefusedError, match=r"speaks Redis 5\.0\.14; 6\.2 or newer is needed"):
-        check_server(old_server)
+        check_server(Settings(redis_url=old_server))
 
 
 def test_the_servers_that_tests_run_on_are_fit(server: RedisServer) -> None:
-    check_server(server.url())
+    check_server(Settings(redis_url=server.url()))
 
 
 def test_a_policy_of_eviction_does_not_matter_without_a_limit_of_memory() -> None:
     with RedisServer(config=("--maxmemory-policy", "allkeys-lru")) as server:
-        check_server(server.url())
+        check_server(Settings(redis_url=server.url()))
