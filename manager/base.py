@@ -44,7 +44,10 @@ class ManagerBase:
         self._ttl_ms = max(1, round(ttl * 1000))
         self._partitions = Partitions(settings.namespace, settings.partitions)
         self._store = Store(
-            conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries
+            conn,
+            timeout_seconds=settings.call_timeout_seconds,
+            connect_retries=settings.connect_retries,
+            connections=settings.connections,
         )
         records = Records(self._store, self._partitions)
         #: Proofs of the deletions in this namespace.

@@ -67,6 +67,10 @@ class PoolChannel:
         self._pool = pool
         self.width = pool.max_connections
 
+    def new_connection(self) -> aredis.Connection:
+        """A connection like those of the pool, outside it, and not connected yet."""
+        return self._pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
+
     async def connect(self) -> aredis.Connection:
         return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 

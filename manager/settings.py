@@ -75,6 +75,9 @@ class Settings(BaseSettings):
 
     call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
     connect_timeout_seconds: float = Field(2.0, description="Longest a connection may take to be made.", gt=0)
+    connections: Literal["one", "pool"] = Field(
+        "one", description="Calls of an event loop share `one` connection, or use a `pool` of them."
+    )
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
