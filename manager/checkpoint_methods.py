@@ -20,7 +20,7 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
     return Checkpoint.model_construct(
         checkpoint_id=stored.checkpoint_id,
         session_id=session_id,
-        data=decode_checkpoint(stored.key, stored.data),
+        data=decode_checkpoint(stored.key, stored.checkpoint_id, stored.data),
         created_at=from_microseconds(stored.created_us),
     ).__dict__
 

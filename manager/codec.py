@@ -1,12 +1,16 @@
 """Metadata and checkpoints to bytes and back, exactly.
 
-A checkpoint is JSON behind one format byte: ``j`` plain, ``z`` compressed with zlib. A metadata value is
-plain JSON, whose first byte can never be a control character, so later formats can be told apart.
+A stored value is one format byte and a payload; what a payload holds may be a stored value again:
+
+    j   JSON in UTF-8
+    z   JSON in UTF-8, compressed with zlib
+
+A checkpoint is one such value, and so is each value of the metadata.
 """
 
 import json
 import zlib
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -54,32 +58,36 @@ def encode_metadata(metadata: object, max_bytes: int) -> list[bytes]:
     fields: list[bytes] = []
     for key, value in metadata.items():
         try:
-            fields += (b"m:" + key.encode(), _dump("metadata", value))
+            fields += (b"m:" + key.encode(), _PLAIN + _dump("metadata", value))
         except UnicodeEncodeError as error:
             raise InvalidArgumentError(f"metadata key {key!r} must be valid Unicode") from error
     size = metadata_bytes(fields)
     if size > max_bytes:
-        raise InvalidArgumentError(f"metadata is {size} bytes; the limit is {max_bytes} (max_metadata_bytes)")
+        raise InvalidArgumentError(
+            f"metadata is {size} bytes as stored; the limit is {max_bytes} (max_metadata_bytes)"
+        )
     return fields
 
 
 def metadata_bytes(fields: list[bytes]) -> int:
-    """What the fields count against the limit: keys without their ``m:``, and values."""
+    """What the fields count against the limit: keys without their ``m:``, and values as they are stored."""
     return sum(map(len, fields)) - len(fields)  # "m:" is 2 bytes on every second entry
 
 
 def decode_metadata(key: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
     """The metadata among the fields of a session's hash. `key` is named if a value cannot be read."""
-    try:
-        return {
-            name[2:].decode(): json.loads(value) for name, value in fields.items() if name.startswith(b"m:")
-        }
-    except ValueError as error:
-        raise CorruptDataError(f"metadata at {key!r} cannot be read: {error}") from error
+    metadata = {}
+    for name, stored in fields.items():
+        if name.startswith(b"m:"):
+            try:
+                metadata[name[2:].decode()] = _load(stored)
+            except _UNREADABLE as error:
+                raise CorruptDataError(f"metadata {name[2:]!r} at {key!r} cannot be read: {error}") from error
+    return metadata
 
 
 def encode_checkpoint(data: object, max_bytes: int, compress_above_bytes: int) -> bytes:
-    """A format byte and the data."""
+    """The data as it is stored."""
     _check_json_object("data", data)
     plain = _dump("data", data)
     if len(plain) > max_bytes:
@@ -91,13 +99,40 @@ def encode_checkpoint(data: object, max_bytes: int, compress_above_bytes: int) -
     return _PLAIN + plain
 
 
-def decode_checkpoint(key: bytes, stored: bytes) -> dict[str, Any]:
-    """What `encode_checkpoint` was given. `key` is named if it cannot be read."""
+def decode_checkpoint(key: bytes, checkpoint_id: str, stored: bytes) -> dict[str, Any]:
+    """What `encode_checkpoint` was given. `key` and the id are named if it cannot be read."""
     try:
-        if stored[:1] == _ZLIB:
-            return json.loads(zlib.decompress(stored[1:]))  # type: ignore[no-any-return]
-        if stored[:1] == _PLAIN:
-            return json.loads(stored[1:])  # type: ignore[no-any-return]
-    except (ValueError, zlib.error) as error:
-        raise CorruptDataError(f"checkpoint at {key!r} cannot be read: {error}") from error
-    raise CorruptDataError(f"checkpoint at {key!r} has the unknown format byte {stored[:1]!r}")
+        data = _load(stored)
+        if not isinstance(data, dict):
+            raise ValueError(f"it is no JSON object but {type(data).__name__}")
+    except _UNREADABLE as error:
+        raise CorruptDataError(f"checkpoint {checkpoint_id!r} at {key!r} cannot be read: {error}") from error
+    return data
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+#: What `_load` raises where bytes are not what this module writes.
+_UNREADABLE = (ValueError, zlib.error, RecursionError)
+
+
+def _load(stored: bytes) -> Any:
+    """The value that was stored."""
+    payload = stored[1:]
+    if stored[:1] == _ZLIB:
+        payload = _inflated(payload)
+    elif stored[:1] != _PLAIN:
+        raise ValueError(f"unknown format byte {stored[:1]!r}")
+    return _JSON.decode(payload.decode())
+
+
+def _inflated(payload: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    plain = inflater.decompress(payload)
+    if not inflater.eof or inflater.unused_data:  # the latter goes unnoticed by `zlib.decompress`
+        raise ValueError("the compressed data is cut short, or something follows it")
+    return plain

@@ -4,11 +4,11 @@ Everything of one user lies in one *partition*, and a partition is one hash tag,
 one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
 
     P s:<session_id>     hash        user, agent, created (µs), expires (ms), size (bytes of metadata),
-                                     and a field m:<key> with JSON for each metadata key;
+                                     and a field m:<key> with a stored value for each metadata key;
                                      assigned (µs), only where the agent was changed;
                                      pins (how many checkpoints are pinned) and a field p:<checkpoint_id>
                                      for each, only where one was
-    P c:<session_id>     hash        checkpoint id -> encoded data
+    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py)
     P o:<session_id>     sorted set  checkpoint id, scored by creation (µs, strictly rising)
     P u:<user_id>        sorted set  session ids of the user, scored by expiry (ms)
     P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)

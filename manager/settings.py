@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)
 
     max_id_bytes: int = Field(512, description="Longest user, agent, session or checkpoint id, bytes.", gt=0)
-    max_metadata_bytes: int = Field(65_536, description="Largest metadata of one session, bytes.", gt=0)
+    max_metadata_bytes: int = Field(
+        65_536, description="Largest metadata of one session, bytes as stored.", gt=0
+    )
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
     max_checkpoints: int | None = Field(
