@@ -97,6 +97,17 @@ class Settings(BaseSettings):
         5, description="A job fails when so many batches in a row are refused.", ge=1
     )
 
+    encryption_keys: SecretStr | None = Field(
+        None, description="Keys that encrypt what is stored: JSON, 32 bytes in base64 by key id."
+    )
+    encryption_key_id: str | None = Field(
+        None, description="The key that new values get. Unset: the first; `none`: they are not encrypted."
+    )
+    encryption_required: bool = Field(False, description="Whether values that are not encrypted are refused.")
+    user_keys_url: str | None = Field(
+        None, description="Where each user has a key that can be erased: a server of its own.", repr=False
+    )
+
     receipt_key: SecretStr | None = Field(
         None, description="Key of the hashes in receipts. Unset: one is made and kept in Redis."
     )

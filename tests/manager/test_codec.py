@@ -1,11 +1,14 @@
 """Stored values: one format byte, and nothing that was not written so is taken for a value."""
 
 import zlib
+from typing import Any
 
 import pytest
 
 from manager import CorruptDataError
 from manager.codec import decode_checkpoint, decode_metadata, encode_checkpoint, encode_metadata
+from manager.encryption.sealing import NO_KEYS
+from manager.scripts import StoredCheckpoint, StoredSession
 
 _OBJECT = b'{"a":1}'
 
@@ -31,35 +34,44 @@ UNREADABLE = {
     "compressed bytes": (b"z" + zlib.compress(b"\xff"), "utf-8"),
 }
 
+
+def _decode_checkpoint(stored: bytes) -> Any:
+    return decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored), NO_KEYS)
+
+
+def _decode_metadata(fields: dict[bytes, bytes]) -> Any:
+    return decode_metadata(StoredSession("sess_1", b"k:s:1", fields), NO_KEYS)
+
+
 _unreadable = pytest.mark.parametrize(("stored", "reason"), UNREADABLE.values(), ids=UNREADABLE.keys())
 
 
 @_unreadable
 def test_a_checkpoint_that_cannot_be_read_is_named(stored: bytes, reason: str) -> None:
     with pytest.raises(CorruptDataError, match=f"checkpoint 'ckpt_1' at b'k:c:1' cannot be read: .*{reason}"):
-        decode_checkpoint(b"k:c:1", "ckpt_1", stored)
+        _decode_checkpoint(stored)
 
 
 @_unreadable
 def test_a_metadata_value_that_cannot_be_read_is_named(stored: bytes, reason: str) -> None:
     with pytest.raises(CorruptDataError, match=f"metadata b'bad' at b'k:s:1' cannot be read: .*{reason}"):
-        decode_metadata(b"k:s:1", {b"user": b"ann", b"m:good": b"j1", b"m:bad": stored})
+        _decode_metadata({b"user": b"ann", b"m:good": b"j1", b"m:bad": stored})
 
 
 @pytest.mark.parametrize("value", [b"null", b"[]", b'"text"', b"7"])
 def test_a_checkpoint_that_is_no_object_is_refused(value: bytes) -> None:
     with pytest.raises(CorruptDataError, match="it is no JSON object"):
-        decode_checkpoint(b"k", "ckpt_1", b"j" + value)
+        _decode_checkpoint(b"j" + value)
 
 
 def test_a_metadata_key_that_is_no_text_is_named() -> None:
-    with pytest.raises(CorruptDataError, match=r"metadata b'\\xff' at b'k'"):
-        decode_metadata(b"k", {b"m:\xff": b"j1"})
+    with pytest.raises(CorruptDataError, match=r"metadata b'\\xff' at b'k:s:1'"):
+        _decode_metadata({b"m:\xff": b"j1"})
 
 
 # What is stored outlives the version that stored it.
 def test_what_is_stored_never_changes() -> None:
-    assert encode_metadata({"a": 1, "é": {"b": [None, "é"]}}, 100) == [
+    assert encode_metadata({"a": 1, "é": {"b": [None, "é"]}}) == [
         b"m:a",
         b"j1",
         b"m:\xc3\xa9",
@@ -73,4 +85,4 @@ def test_what_is_stored_never_changes() -> None:
 
 def test_metadata_is_read_in_any_format() -> None:
     fields = {b"m:plain": b"j1", b"m:compressed": b"z" + zlib.compress(b'"x"'), b"size": b"9"}
-    assert decode_metadata(b"k", fields) == {"plain": 1, "compressed": "x"}
+    assert _decode_metadata(fields) == {"plain": 1, "compressed": "x"}
