@@ -69,6 +69,11 @@ def encode_metadata(metadata: object) -> list[bytes]:
     return fields
 
 
+def metadata_copy(fields: list[bytes]) -> dict[str, Any]:
+    """The metadata that `encode_metadata` was given, as it will be read."""
+    return {fields[i][2:].decode(): _load(fields[i + 1]) for i in range(0, len(fields), 2)}
+
+
 def seal_metadata(fields: list[bytes], sealer: Sealer, max_bytes: int) -> list[bytes]:
     """What `encode_metadata` gave, as it is stored."""
     sealed = fields.copy()

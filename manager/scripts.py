@@ -69,7 +69,7 @@ class Refusal(StrEnum):
     """The id is that of another user's session."""
 
 
-def pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -109,7 +109,7 @@ async def create_session(
         return Refusal(reply.decode())
     if len(reply) == 2:
         return Created(int(reply[0]), int(reply[1]))
-    return StoredSession(session_id, places[0], pairs(reply))
+    return StoredSession(session_id, places[0], _pairs(reply))
 
 
 async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
@@ -118,7 +118,7 @@ async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, S
     reply = await store.call(_GET_SESSION, [key], [keys.prefix, session_id])
     if reply is None:
         return None
-    return int(reply[0]), StoredSession(session_id, key, pairs(reply[1:]))
+    return int(reply[0]), StoredSession(session_id, key, _pairs(reply[1:]))
 
 
 async def session_exists(store: Store, keys: Keys, session_id: str) -> bool:
@@ -172,7 +172,7 @@ async def list_sessions(
     sessions = []
     for flat in reply[2:]:
         session_id = flat[0].decode()
-        sessions.append(StoredSession(session_id, keys.session(session_id), pairs(flat[1:])))
+        sessions.append(StoredSession(session_id, keys.session(session_id), _pairs(flat[1:])))
     return (reply[0], reply[1]), sessions
 
 

@@ -6,12 +6,12 @@ from typing import Any
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_moment_ms
-from manager.codec import decode_metadata, encode_metadata, metadata_bytes, metadata_values, seal_metadata
-from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
+from manager.codec import decode_metadata, encode_metadata, metadata_bytes, metadata_copy, metadata_values, seal_metadata
+from manager.encryption.sealing import IN_THE_CLEAR, Opener, Sealer
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds
-from manager.scripts import Refusal, StoredSession, pairs
+from manager.scripts import Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
 
@@ -82,14 +82,13 @@ class SessionMethods(ManagerBase):
         if isinstance(created, StoredSession):
             return await self._opened(created)
         await sealer.confirm()
-        in_the_clear = StoredSession(session_id, keys.session(session_id), pairs(fields))
         return Session(
             session_id=session_id,
             user_id=user_id,
             agent_id=agent_id,
             created_at=from_microseconds(created.created_us),
             expires_at=from_microseconds(created.expires_ms * 1000),
-            metadata=decode_metadata(in_the_clear, NO_KEYS),
+            metadata=metadata_copy(fields),
         )
 
     async def get_session(self, session_id: str) -> Session | None:
