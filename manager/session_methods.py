@@ -6,7 +6,14 @@ from typing import Any
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_moment_ms
-from manager.codec import decode_metadata, encode_metadata, metadata_bytes, metadata_copy, metadata_values, seal_metadata
+from manager.codec import (
+    decode_metadata,
+    encode_metadata,
+    metadata_bytes,
+    metadata_copy,
+    metadata_values,
+    seal_metadata,
+)
 from manager.encryption.sealing import IN_THE_CLEAR, Opener, Sealer
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
