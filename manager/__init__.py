@@ -4,6 +4,7 @@ from manager.cached_session_manager import CachedSessionManager
 from manager.errors import (
     AgentSessionsError,
     CorruptDataError,
+    DecryptionError,
     EnqueueError,
     InvalidArgumentError,
     JobCancelledError,
@@ -32,6 +33,7 @@ __all__ = [
     "CachedSessionManager",
     "Checkpoint",
     "CorruptDataError",
+    "DecryptionError",
     "EnqueueError",
     "InvalidArgumentError",
     "JobCancelledError",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from manager import scripts
 from manager.base import ManagerBase
+from manager.codec import metadata_values
 from manager.keys import Keys
 from manager.models import Session
 from manager.scripts import START
@@ -92,8 +93,11 @@ class ListingMethods(ManagerBase):
             cursor, page = await scripts.list_sessions(
                 self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
+            opener = await self._vault.opener(
+                value for stored in page for value in metadata_values(stored.fields)
+            )
             for stored in page:
-                yield to_session(stored)
+                yield to_session(stored, opener)
             if cursor == START:
                 return
 

@@ -114,6 +114,7 @@ async def create_session(
     max_sessions: int,
     metadata_size: int,
     metadata: list[bytes],
+    user_key_id: str = "",
 ) -> Created | Refusal | StoredSession:
     """When it was created, or why not, or the session of this user that has this id already."""
     places = [
@@ -123,6 +124,8 @@ async def create_session(
         keys.expiry_index,
     ]
     args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
+    if user_key_id:
+        args += ["user_key", user_key_id]
     reply = await store.call(_CREATE_SESSION, places, args)
     if isinstance(reply, bytes):
         return Refusal(reply.decode())

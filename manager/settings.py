@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)
 
     max_id_bytes: int = Field(512, description="Longest user, agent, session or checkpoint id, bytes.", gt=0)
-    max_metadata_bytes: int = Field(65_536, description="Largest metadata of one session, bytes.", gt=0)
+    max_metadata_bytes: int = Field(
+        65_536, description="Largest metadata of one session, bytes as stored.", gt=0
+    )
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
     max_checkpoints: int | None = Field(
@@ -117,6 +119,17 @@ class Settings(BaseSettings):
     stalled_after_seconds: float = Field(30.0, description="A job silent for longer is taken up again.", gt=0)
     max_batch_failures: int = Field(
         5, description="A job fails when so many batches in a row are refused.", ge=1
+    )
+
+    encryption_keys: SecretStr | None = Field(
+        None, description="Keys that encrypt what is stored: JSON, 32 bytes in base64 by key id."
+    )
+    encryption_key_id: str | None = Field(
+        None, description="The key that new values get. Unset: the first; `none`: they are not encrypted."
+    )
+    encryption_required: bool = Field(False, description="Whether values that are not encrypted are refused.")
+    user_keys_url: str | None = Field(
+        None, description="Where each user has a key that can be erased: a server of its own.", repr=False
     )
 
     receipt_key: SecretStr | None = Field(
