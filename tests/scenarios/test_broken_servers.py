@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import Any
 
 import pytest
+import redis
 
-from manager import SessionManager, StoreError
+from manager import JobNotFoundError, JobState, SessionManager, StoreError
+from tasks import SessionJobs
 from tests.support.callers import Callers
-from tests.support.processes import CeleryProcess
+from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
-
-#: Longer than any time-out of Celery's connections (5 s), seconds.
-_LONG = 6
-
 
 async def until_asked(callers: Callers, more: int) -> None:
     """Returns once the callers have asked for so many more deletions."""
@@ -38,7 +36,10 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
     assert beat.running
 
 
-@pytest.mark.parametrize(("break_", "mend"), [("stop", "start"), ("freeze", "thaw")])
+@pytest.mark.parametrize(
+    ("break_", "mend", "seconds"),
+    [("stop", "start", 2), ("freeze", "thaw", 6)],  # 6 is more than the time-outs of Celery's connections
+)
 async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
     impatient: SessionManager,
     server: RedisServer,
@@ -46,12 +47,13 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
     beat: CeleryProcess,
     break_: str,
     mend: str,
+    seconds: int,
 ) -> None:
     longest = 0.0
     async with Callers(impatient) as callers:
         await until_asked(callers, 10)
         getattr(server, break_)()
-        ends_at = time.monotonic() + _LONG
+        ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             started = time.monotonic()
             with pytest.raises(StoreError):
@@ -60,7 +62,110 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
             await asyncio.sleep(0.1)
         await asyncio.to_thread(getattr(server, mend))
         await until_asked(callers, 10)
-    assert longest < _LONG / 2  # it is the time-out of half a second that ended them, and no other
+    assert longest < 2  # it is the caller's time-out of half a second that ended them, and no other
     await callers.check()
     assert worker.running
     assert beat.running
+
+
+async def test_connections_cut_again_and_again_cost_nothing(
+    impatient: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
+) -> None:
+    cut = 0
+    async with Callers(impatient) as callers:
+        for _ in range(15):
+            cut += raw.client_kill_filter(_type="normal", skipme=True)
+            cut += raw.client_kill_filter(_type="pubsub", skipme=True)
+            await asyncio.sleep(0.3)
+        await until_asked(callers, 3)
+    await callers.check()
+    assert cut > 100
+    assert worker.running
+    assert beat.running
+
+
+async def test_a_broker_that_loses_everything_again_and_again_costs_time_only(
+    impatient: SessionManager, server: RedisServer, worker: CeleryProcess
+) -> None:
+    with server.client(db=1) as broker:
+        async with Callers(impatient) as callers:
+            for _ in range(10):
+                await until_asked(callers, 3)
+                broker.flushdb()
+        await callers.check()
+    assert worker.running
+
+
+async def test_a_message_that_a_worker_took_and_never_saw_costs_time_only(
+    manager: SessionManager, server: RedisServer, process_settings: dict[str, Any], beat: CeleryProcess
+) -> None:
+    """As one that dies between taking it and noting that it has."""
+    await create_sessions(manager, 50)
+    job = await SessionJobs(manager).delete_user_sessions("ann")
+    with server.client(db=1) as broker:
+        assert broker.brpop(["bulk"], timeout=1)
+        assert broker.hlen("unacked") == 0
+    with celery_worker(**process_settings):
+        assert (await job.wait(timeout=30)).removed == 50
+
+
+async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_deleted(
+    manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
+) -> None:
+    jobs = SessionJobs(manager)
+    await create_sessions(manager, 3_000)
+    running, waiting = await jobs.delete_user_sessions("ann"), await jobs.delete_user_sessions("bob", grace=60)
+    await wait_until(lambda: is_begun(manager, running.id), description="the job to have begun")
+    raw.flushall()
+    for job in (running, waiting):
+        with pytest.raises(JobNotFoundError):
+            await job.progress()
+    later = await create_sessions(manager, 20)
+    await wait_until(
+        lambda: worker.log().count("tasks.resume_stalled_jobs") > 3, description="looks for jobs", timeout=20
+    )
+    assert (await jobs.list()).jobs == []
+    assert len(await manager.get_sessions_by_user("ann")) == len(later)
+    assert (await (await jobs.delete_user_sessions("ann")).wait(timeout=30)).removed == len(later)
+    assert worker.running
+    assert beat.running
+
+
+@pytest.mark.parametrize("break_", ["stop", "freeze"])
+async def test_jobs_do_not_need_the_store_of_celerys_results(
+    manager: SessionManager, process_settings: dict[str, Any], break_: str
+) -> None:
+    with RedisServer() as results:
+        changed = {**process_settings, "result_backend": results.url()}
+        with celery_worker(**changed) as worker, CeleryProcess("beat", **changed):
+            await create_sessions(manager, 5_000)
+            job = await SessionJobs(manager).delete_user_sessions("ann")
+            await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
+            getattr(results, break_)()
+            assert (await job.wait(timeout=60)).removed == 5_000
+            assert worker.running
+
+
+async def test_a_server_that_is_full_is_emptied_by_workers_that_stay(
+    manager: SessionManager, raw: redis.Redis, worker: CeleryProcess
+) -> None:
+    """Celery's broker and results lie on it too."""
+    await create_sessions(manager, 5_000)
+    kept = await create_sessions(manager, 1, "bob")
+    job = await SessionJobs(manager).delete_user_sessions("ann")
+    await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
+    with pytest.raises(StoreError):
+        await manager.create_session("carl", "bot")
+    await asyncio.sleep(3)
+    raw.config_set("maxmemory", 0)
+    assert (await job.wait(timeout=60)).removed == 5_000
+    assert await manager.get_sessions_by_user("bob") == kept
+    assert worker.running
+
+
+async def is_begun(manager: SessionManager, job_id: str) -> bool:
+    """Whether it has begun, and goes on."""
+    progress = await manager.ledger.progress(job_id)
+    assert progress.state is not JobState.DONE, "too fast to be interrupted"
+    return progress.done > 0
