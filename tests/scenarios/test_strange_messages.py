@@ -3,11 +3,6 @@
 import asyncio
 import base64
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +14,7 @@ from tasks.celery_config import BULK_QUEUE, FOREIGN_QUEUE, MAINTENANCE_QUEUE
 from tasks.doorbell import Doorbell
 from tests.support.cli import run_cli
 from tests.support.jobs import receipts_of
-from tests.support.processes import CeleryProcess, celery_worker, environment
+from tests.support.processes import celery_worker
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
@@ -99,34 +94,17 @@ async def is_there(manager: SessionManager, job_id: str) -> bool:
     return any(job.job_id == job_id for job in (await SessionJobs(manager).list()).jobs)
 
 
-@pytest.fixture
-def supervised(tmp_path: Path, process_settings: dict[str, Any]) -> Iterator[Path]:
-    """The stack of deploy/supervisord.conf on the test's server; the folder of its logs."""
-    with (tmp_path / "out").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.dev"],
-            cwd=tmp_path,
-            env=environment(**process_settings),
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            yield tmp_path / ".data" / "log"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
-async def test_messages_that_cannot_be_read_do_not_stop_the_work(
-    manager: SessionManager, server: RedisServer, sender: Celery, supervised: Path
+async def test_messages_that_cannot_be_read_end_no_worker(
+    manager: SessionManager, server: RedisServer, sender: Celery, process_settings: dict[str, Any]
 ) -> None:
-    """A worker that ends of one is started again by the supervisor."""
+    """They are dropped: bodies that are no task, and what is no message at all."""
     await create_sessions(manager, 20)
+    sender.send_task("tasks.run_job", ["job"], queue=BULK_QUEUE)
     with server.client(db=1) as broker:
-        sender.send_task("tasks.of_another_version", queue=BULK_QUEUE)
-        sender.send_task("tasks.run_job", ["job"], queue=BULK_QUEUE)
         envelope = json.loads(broker.lpop(BULK_QUEUE))
-        for body in (b"{not json", b"\xff\xfe", b"[]"):
+    with server.client(db=1) as broker, celery_worker(**process_settings) as worker:
+        sender.send_task("tasks.of_another_version", queue=BULK_QUEUE)
+        for body in (b"{not json", b"\xff\xfe", b"[]", b"null", b"[1, 2, 3]"):
             broken = {**envelope, "body": base64.b64encode(body).decode()}
             broker.lpush(BULK_QUEUE, json.dumps(broken))
         for text in ("not an envelope", "{}", "[1]", "null"):
@@ -134,10 +112,11 @@ async def test_messages_that_cannot_be_read_do_not_stop_the_work(
         job = await SessionJobs(manager).delete_user_sessions("ann")
         assert (await job.wait(timeout=60)).removed == 20
         await wait_until(lambda: not broker.llen(BULK_QUEUE), description="all to be taken", timeout=60)
-        again = await create_sessions(manager, 5)
-        assert (await (await SessionJobs(manager).delete_user_sessions("ann")).wait(60)).removed == len(again)
-    logs = "".join(path.read_text() for path in supervised.glob("worker*.log"))
-    assert "tasks.of_another_version" in logs
+        await create_sessions(manager, 5)
+        assert (await (await SessionJobs(manager).delete_user_sessions("ann")).wait(60)).removed == 5
+        assert worker.running
+        assert broker.hlen("unacked") == 0
+        assert "tasks.of_another_version" in worker.log()
 
 
 async def test_a_worker_that_takes_nothing_though_it_answers_is_noticed(

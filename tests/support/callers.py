@@ -10,7 +10,7 @@ from tasks import Job, SessionJobs
 from tests.support.jobs import receipts_of
 
 _USERS_AT_ONCE, _SESSIONS_OF_A_USER = 3, 20
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.15
 
 
 class _Asked(NamedTuple):
