@@ -28,6 +28,7 @@ def process_settings(server: RedisServer) -> dict[str, Any]:
         "batch_target_ms": 0.001,
         "stalled_after_seconds": 0.5,
         "resume_interval_seconds": 0.3,
+        "call_timeout_seconds": 1,
     }
 
 
@@ -38,7 +39,7 @@ def namespace(process_settings: dict[str, Any]) -> str:
 
 @pytest.fixture
 def settings(process_settings: dict[str, Any]) -> Settings:
-    return Settings(**process_settings)
+    return Settings(**{**process_settings, "call_timeout_seconds": 5})
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
 
 @pytest.mark.parametrize(
     ("break_", "mend", "seconds"),
-    [("stop", "start", 2), ("freeze", "thaw", 6)],  # 6 is more than the time-outs of Celery's connections
+    [("stop", "start", 2), ("freeze", "thaw", 4)],  # 4 is more than the time-outs of all connections
 )
 async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
     impatient: SessionManager,
