@@ -18,14 +18,15 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
     is enough): it closes the channel twice, and the second time tries to give the message back through a
     transport that has no client any more. Half of the restarts of a server under load ended a worker so.
 
-    Here nothing is given back through a lost connection. The broker hands out again what was not acknowledged,
-    after its visibility timeout; a job does not wait for that, because the lifeline rings for it.
+    Here nothing is given back through a lost connection. The broker hands out again what was not
+    acknowledged, after its visibility timeout; a job does not wait for that, because the lifeline rings.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._losses = (*self.connection_errors, *self.channel_errors)
-        self.connection_errors = (*self.connection_errors, *_TO_BE_LIVED_THROUGH)
+        lost: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
+        self._losses = (*lost, *self.channel_errors)
+        self.connection_errors = (*lost, *_TO_BE_LIVED_THROUGH)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Gives nothing back by way of the lost connection."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -42,6 +43,8 @@ async def test_workers_replaced_one_after_the_other_lose_no_message(
     impatient: SessionManager, process_settings: dict[str, Any]
 ) -> None:
     """Without Beat, so that nobody would ring for a job whose message is lost."""
+    await create_sessions(impatient, 3_000)
+    job = await SessionJobs(impatient).delete_user_sessions("ann")
     with ExitStack() as running:
         older = running.enter_context(celery_worker(name="0", **process_settings))
         async with Callers(impatient) as callers:
@@ -50,6 +53,7 @@ async def test_workers_replaced_one_after_the_other_lose_no_message(
                 await asyncio.to_thread(running.enter_context, newer)
                 assert await asyncio.to_thread(older.terminate) == 0
                 older = newer
+        assert (await job.wait(timeout=60)).removed == 3_000
         await callers.check()
 
 
@@ -94,10 +98,12 @@ async def test_a_job_that_kills_its_process_keeps_no_other_from_its_end(
     def deaths() -> int:
         return deadly_worker.log().count("signal 9 (SIGKILL)")
 
-    await wait_until(lambda: deaths() >= 3, description="three deaths", timeout=30)
+    before, started = deaths(), time.monotonic()
+    await wait_until(lambda: deaths() >= before + 3, description="three deaths", timeout=30)
+    # One for each ring of the lifeline, rather than at once again and again.
+    assert time.monotonic() - started > manager.settings.stalled_after_seconds
     assert deadly_worker.running
     assert (await deadly.progress()).removed == 0
     assert await asyncio.to_thread(deadly_worker.terminate) == 0
     with celery_worker(**process_settings):
         assert (await deadly.wait(timeout=30)).removed == 50
-
