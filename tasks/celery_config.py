@@ -58,7 +58,6 @@ _FIXED: dict[str, Any] = {
         "tasks.*": {"queue": BULK_QUEUE},
     },
     "worker_prefetch_multiplier": 1,
-    "task_track_started": True,
     "task_send_sent_event": True,
     "worker_send_task_events": True,
     # A tick needs no memory of earlier ones, so Beat keeps no file and starts in any folder.
