@@ -160,7 +160,7 @@ def _load(stored: bytes) -> Any:
         payload = _inflated(payload)
     elif stored[:1] != _PLAIN:
         raise ValueError(f"unknown format byte {stored[:1]!r}")
-    return _JSON.decode(payload.decode())
+    return _JSON.decode(payload.decode("utf-8", "surrogatepass"))
 
 
 def _inflated(payload: bytes) -> bytes:
