@@ -25,11 +25,9 @@ def _dump(name: str, value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{name} cannot be held as JSON: {error}") from error
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # A lone surrogate (half an emoji, as token streams produce) has no UTF-8, but JSON can escape it.
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    # A lone surrogate (half an emoji, as token streams produce) has no UTF-8, and two halves side by side,
+    # escaped as JSON would have it, come back as one character. Python passes them through both ways.
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _check_json_object(name: str, value: object) -> None:

@@ -28,6 +28,8 @@ EXACT: dict[str, Any] = {
     "unicode": "naïve 漢字 🙂 \u2028",
     "control": "\x00\x01\n\r\t\x7f",
     "half an emoji": "\ud83d",
+    "two halves side by side": "\ud83d\ude42",
+    "keys that differ only so": {"\ud83d\ude42": 1, "🙂": 2},
     "nested": {"": [None, {"a": [[], {}, [1, 2.5, "x"]]}], "k\x00": {"\ud83d": 1}},
     "looks like json": '{"a": 1}',
 }
