@@ -143,7 +143,7 @@ async def test_a_metadata_key_is_any_text_that_has_utf_8(
         assert _same_metadata(await _metadata(roomy, session.session_id), {key: value})
         await roomy.delete_session(session.session_id)
     else:
-        with pytest.raises(InvalidArgumentError, match="^metadata key .* must be valid Unicode"):
+        with pytest.raises(InvalidArgumentError, match=r"^metadata key .* must be valid Unicode"):
             await roomy.create_session("ann", "bot", {key: value})
     assert snapshot(raw, namespace) == before
 
