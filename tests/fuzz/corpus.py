@@ -411,8 +411,8 @@ SCORES: list[float] = [
 #: Values of environment variables.
 ENVIRONMENT: list[str] = [
     *(text for text in TEXTS if "\x00" not in text),
-    *(text for text in HALVES if "\x00" not in text),
     "\udcff",
+    "a\udc80",
     "redis://:hunter2@localhost:6379/0",
     "redis://:hunter2@[::1",
     "redis://:hunter2@[v1.x]:6379",
