@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from manager.errors import CorruptDataError
 from manager.keys import INDEX_LINGER_MS, Keys
 from manager.script_source import load_script
 from manager.store import Store
@@ -32,6 +33,9 @@ START = (b"", b"")
 _TRASHES_PER_COUNT = 1_000
 #: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
 _REMOVED_PER_SAVE = 100
+
+#: Largest score that is a moment, microseconds, or a number of something.
+_LARGEST_SCORE = 253_402_300_799_999_999
 
 Cursor = tuple[bytes, bytes]
 
@@ -67,6 +71,24 @@ class Refusal(StrEnum):
     """The partition holds as many sessions as it may."""
     TAKEN = "TAKEN"
     """The id is that of another user's session."""
+
+
+def text_of(key: bytes, raw: bytes) -> str:
+    """An id that lies at `key`."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptDataError(f"an id at {key!r} cannot be read: {error}") from error
+
+
+def score_of(key: bytes, raw: bytes) -> int:
+    """A moment or a number, as a score of the sorted set at `key`. A page that ended at a score which is no
+    whole number would come again and again.
+    """
+    score = float(raw)
+    if not (score.is_integer() and 0 <= score <= _LARGEST_SCORE):
+        raise CorruptDataError(f"a score at {key!r} cannot be read: {raw!r}")
+    return int(score)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
@@ -168,7 +190,7 @@ async def list_sessions(
     reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
     for flat in reply[2:]:
-        session_id = flat[0].decode()
+        session_id = text_of(index, flat[0])
         sessions.append(StoredSession(session_id, keys.session(session_id), _pairs(flat[1:])))
     return (reply[0], reply[1]), sessions
 
@@ -239,7 +261,7 @@ async def unpin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint
 async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
     """Ids of the pinned checkpoints, oldest first."""
     reply = await store.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
-    return [checkpoint_id.decode() for checkpoint_id in reply]
+    return [text_of(keys.session(session_id), checkpoint_id) for checkpoint_id in reply]
 
 
 async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
@@ -257,4 +279,7 @@ async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
 
 
 def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:
-    return StoredCheckpoint(reply[0].decode(), key, int(float(reply[1])), reply[2])
+    checkpoint_id, created, data = reply
+    if data is None:
+        raise CorruptDataError(f"checkpoint {checkpoint_id!r} is not at {key!r}, though it is in their order")
+    return StoredCheckpoint(text_of(key, checkpoint_id), key, score_of(key, created), data)

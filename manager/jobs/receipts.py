@@ -73,6 +73,8 @@ class Receipts:
             )
             if word != "BEHIND":
                 return _readable(text or receipt)
+            if receipt and newest == last:  # or this would never end
+                raise CorruptDataError(f"the last receipt at {self._home.receipts!r} has no whole number")
             last, before = newest, _readable(text)
             place = {"number": last + 1, "previous": before.hash if before else ""}
             receipt = _signed(facts | place, await self._secret()).model_dump_json()

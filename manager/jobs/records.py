@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from manager.checks import check_text
-from manager.errors import JobNotFoundError
+from manager.errors import CorruptDataError, JobNotFoundError
 from manager.jobs import scripts
 from manager.jobs.models import JobKind, JobProgress, JobState, Receipt
 from manager.jobs.options import MAX_TEXT_BYTES
@@ -114,6 +114,24 @@ class Record(NamedTuple):
         return newly_done / (self.heartbeat_at - since).total_seconds()
 
 
+def _check(record: Record) -> None:
+    """Reads everything in the record once: who gets it need not expect that it cannot be read."""
+    home = record.home
+    try:
+        record.progress()
+        record.next_slices(len(record.parts))
+        int(home.fields["joins"])
+        record.work.params.keys()
+        for part in record.parts:
+            record.work.target(part.keys)
+            from_microseconds(int(part.fields.get("cutoff", 0)))
+        if record.work.kind is JobKind.PRUNE:
+            assert record.work.policy.max_age_us is not None  # noqa: S101
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        place = home.keys.job(record.job_id)
+        raise CorruptDataError(f"job at {place!r} cannot be read: {error!r}") from error
+
+
 def _moment(milliseconds: str) -> datetime:
     return from_microseconds(int(milliseconds) * 1000)
 
@@ -139,7 +157,9 @@ class Records:
         if home[0] != job_id:
             found = await self._parts(home[0])
         others = [part for _, part in found if part.keys is not home[1].keys]
-        return Record(home[0], [home[1], *others])
+        record = Record(home[0], [home[1], *others])
+        _check(record)
+        return record
 
     async def keep_others(self, job: Record, retention_ms: int, *, exactly: bool = False) -> None:
         """Keeps the parts beside the home part for so long from now, or at least: the counts of a job are the
@@ -159,7 +179,13 @@ class Records:
     async def work_of(self, job_id: str) -> Work | None:
         """The work of the job with this id, or of the one that a request with it joined."""
         parts = await self._parts(job_id)
-        return Work.from_record(parts[0][1].fields) if parts else None
+        if not parts:
+            return None
+        keys, fields = parts[0][1]
+        try:
+            return Work.from_record(fields)
+        except (ValueError, KeyError, RecursionError) as error:
+            raise CorruptDataError(f"job at {keys.job(job_id)!r} cannot be read: {error!r}") from error
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all
