@@ -24,6 +24,9 @@ from manager.errors import SettingsError
 
 ENV_PREFIX = "AGENT_SESSIONS_"
 
+#: So many partitions there can be, and so many lanes of one job.
+MOST_PARTITIONS = 4096
+
 
 class AgentPruning(BaseModel):
     """What pruning keeps of one agent's sessions."""
@@ -76,7 +79,7 @@ class Settings(BaseSettings):
         1,
         description="Slots over which users are spread. Never change it while there are sessions.",
         ge=1,
-        le=4096,
+        le=MOST_PARTITIONS,
     )
     ttl: int = Field(3600, description="Life of a session from its creation or last refresh, seconds.", gt=0)
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)

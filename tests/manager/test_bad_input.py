@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import AgentSessionsError, InvalidArgumentError, SessionManager
+from manager import AgentSessionsError, InvalidArgumentError, JobKind, SessionManager
+from manager.jobs.records import Slice
 from tests.support.keyspace import snapshot
 
 
@@ -216,6 +217,28 @@ async def test_pruning_refuses_what_is_no_policy(
 ) -> None:
     await _refuses(manager, name, "prune_checkpoints", **arguments)
     assert snapshot(raw, namespace) == {}
+
+
+@pytest.mark.parametrize("agents", ["bot", b"bot", 5, {"bot": 1}, [5], [None], [""], True])
+def test_agents_to_be_spared_are_a_list_of_ids(manager: SessionManager, agents: Any) -> None:
+    """A text was taken for the list of its letters, so that the agent that it names was pruned."""
+    with pytest.raises(InvalidArgumentError, match="except_agents"):
+        manager.pruning(keep_last=1, except_agents=agents)
+
+
+@pytest.mark.parametrize(
+    ("lane", "number"),
+    [([], 1), (-1, 1), ("0", 1), (1.5, 1), (4_097, 1), (0, []), (0, 0), (0, "x"), (0, 1.5)],
+)
+async def test_a_slice_that_cannot_be_is_refused(
+    manager: SessionManager, raw: redis.Redis, namespace: str, lane: Any, number: Any
+) -> None:
+    """A list was told as an outcome unknown, to the calls beside it too, and so was tried again."""
+    job_id = await manager.revoke_user_sessions("ann", grace=5)
+    before = snapshot(raw, namespace)
+    with pytest.raises(InvalidArgumentError, match=r"lane|number"):
+        await anext(manager.runner.steps(Slice(job_id, JobKind.DELETE_USER, lane, number)))
+    assert snapshot(raw, namespace) == before
 
 
 async def test_a_checkpoint_may_be_just_as_large_as_the_limit(
