@@ -46,7 +46,7 @@ _typed = st.builds(
 
 
 @fuzz(
-    250,
+    120,
     corpus=[{"typed": [*command, text]} for command in _COMMANDS[4:] for text in ("\x00", "\udcff", "🙂")]
     + [{"typed": ["delete-user", "--dry-run", text]} for text in corpus.IDS[:60:3]]
     + [

@@ -43,7 +43,7 @@ _REFUSALS = (InvalidArgumentError, TooManyAffectedError, JobNotFoundError, TypeE
 
 
 @fuzz(
-    250,
+    100,
     corpus=[
         {"message": (name, {parameter: value})}
         for name, parameters in _PARAMETERS.items()
