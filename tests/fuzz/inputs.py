@@ -16,7 +16,7 @@ import hypothesis
 from hypothesis import HealthCheck, strategies
 
 #: What the shares of all tests add up to, about, so that a run without `FUZZ_INPUTS` is the shares.
-_ALL_SHARES = 12_000
+_ALL_SHARES = 9_500
 _WANTED = int(os.environ.get("FUZZ_INPUTS") or 0)
 
 #: None where the inputs are the same in every run.

@@ -47,7 +47,7 @@ _PLACES = [(name, id_name) for name, ids in _TAKING_IDS.items() for id_name in i
 _OPTIONAL = {"get_active_session_count", "prune_checkpoints"}
 
 
-@fuzz(500, corpus=[{"pairs": pairs} for pairs in corpus.CONFUSABLE_PAIRS], pairs=_PAIRS)
+@fuzz(150, corpus=[{"pairs": pairs} for pairs in corpus.CONFUSABLE_PAIRS], pairs=_PAIRS)
 async def test_users_and_agents_are_kept_apart(
     manager: SessionManager, raw: redis.Redis, namespace: str, pairs: list[tuple[str, str]]
 ) -> None:
@@ -103,7 +103,7 @@ async def test_an_id_is_refused_before_anything_is_sent_or_reaches_nothing(
 
 
 @fuzz(
-    200,
+    60,
     corpus=[{"ids": ["a", "a:1"]}, {"ids": ["job_*", "job_x"]}, {"ids": ["\x00", "\x00\x00"]}],
     ids=st.lists(made.ids, min_size=2, max_size=3, unique=True),
 )

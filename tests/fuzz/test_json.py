@@ -28,7 +28,7 @@ def roomy(open_manager: Callable[..., SessionManager]) -> SessionManager:
 
 
 @fuzz(
-    900,
+    500,
     corpus=[{"first": first, "second": {"k": 1}} for first in corpus.OBJECTS],
     first=made.json_objects,
     second=made.json_objects,
@@ -47,7 +47,7 @@ async def test_metadata_comes_back_exactly_from_every_way_in(
     assert await roomy.delete_session(created.session_id)
 
 
-@fuzz(900, corpus=[{"data": data} for data in corpus.OBJECTS], data=made.json_objects)
+@fuzz(500, corpus=[{"data": data} for data in corpus.OBJECTS], data=made.json_objects)
 async def test_a_checkpoint_comes_back_exactly(roomy: SessionManager, data: dict[str, Any]) -> None:
     session_id = (await roomy.create_session("ann", "bot")).session_id
     checkpoint_id = await roomy.save_checkpoint(session_id, data)

@@ -128,7 +128,7 @@ _CALLS: dict[str, Call] = {
 
 
 @fuzz(
-    900,
+    600,
     corpus=[
         {"damages": [Damage(where, "value", value, 0.0)], "calls": [call]}
         for where, value, call in (
