@@ -1,0 +1,70 @@
+"""Deletions that are taken back while others create and delete."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from manager import JobState, JobStateError, SessionManager, Settings
+from tests.concurrency.crew import Crew
+from tests.concurrency.history import results
+from tests.concurrency.judgements import end_open_jobs
+from tests.concurrency.member import Member
+
+Rounds = Callable[..., Iterator[Settings]]
+
+
+async def _revoke_and_undo(member: Member, rounds: int) -> None:
+    """One process revokes and undoes; the others create."""
+    for _ in range(rounds):
+        await asyncio.gather(*(member.create("ann", "bot") for _ in range(8)))
+        if member.number == 0:
+            job_id = await member.revoke_user("ann", grace=60)
+            await member.create("ann", "bot")
+            await member.undo(job_id)
+        if member.number < 2:
+            await _finish_undo(member)
+
+
+async def _undo_against_deletions(member: Member, rounds: int) -> None:
+    """Two processes revoke and undo, one deletes the same user, and one an agent of that user."""
+    for number in range(rounds):
+        for agent in ("bot", "cat"):
+            await member.create("ann", agent)
+        if member.number < 2:
+            job_id = await member.revoke_user("ann", grace=60)
+            if job_id is not JobStateError and await member.undo(job_id) is JobState.UNDOING:
+                await member.work(job_id)
+        elif member.number == 2 and number % 3 == 2:
+            await member.delete_user("ann")
+        elif member.number == 3 and number % 3 == 1:
+            await member.delete_agent("cat")
+
+
+async def _finish_undo(member: Member) -> None:
+    for job in (await member.manager.ledger.list_jobs()).jobs:
+        if job.state is JobState.UNDOING:
+            await member.work(job.job_id)
+
+
+async def test_an_undo_brings_all_back_beside_what_was_created_meanwhile(crew: Crew, rounds: Rounds) -> None:
+    for settings in rounds(4):
+        history = await crew.run(_revoke_and_undo, settings, 5)
+        assert results(history, "undo") == [JobState.UNDOING] * 5
+        async with SessionManager.from_settings(settings) as manager:
+            live = {each.session_id for each in await manager.get_sessions_by_user("ann")}
+            assert live == {each.session_id for each in await manager.get_sessions_by_agent("bot")}
+        assert live == set(results(history, "create"))
+
+
+async def test_undos_against_deletions_leave_each_session_live_or_counted_as_deleted_once(
+    crew: Crew, rounds: Rounds
+) -> None:
+    for settings in rounds(6):
+        history = await crew.run(_undo_against_deletions, settings, 12)
+        assert JobState.UNDOING in results(history, "undo")
+        async with SessionManager.from_settings(settings) as manager:
+            await end_open_jobs(manager, undo=True)
+            live = {each.session_id for each in await manager.get_sessions_by_user("ann")}
+            by_agent = [await manager.get_sessions_by_agent(agent) for agent in ("bot", "cat")]
+            removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
+        assert live == {each.session_id for listed in by_agent for each in listed}
+        assert len(results(history, "create")) == removed + len(live)
