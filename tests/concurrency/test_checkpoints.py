@@ -40,9 +40,9 @@ async def _prune_while_others_save(member: Member, session_id: str, operations: 
     pinned: list[str] = []
     for _ in range(operations):
         if member.number == 0:
-            await member.prune(session_id, member.random.randint(0, 2))
+            await member.prune(session_id, member.random.randint(0, 1))
             continue
-        saved = await member.save(session_id, pin=member.random.random() < 0.1)
+        saved = await member.save(session_id, pin=member.random.random() < 0.5)
         if member.number == 1 and await member.pin(session_id, saved):
             pinned.append(saved)
         if member.number == 2:

@@ -8,6 +8,7 @@ from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.judgements import end_open_jobs
 from tests.concurrency.member import Member
+from tests.support.sessions import create_sessions
 
 Rounds = Callable[..., Iterator[Settings]]
 
@@ -39,6 +40,14 @@ async def _undo_against_deletions(member: Member, rounds: int) -> None:
             await member.delete_agent("cat")
 
 
+async def _work_or_undo(member: Member, job_id: str) -> None:
+    """Two processes begin the deletion, two take it back: whoever is first decides."""
+    if member.number % 2:
+        await asyncio.sleep(member.random.uniform(0, 0.002))
+        await member.undo(job_id)
+    await member.work(job_id)
+
+
 async def _finish_undo(member: Member) -> None:
     for job in (await member.manager.ledger.list_jobs()).jobs:
         if job.state is JobState.UNDOING:
@@ -68,3 +77,19 @@ async def test_undos_against_deletions_leave_each_session_live_or_counted_as_del
             removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
         assert live == {each.session_id for listed in by_agent for each in listed}
         assert len(results(history, "create")) == removed + len(live)
+
+
+async def test_of_an_undo_and_a_worker_that_begins_the_first_decides_for_all_sessions(
+    crew: Crew, rounds: Rounds
+) -> None:
+    for settings in rounds(10, partitions=2, slice_seconds=0.001):
+        async with SessionManager.from_settings(settings) as manager:
+            for user in range(4):
+                await create_sessions(manager, 60, f"user_{user}")
+            job_id = await manager.revoke_agent_sessions("bot")
+            history = await crew.run(_work_or_undo, settings, job_id)
+            job = await manager.ledger.progress(job_id)
+            live = await manager.get_active_session_count()
+        undone = JobStateError not in results(history, "undo")
+        assert job.state is (JobState.UNDONE if undone else JobState.DONE)
+        assert (job.removed, live) == ((0, 240) if undone else (240, 0))
