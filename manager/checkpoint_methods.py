@@ -95,22 +95,27 @@ class CheckpointMethods(ManagerBase):
         return await self._get_checkpoint(session_id, "")
 
     async def list_checkpoints(self, session_id: str) -> list[dict[str, Any]]:
-        """All checkpoints of a session, oldest first.
+        """All checkpoints of a session, oldest first: up to 200 or a megabyte, as they are at one moment.
 
         Example:
             >>> for checkpoint in await manager.list_checkpoints("sess_abc123"):
             ...     print(checkpoint["checkpoint_id"], checkpoint["created_at"])
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        found: list[dict[str, Any]] = []
-        after_us = 0
-        while page := await scripts.list_checkpoints(
-            self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
-        ):
-            opener = await self._vault.opener(stored.data for stored in page)
-            found += [to_checkpoint(session_id, stored, opener) for stored in page]
-            after_us = page[-1].created_us
-        return found
+        found: list[StoredCheckpoint] = []
+        while True:
+            page = await scripts.list_checkpoints(
+                self._store,
+                keys,
+                session_id,
+                after_us=found[-1].created_us if found else 0,
+                limit=_PAGE,
+                max_bytes=_PAGE_BYTES,
+            )
+            found += page
+            if len(page) < _PAGE and sum(len(stored.data) for stored in page) < _PAGE_BYTES:
+                opener = await self._vault.opener(stored.data for stored in found)
+                return [to_checkpoint(session_id, stored, opener) for stored in found]
 
     async def pin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
         """Pins a checkpoint: no pruning and no bound removes it, only a deletion or the session's end.

@@ -147,6 +147,17 @@ async def test_a_listing_is_complete_over_pages_of_much(
     assert script_calls(raw) - before >= 4  # a page ends at a megabyte, and so holds two
 
 
+async def test_a_listing_that_fits_one_page_is_read_at_one_moment(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    session = await manager.create_session("ann", "bot")
+    for count in (0, 3):
+        await save_turns(manager, session.session_id, count)
+        before = script_calls(raw)
+        assert await turns(manager, session.session_id) == list(range(count))
+        assert script_calls(raw) - before == 1
+
+
 async def test_a_deleted_checkpoint_leaves_the_others(manager: SessionManager) -> None:
     session = await manager.create_session("ann", "bot")
     ids = await save_turns(manager, session.session_id, 4)

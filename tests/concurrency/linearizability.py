@@ -1,0 +1,86 @@
+"""Whether a history is linearizable: the search of Wing and Gong, with the memory of Lowe.
+
+An operation takes effect at some moment between its call and its answer. So the next one in a sequential
+order may be any that was called before all that are still missing were answered. The search tries each, as
+long as the specification allows what it was answered. It does not try the same again: the same operations
+done, with the same state reached.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tests.concurrency.history import History, Operation
+
+#: The state after an operation, or None where in this state it could not have had its result. States are
+#: hashable. An operation with an unknown result is allowed in every state.
+Step = Callable[[Any, Operation], Any]
+
+
+def find_order(history: Iterable[Operation], initial: Any, step: Step) -> History | None:
+    """A sequential order that explains every answer, or None. Unanswered operations may be left out."""
+    calls = sorted(history, key=lambda operation: operation.invoked)
+    answered = sum(1 << place for place, call in enumerate(calls) if call.answered)
+    todo: list[tuple[int, Any, tuple[Any, ...]]] = [(0, initial, ())]
+    seen = set()
+    while todo:
+        done, state, order = todo.pop()
+        if done & answered == answered:
+            return _unrolled(order)
+        for place in reversed(list(_possible_next(calls, done))):
+            after = step(state, calls[place])
+            reached = (done | 1 << place, after)
+            if after is not None and reached not in seen:
+                seen.add(reached)
+                todo.append((*reached, (order, calls[place])))
+    return None
+
+
+def assert_linearizable(history: Iterable[Operation], initial: Any, step: Step) -> None:
+    calls = sorted(history, key=lambda operation: operation.invoked)
+    if find_order(calls, initial, step) is None:
+        start = calls[0].invoked
+        lines = [
+            f"{1000 * (call.invoked - start):9.3f} to {1000 * (call.responded - start):9.3f} ms,"
+            f" process {call.member}: {call.name}{call.arguments} -> {call.result!r}"
+            for call in calls[: _first_bad_prefix(calls, initial, step)]
+        ]
+        raise AssertionError("no sequential order explains these answers:\n" + "\n".join(lines))
+
+
+def _possible_next(calls: History, done: int) -> Iterator[int]:
+    first_missing = (~done & (done + 1)).bit_length() - 1
+    horizon = math.inf
+    for place in range(first_missing, len(calls)):
+        if done >> place & 1:
+            continue
+        if calls[place].invoked > horizon:
+            return
+        yield place
+        horizon = min(horizon, calls[place].responded)
+
+
+def _unrolled(order: tuple[Any, ...]) -> History:
+    found: History = []
+    while order:
+        order, operation = order
+        found.append(operation)
+    return found[::-1]
+
+
+def _first_bad_prefix(calls: History, initial: Any, step: Step) -> int:
+    """How many calls, in the order in which they were made, it takes for there to be no order."""
+    good, bad = 0, len(calls)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if find_order(_as_known_at(calls[middle].invoked, calls), initial, step) is None:
+            bad = middle
+        else:
+            good = middle
+    return bad
+
+
+def _as_known_at(moment: float, calls: History) -> History:
+    """The history at that moment: calls that were still on their way may have had their effect, or not."""
+    made = [call for call in calls if call.invoked < moment]
+    return [call if call.responded < moment else call._replace(responded=math.inf) for call in made]

@@ -1,0 +1,125 @@
+"""What the operations mean when nothing else goes on: one step from a state to the next.
+
+Each is a `Step` (see `linearizability.py`): None says that the answer is wrong in this state. Names and
+arguments of operations are those of `Member`'s methods.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from manager import SessionLimitError
+from tests.concurrency.history import UNKNOWN, Operation
+
+State = frozenset[Any]
+
+
+def metadata_step(state: State, operation: Operation) -> State | None:
+    """The metadata of one live session; the state is the set of its items."""
+    if operation.name == "read_metadata":
+        return _if(operation, operation.result == dict(state), state)
+    (given,) = operation.arguments[1:]
+    kept = {} if operation.name == "replace" else dict(state)
+    return _if(operation, operation.result is True, frozenset({**kept, **given}.items()))
+
+
+def cap_step(max_sessions: int) -> Callable[[int, Operation], int | None]:
+    """One partition with room for so many sessions; the state is how many there are."""
+
+    def step(state: int, operation: Operation) -> int | None:
+        if operation.name == "create":
+            if operation.result is SessionLimitError:
+                return _if(operation, state >= max_sessions, state)
+            return _if(operation, state < max_sessions, state + 1)
+        if operation.name == "delete":
+            return state - 1 if operation.result else state
+        return _if(operation, operation.result == state, state)
+
+    return step
+
+
+class Placed(NamedTuple):
+    """A live session."""
+
+    session_id: str
+    user_id: str
+    agent_id: str
+
+
+def sessions_step(state: State, operation: Operation) -> State | None:
+    """All sessions of one partition; the state is the set of those that are live, as `Placed`."""
+    name, result, (first, *rest) = operation.name, operation.result, operation.arguments
+    if name == "create":
+        return state | {Placed(result, first, *rest)}
+    if name in ("of_user", "of_agent"):
+        owner = 1 if name == "of_user" else 2
+        return _if(operation, result == {each.session_id for each in state if each[owner] == first}, state)
+    if name in ("delete_user", "delete_agent", "revoke_user", "revoke_agent"):
+        owner = 1 if name.endswith("user") else 2
+        gone = {each for each in state if each[owner] == first}
+        # What a mere revocation returns, the id of its job, says nothing of the sessions.
+        return _if(operation, name.startswith("revoke") or result == len(gone), state - gone)
+    found = {each for each in state if each.session_id == first}
+    if result is not UNKNOWN and result is not bool(found):
+        return None
+    if name == "delete":
+        return state - found
+    if name == "hand_over":
+        return state - found | {each._replace(agent_id=rest[0]) for each in found}
+    assert name in ("exists", "refresh"), name
+    return state
+
+
+class Saved(NamedTuple):
+    """A checkpoint."""
+
+    checkpoint_id: str
+    pinned: bool
+
+
+def checkpoints_step(
+    max_checkpoints: int | None = None,
+) -> Callable[[tuple[Saved, ...], Operation], tuple[Saved, ...] | None]:
+    """The checkpoints of one session, oldest first."""
+
+    def step(state: tuple[Saved, ...], operation: Operation) -> tuple[Saved, ...] | None:
+        name, result = operation.name, operation.result
+        ids = tuple(each.checkpoint_id for each in state)
+        if name == "save":
+            return _bounded((*state, Saved(result, operation.arguments[1])), max_checkpoints)
+        if name == "latest":
+            return _if(operation, result == (ids[-1] if ids else None), state)
+        if name == "checkpoints":
+            return _if(operation, result == ids, state)
+        if name == "clear":
+            return _if(operation, result == len(ids), ())
+        checkpoint_id = operation.arguments[1]
+        if result is not UNKNOWN and result is not (checkpoint_id in ids):
+            return None
+        if name == "delete_checkpoint":
+            return tuple(each for each in state if each.checkpoint_id != checkpoint_id)
+        assert name in ("pin", "unpin"), name
+        return tuple(
+            each._replace(pinned=name == "pin") if each.checkpoint_id == checkpoint_id else each
+            for each in state
+        )
+
+    return step
+
+
+def life_step(state: bool, operation: Operation) -> bool | None:
+    """One session that runs out at some moment: `expire` is an operation that nobody is told of."""
+    if operation.name == "expire":
+        return False
+    return _if(operation, operation.result is state, state)
+
+
+def _if(operation: Operation, allowed: bool, after: Any) -> Any:
+    return after if allowed or operation.result is UNKNOWN else None
+
+
+def _bounded(state: tuple[Saved, ...], most: int | None) -> tuple[Saved, ...]:
+    """Without the oldest that are not pinned beyond `most`; the newest always stays."""
+    unpinned = [each for each in state if not each.pinned]
+    excess = 0 if most is None else max(0, len(unpinned) - most)
+    gone = [each for each in unpinned if each != state[-1]][:excess]
+    return tuple(each for each in state if each not in gone)

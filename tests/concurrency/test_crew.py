@@ -1,0 +1,60 @@
+"""The crew itself: its processes are many, and at work at the same time."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+
+import pytest
+
+from manager import Settings
+from tests.concurrency.crew import Crew
+from tests.concurrency.history import UNKNOWN, History
+from tests.concurrency.member import Member
+
+Rounds = Callable[..., Iterator[Settings]]
+
+
+async def _look(member: Member, times: int) -> None:
+    for _ in range(times) if times else count():
+        await member.exists(f"sess_{os.getpid()}")
+
+
+async def _fail(member: Member) -> None:
+    if member.number == 2:
+        raise LookupError("on purpose")
+
+
+async def test_members_are_processes_and_their_calls_overlap(crew: Crew, settings: Settings) -> None:
+    history = await crew.run(_look, settings, 50)
+    assert len({each.arguments for each in history}) == 4
+    assert all(any(_overlap(history, one, other) for other in range(4) if other != one) for one in range(4))
+
+
+async def test_an_error_in_a_process_is_one_of_the_test(crew: Crew, settings: Settings) -> None:
+    with pytest.raises(AssertionError, match="LookupError: on purpose"):
+        await crew.run(_fail, settings)
+
+
+async def test_a_killed_process_leaves_its_journal_and_is_replaced(crew: Crew, settings: Settings) -> None:
+    history = await crew.run(
+        _look_until_killed, settings, meanwhile=partial(crew.kill_after, 1, operations=5)
+    )
+    mine = [each for each in history if each.member == 1]
+    assert sum(each.answered for each in mine) >= 5
+    assert [each.result for each in mine[:-1]] == [False] * (len(mine) - 1)
+    assert mine[-1].result in (False, UNKNOWN)
+    assert len({each.member for each in await crew.run(_look, settings, 1)}) == 4
+
+
+async def _look_until_killed(member: Member) -> None:
+    await _look(member, 0 if member.number == 1 else 10)
+
+
+def _overlap(history: History, one: int, other: int) -> bool:
+    return any(
+        mine.invoked < theirs.responded and theirs.invoked < mine.responded
+        for mine in history
+        for theirs in history
+        if (mine.member, theirs.member) == (one, other)
+    )
