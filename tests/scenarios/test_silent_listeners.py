@@ -46,7 +46,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 async def without_broker(manager: SessionManager, silent: str) -> AsyncIterator[list[SessionManager]]:
-    """Two managers that ring for themselves: callers with the same settings share what they know of a broker."""
+    """Two managers, each with other settings: those with the same share what they know of the broker."""
     async with AsyncExitStack() as stack:
         managers = []
         for timeout in (1.0, 1.01):

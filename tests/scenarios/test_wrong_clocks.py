@@ -1,6 +1,5 @@
 """A worker whose clock is wrong."""
 
-import os
 import shutil
 from typing import Any
 
@@ -21,8 +20,7 @@ _ERASURES = 40
 
 @pytest.fixture(autouse=True)
 def faketime() -> None:
-    if not shutil.which("faketime"):
-        assert not os.environ.get("CI"), "apt-get install faketime"
+    if not shutil.which("faketime"):  # .ci/run installs it
         pytest.skip("apt-get install faketime")
 
 
