@@ -38,7 +38,6 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
         for _ in range(3):
             await until_asked(callers, 10)
             await asyncio.to_thread(getattr(server, how))
-            await asyncio.sleep(0.5)  # so that the worker sees it while it is away
             await asyncio.to_thread(server.start)
         await until_asked(callers, 3)
     await callers.check()
