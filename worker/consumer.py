@@ -1,6 +1,5 @@
-"""A consumer that lives through the loss of its broker, and through messages that make no sense."""
+"""A consumer that lives through the loss of its broker, and through what is no message at all."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +24,6 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         lost: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
-        self._losses = (*lost, *self.channel_errors)
         self.connection_errors = (*lost, *_TO_BE_LIVED_THROUGH)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
@@ -34,19 +32,3 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
             for channel in self.connection.connection.channels:
                 channel.do_restore = False
         super().on_connection_error_after_connected(exc)
-
-    def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
-        """Drops a message whose body is JSON, but none of Celery's. It went back to the queue, and ended each
-        worker that took it.
-        """
-        handle = super().create_task_handler(*arguments, **named)
-
-        def on_task_received(message: Any) -> None:
-            try:
-                handle(message)
-            except self._losses:
-                raise
-            except Exception as error:  # whatever a strange body makes Celery raise
-                self.on_decode_error(message, error)
-
-        return on_task_received

@@ -25,9 +25,8 @@ async def until_asked(callers: Callers, more: int) -> None:
     await wait_until(lambda: callers.deletions >= enough, description="more deletions", timeout=60)
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_restarts_in_the_midst_of_work_cost_nothing(
-    impatient: SessionManager, server: RedisServer, worker: CeleryProcess, beat: CeleryProcess, how: str
+    impatient: SessionManager, server: RedisServer, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
     """A worker holds a message that is still to be acknowledged at each of them: one for later."""
     held = Doorbell(impatient.settings)._app.send_task(
@@ -37,7 +36,7 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
     async with Callers(impatient) as callers:
         for _ in range(3):
             await until_asked(callers, 10)
-            await asyncio.to_thread(getattr(server, how))
+            await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
         await until_asked(callers, 3)
     await callers.check()
@@ -82,13 +81,13 @@ async def test_connections_cut_again_and_again_cost_nothing(
 ) -> None:
     cut = 0
     async with Callers(impatient) as callers:
-        for _ in range(15):
+        for _ in range(8):
             cut += raw.client_kill_filter(_type="normal", skipme=True)
             cut += raw.client_kill_filter(_type="pubsub", skipme=True)
             await asyncio.sleep(0.3)
         await until_asked(callers, 3)
     await callers.check()
-    assert cut > 100
+    assert cut > 50
     assert worker.running
     assert beat.running
 
@@ -142,9 +141,8 @@ async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_delete
     assert beat.running
 
 
-@pytest.mark.parametrize("break_", ["stop", "freeze"])
 async def test_jobs_do_not_need_the_store_of_celerys_results(
-    manager: SessionManager, process_settings: dict[str, Any], break_: str
+    manager: SessionManager, process_settings: dict[str, Any]
 ) -> None:
     with RedisServer() as results:
         changed = {**process_settings, "result_backend": results.url()}
@@ -152,7 +150,7 @@ async def test_jobs_do_not_need_the_store_of_celerys_results(
             await create_sessions(manager, 5_000)
             job = await SessionJobs(manager).delete_user_sessions("ann")
             await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
-            getattr(results, break_)()
+            results.stop()
             assert (await job.wait(timeout=60)).removed == 5_000
             assert worker.running
 

@@ -30,7 +30,7 @@ async def test_processes_of_a_worker_killed_at_any_moment_cost_nothing(
     impatient: SessionManager, worker: CeleryProcess
 ) -> None:
     async with Callers(impatient) as callers:
-        for _ in range(10):
+        for _ in range(6):
             await asyncio.sleep(random.uniform(0.1, 0.4))
             if children := worker.children():
                 os.kill(random.choice(children), signal.SIGKILL)

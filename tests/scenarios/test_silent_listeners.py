@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -45,10 +45,16 @@ def silent() -> Iterator[str]:
 
 
 @pytest.fixture
-async def without_broker(manager: SessionManager, silent: str) -> AsyncIterator[SessionManager]:
-    changed = manager.settings.model_copy(update={"broker_url": silent, "call_timeout_seconds": 1})
-    async with SessionManager.from_settings(changed) as without_broker:
-        yield without_broker
+async def without_broker(manager: SessionManager, silent: str) -> AsyncIterator[list[SessionManager]]:
+    """Two managers, each with other settings: those with the same share what they know of the broker."""
+    async with AsyncExitStack() as stack:
+        managers = []
+        for timeout in (1.0, 1.01):
+            changed = manager.settings.model_copy(
+                update={"broker_url": silent, "call_timeout_seconds": timeout}
+            )
+            managers.append(await stack.enter_async_context(SessionManager.from_settings(changed)))
+        yield managers
 
 
 @asynccontextmanager
@@ -84,14 +90,14 @@ async def test_a_manager_says_in_its_time_that_the_store_is_away(silent: str, se
 
 
 async def test_callers_hear_that_the_broker_is_silent_and_are_not_held_up(
-    manager: SessionManager, without_broker: SessionManager
+    manager: SessionManager, without_broker: list[SessionManager]
 ) -> None:
     for number in range(_PUBLISHERS):
         await create_sessions(manager, 1, f"user_{number}")
-    jobs = SessionJobs(without_broker)
-    first, alone = await _timed(jobs.delete_user_sessions("user_0"))
+    one, many = map(SessionJobs, without_broker)
     async with measured_lag() as lag:
-        asking = [jobs.delete_user_sessions(f"user_{number}") for number in range(1, _PUBLISHERS)]
+        first, alone = await _timed(one.delete_user_sessions("user_0"))
+        asking = [many.delete_user_sessions(f"user_{number}") for number in range(1, _PUBLISHERS)]
         answers, together = await _timed(asyncio.gather(*asking, return_exceptions=True))
     answers.append(first)
     assert {type(answer) for answer in answers} == {EnqueueError}

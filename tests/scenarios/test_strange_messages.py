@@ -105,7 +105,8 @@ async def test_messages_that_cannot_be_read_end_no_worker(
     with server.client(db=1) as broker, celery_worker(**process_settings) as worker:
         sender.send_task("tasks.of_another_version", queue=BULK_QUEUE)
         for body in (b"{not json", b"\xff\xfe", b"[]", b"null", b"[1, 2, 3]"):
-            broken = {**envelope, "body": base64.b64encode(body).decode()}
+            properties = {**envelope["properties"], "delivery_tag": body.hex()}
+            broken = {**envelope, "properties": properties, "body": base64.b64encode(body).decode()}
             broker.lpush(BULK_QUEUE, json.dumps(broken))
         for text in ("not an envelope", "{}", "[1]", "null"):
             broker.lpush(BULK_QUEUE, text)
