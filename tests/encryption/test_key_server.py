@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -13,7 +14,7 @@ from manager import (
     StoreOutcomeUnknownError,
     StoreUnavailableError,
 )
-from tests.support.encryption import check_readable, talk
+from tests.support.encryption import check_erased, check_readable, key_ring, talk
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -126,3 +127,26 @@ async def test_without_metadata_and_checkpoints_no_key_is_asked_for_when_reading
 
 def test_settings_do_not_show_the_password_of_the_key_server() -> None:
     assert "secret" not in repr(Settings(user_keys_url="redis://:secret@host/0"))
+
+
+#: As docs/encryption.md gives it.
+_RIGHTS = "+eval +evalsha +script|load +get +set +hget +hmget +hset +exists +pttl +pexpire +unlink"
+
+
+async def test_the_fewest_rights_named_are_enough(open_keyed: Opener, namespace: str) -> None:
+    assert _RIGHTS in (Path(__file__).parents[2] / "docs" / "encryption.md").read_text()
+    with RedisServer() as own:
+        with own.client() as client:
+            rights = _RIGHTS.split()
+            client.execute_command("ACL", "SETUSER", "app", "on", ">pw", f"~{namespace}:{{keys}}:*", *rights)
+        url = own.url().replace("//", "//app:pw@")
+        manager = open_keyed(user_keys_url=url)
+        session_id = await talk(manager)
+        await check_readable(manager, session_id)
+        turned = open_keyed(user_keys_url=url, encryption_keys=key_ring("k2", "k1"))
+        await turned.save_checkpoint(session_id, {"turn": 2})
+        assert await manager.refresh_session(session_id)
+        assert await manager.erase_user_key("ann") is True
+        await check_erased(manager, session_id)
+        for each in (manager, turned):
+            await each.aclose()
