@@ -1,12 +1,14 @@
 """Methods of `SessionManager` on checkpoints."""
 
+from functools import partial
 from typing import Any
 
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_flag
 from manager.codec import decode_checkpoint, encode_checkpoint
-from manager.errors import SessionNotFoundError
+from manager.damage import Listing
+from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
 from manager.scripts import StoredCheckpoint
@@ -16,12 +18,24 @@ _PAGE, _PAGE_BYTES = 200, 1_048_576
 
 
 def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
-    """The fields of `Checkpoint`, as the dictionary that callers get."""
+    """The fields of `Checkpoint`, as the dictionary that callers get.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.data is None:
+        raise CorruptDataError(f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has lost its data")
+    try:
+        created_at = from_microseconds(int(stored.created_us))
+    except OverflowError as error:
+        raise CorruptDataError(
+            f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has no moment of creation"
+        ) from error
     return Checkpoint.model_construct(
         checkpoint_id=stored.checkpoint_id,
         session_id=session_id,
         data=decode_checkpoint(stored.key, stored.data),
-        created_at=from_microseconds(stored.created_us),
+        created_at=created_at,
     ).__dict__
 
 
@@ -92,7 +106,7 @@ class CheckpointMethods(ManagerBase):
         return await self._get_checkpoint(session_id, "")
 
     async def list_checkpoints(self, session_id: str) -> list[dict[str, Any]]:
-        """All checkpoints of a session, oldest first.
+        """All checkpoints of a session, oldest first. What cannot be read is left out; the log tells it.
 
         Example:
             >>> for checkpoint in await manager.list_checkpoints("sess_abc123"):
@@ -100,11 +114,11 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         found: list[dict[str, Any]] = []
-        after_us = 0
+        after_us, listing = 0.0, Listing()
         while page := await scripts.list_checkpoints(
             self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
         ):
-            found += [to_checkpoint(session_id, stored) for stored in page]
+            found += listing.readable(page, partial(to_checkpoint, session_id))
             after_us = page[-1].created_us
         return found
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from manager import scripts
 from manager.base import ManagerBase
+from manager.damage import Listing
 from manager.keys import Keys
 from manager.models import Session
 from manager.scripts import START
@@ -37,7 +38,8 @@ class ListingMethods(ManagerBase):
     async def iter_sessions_by_user(self, user_id: str) -> AsyncIterator[Session]:
         """Goes over the live sessions of a user, next to expire first, some hundred at a time.
 
-        A session that is refreshed meanwhile may come twice; none that stays live is left out.
+        A session that is refreshed meanwhile may come twice; none that stays live is left out, but those
+        that cannot be read, which the log tells.
 
         Example:
             >>> async for session in manager.iter_sessions_by_user("user_123"):
@@ -87,13 +89,13 @@ class ListingMethods(ManagerBase):
         return max(total, 0)
 
     async def _iter_index(self, keys: Keys, index: bytes) -> AsyncIterator[Session]:
-        cursor = START
+        cursor, listing = START, Listing()
         while True:
             cursor, page = await scripts.list_sessions(
                 self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            for stored in page:
-                yield to_session(stored)
+            for session in listing.readable(page, to_session):
+                yield session
             if cursor == START:
                 return
 

@@ -92,6 +92,9 @@ class SessionMethods(ManagerBase):
     async def get_session(self, session_id: str) -> Session | None:
         """The session; None where it does not exist, has expired or has been revoked.
 
+        Raises:
+            CorruptDataError: it cannot be read; the message names its key.
+
         Example:
             >>> session = await manager.get_session("sess_abc123")
         """

@@ -21,7 +21,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from manager.connection import Channel, Command, open_channel
-from manager.errors import StoreError, StoreOutcomeUnknownError, StoreRefusedError, StoreUnavailableError
+from manager.errors import StoreOutcomeUnknownError, StoreUnavailableError
+from manager.refusals import REFUSED_CREDENTIALS, NotConnectedError, translated
 from manager.script_source import Script
 
 #: Most calls and most bytes in one batch, so that no caller waits long for the replies of others.
@@ -34,9 +35,6 @@ _MAX_PARALLEL = 8
 _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
 
 _CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
-
-#: For redis-py these are connection errors too, but the server is there, and says no.
-_REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
 class Store:
@@ -67,6 +65,7 @@ class Store:
         Raises:
             StoreUnavailableError: not applied, no connection could be made.
             StoreRefusedError: the server answered with an error.
+            CorruptDataError: what lies in one of the keys cannot be read.
             StoreOutcomeUnknownError: sent, but no answer came back in time.
         """
         lane = self._lanes.get(asyncio.get_running_loop()) or await self._open_lane()
@@ -115,6 +114,10 @@ class _Call:
         self.size = sum(len(part) for part in command if type(part) is bytes)
         self.made_at = time.monotonic()
         self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    @property
+    def keys(self) -> Sequence[Any]:
+        return self.command[3 : 3 + self.command[2]]
 
     def answer(self, reply: Any) -> None:
         if self.reply.done():  # the caller was cancelled or stopped waiting
@@ -193,7 +196,7 @@ class _Lane:
                 call.reply.cancel()
             raise
         for call, reply in zip(calls, replies, strict=True):
-            call.answer(_translated(reply))
+            call.answer(translated(reply, call.keys))
 
     def _give_up_on_waiting(self) -> None:
         """Ends the calls that have waited for as long as the server was silent."""
@@ -225,12 +228,12 @@ class _Lane:
         async def once() -> list[Any]:
             try:
                 connection = await self._channel.connect()
-            except _REFUSED_CREDENTIALS:
+            except REFUSED_CREDENTIALS:
                 raise
             except _CONNECTION_ERRORS as error:
                 if trip.sent:  # an earlier try may have been applied
                     raise
-                raise _NotConnectedError(str(error)) from error
+                raise NotConnectedError(str(error)) from error
             trip.sent = True
             try:
                 return await self._channel.run(connection, commands)
@@ -241,7 +244,7 @@ class _Lane:
             """Nothing to mend between two tries: a broken connection is closed already."""
 
         def is_retryable(error: Exception) -> bool:
-            return not isinstance(error, _REFUSED_CREDENTIALS)
+            return not isinstance(error, REFUSED_CREDENTIALS)
 
         return await self._retry.call_with_retry(once, failed, is_retryable)
 
@@ -275,24 +278,3 @@ class _Trip:
     """What is known of a batch that is on its way: whether the server may have seen it."""
 
     sent = False
-
-
-class _NotConnectedError(redis.ConnectionError):
-    """No connection could be made, so nothing was sent."""
-
-
-def _translated(reply: Any) -> Any:
-    """`reply`, with an error of redis-py made one of ours."""
-    if not isinstance(reply, Exception) or isinstance(reply, StoreError):
-        return reply
-    error: StoreError
-    if isinstance(reply, _REFUSED_CREDENTIALS):
-        error = StoreRefusedError(f"the server refused the credentials: {reply}")
-    elif isinstance(reply, _NotConnectedError | redis.BusyLoadingError):
-        error = StoreUnavailableError(f"no connection to the server: {reply}")
-    elif isinstance(reply, redis.ResponseError):
-        error = StoreRefusedError(f"the server refused the call: {reply}")
-    else:
-        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
-    error.__cause__ = reply
-    return error

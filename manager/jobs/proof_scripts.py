@@ -101,13 +101,16 @@ async def append_receipt(
     """
     places = [keys.receipts, keys.receipt_jobs]
     reply = await store.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
-    return reply[0].decode(), reply[1].decode(), int(reply[2])
+    return reply[0].decode(), reply[1].decode(errors="backslashreplace"), int(reply[2])
 
 
 async def list_receipts(store: Store, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
     """Numbers and receipts (JSON) behind a number, in order."""
     flat: list[bytes] = await store.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
-    return [(int(float(number)), text.decode()) for text, number in zip(flat[::2], flat[1::2], strict=True)]
+    return [
+        (int(float(number)), text.decode(errors="backslashreplace"))
+        for text, number in zip(flat[::2], flat[1::2], strict=True)
+    ]
 
 
 async def get_secret(store: Store, keys: Keys, offered: str, keep_ms: int) -> str:
@@ -118,5 +121,5 @@ async def get_secret(store: Store, keys: Keys, offered: str, keep_ms: int) -> st
 
 
 def _measured(reply: list[Any]) -> tuple[Measured, Cursor]:
-    sample = tuple(session_id.decode() for session_id in reply[5:])
+    sample = tuple(session_id.decode(errors="backslashreplace") for session_id in reply[5:])
     return Measured(int(reply[2]), int(reply[3]), int(reply[4]), sample), (reply[0], reply[1])

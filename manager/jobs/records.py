@@ -1,11 +1,13 @@
 """The records of jobs in Redis, read."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from manager.checks import check_text
-from manager.errors import JobNotFoundError
+from manager.errors import CorruptDataError, JobNotFoundError
 from manager.jobs import scripts
 from manager.jobs.models import JobKind, JobProgress, JobState, Receipt
 from manager.jobs.options import MAX_TEXT_BYTES
@@ -20,6 +22,10 @@ class Part(NamedTuple):
 
     keys: Keys
     fields: dict[str, str]
+
+    @property
+    def is_home(self) -> bool:
+        return "state" in self.fields or "requested" in self.fields
 
 
 class Slice(NamedTuple):
@@ -67,6 +73,13 @@ class Record(NamedTuple):
     def heartbeat_at(self) -> datetime:
         return max(_moment(part.fields["heartbeat"]) for part in self.parts)
 
+    def check(self) -> None:
+        """Fails in some way where something that will be needed cannot be read."""
+        self.progress()
+        int(self.home.fields["joins"])
+        if self.work.kind.deletes:
+            int(self.home.fields["cutoff"])
+
     def next_slices(self, most_lanes: int) -> list[Slice]:
         """What to ring for: one slice, and where there are several parts more for other workers."""
         lanes = max(1, min(most_lanes, len(self.parts)))
@@ -92,6 +105,7 @@ class Record(NamedTuple):
             done=done,
             removed=self.total_of("removed"),
             restored=self.total_of("restored"),
+            damaged=self.total_of("damaged"),
             asked_by=home.get("asked_by"),
             reason=home.get("reason"),
             requested_at=self.requested_at,
@@ -118,6 +132,20 @@ def _moment(milliseconds: str) -> datetime:
     return from_microseconds(int(milliseconds) * 1000)
 
 
+@contextmanager
+def _readable(key: bytes) -> Iterator[None]:
+    """Around what is made of a job's record."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CorruptDataError(f"the record of a job at {key!r} cannot be read: {error!r}") from error
+
+
+async def _read_part(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:
+    with _readable(keys.job(job_id)):
+        return await scripts.read_job(store, keys, job_id)
+
+
 class Records:
     """Reads jobs by id."""
 
@@ -131,15 +159,19 @@ class Records:
         Raises:
             InvalidArgumentError: the id can be that of no job.
             JobNotFoundError: no such job, or its record is gone.
+            CorruptDataError: its record cannot be read.
         """
         found = await self._parts(check_text("job_id", job_id, MAX_TEXT_BYTES))
-        home = next((part for part in found if "state" in part[1].fields), None)
+        home = next((part for part in found if part[1].is_home), None)
         if home is None:
             raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")
         if home[0] != job_id:
             found = await self._parts(home[0])
         others = [part for _, part in found if part.keys is not home[1].keys]
-        return Record(home[0], [home[1], *others])
+        record = Record(home[0], [home[1], *others])
+        with _readable(home[1].keys.job(home[0])):
+            record.check()
+        return record
 
     async def keep_others(self, job: Record, retention_ms: int, *, exactly: bool = False) -> None:
         """Keeps the parts beside the home part for so long from now, or at least: the counts of a job are the
@@ -159,11 +191,15 @@ class Records:
     async def work_of(self, job_id: str) -> Work | None:
         """The work of the job with this id, or of the one that a request with it joined."""
         parts = await self._parts(job_id)
-        return Work.from_record(parts[0][1].fields) if parts else None
+        if not parts:
+            return None
+        found_id, part = parts[0]
+        with _readable(part.keys.job(found_id)):
+            return Work.from_record(part.fields)
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all
-        found = await asyncio.gather(*(scripts.read_job(self.store, keys, job_id) for keys in everywhere))
+        found = await asyncio.gather(*(_read_part(self.store, keys, job_id) for keys in everywhere))
         return [
             (record[0], Part(keys, record[1]))
             for keys, record in zip(everywhere, found, strict=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from manager.errors import JobNotFoundError, StoreRefusedError
+from manager.errors import CorruptDataError, JobNotFoundError, StoreRefusedError
 from manager.jobs import scripts
 from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
@@ -67,7 +67,8 @@ class Runner:
 
         Raises:
             JobNotFoundError: no such job, or its record is gone.
-            StoreRefusedError: the server refused a batch. After `max_batch_failures` in a row with nothing
+            StoreRefusedError, CorruptDataError: the server refused a batch, or an index that the job works
+                through cannot be read. After `max_batch_failures` in a row with nothing
                 done between them the job has failed, and this is not raised.
         """
         ends_at = time.monotonic() + self._settings.slice_seconds
@@ -126,7 +127,7 @@ class Runner:
             try:
                 async with pace.batch() as size:
                     reply, goes_on = await asyncio.gather(batch(size), self._beat(job, part))
-            except StoreRefusedError as error:
+            except (StoreRefusedError, CorruptDataError) as error:
                 if await self._count_failure(job.job_id, str(error)):
                     return BatchReply.HALTED
                 raise

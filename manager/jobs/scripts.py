@@ -144,7 +144,10 @@ async def read_job(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str
 async def list_jobs(store: Store, keys: Keys, after: tuple[str, str], limit: int) -> list[tuple[int, str]]:
     """Moments (ms) and ids of jobs whose home is this partition, newest first."""
     flat: list[bytes] = await store.call(_LIST_JOBS, [keys.history], [*after, limit])
-    return [(int(float(ms)), job_id.decode()) for job_id, ms in zip(flat[::2], flat[1::2], strict=True)]
+    return [
+        (int(float(ms)), job_id.decode(errors="backslashreplace"))
+        for job_id, ms in zip(flat[::2], flat[1::2], strict=True)
+    ]
 
 
 async def control_job(
@@ -257,7 +260,7 @@ async def take_stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: in
     doubles while no slice of it begins.
     """
     reply: list[bytes] = await store.call(_TAKE_STALLED_JOBS, [keys.jobs], [keys.prefix, silence_ms, limit])
-    return [job_id.decode() for job_id in reply]
+    return [job_id.decode(errors="backslashreplace") for job_id in reply]
 
 
 async def _batch(

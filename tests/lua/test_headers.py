@@ -79,7 +79,7 @@ def _defined(source: str) -> set[str]:
 
 def _called(source: str) -> set[str]:
     code = re.sub(r"^local function \w+", "", re.sub(r"--.*", "", source), flags=re.MULTILINE)
-    return set(re.findall(r"(?<![.\w:])(\w+)\(", code))
+    return set(re.findall(r"(?<![.\w:])(\w+)\(", code)) | set(re.findall(r"\battempt\((\w+)", code))
 
 
 def test_every_script_is_loaded_by_one_typed_function() -> None:

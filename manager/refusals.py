@@ -1,0 +1,54 @@
+"""Errors of redis-py and of the server become ours here, and nowhere else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from manager.errors import (
+    AgentSessionsError,
+    CorruptDataError,
+    StoreError,
+    StoreOutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+
+#: For redis-py these are connection errors too, but the server is there, and says no.
+REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+
+#: How a script says which key it cannot read, and what the server says of a key it can do nothing with.
+_CORRUPT, _DAMAGE = "CORRUPT ", ("WRONGTYPE", "hash value is not an integer")
+
+
+class NotConnectedError(redis.ConnectionError):
+    """No connection could be made, so nothing was sent."""
+
+
+def translated(reply: Any, keys: Sequence[Any]) -> Any:
+    """`reply` of a script called with these keys, with an error of redis-py made one of ours."""
+    if not isinstance(reply, Exception) or isinstance(reply, StoreError):
+        return reply
+    error: AgentSessionsError
+    if isinstance(reply, REFUSED_CREDENTIALS):
+        error = StoreRefusedError(f"the server refused the credentials: {reply}")
+    elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
+        error = StoreUnavailableError(f"no connection to the server: {reply}")
+    elif damage := _damage_told_by(str(reply), keys):
+        error = CorruptDataError(damage)
+    elif isinstance(reply, redis.ResponseError):
+        error = StoreRefusedError(f"the server refused the call: {reply}")
+    else:
+        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
+    error.__cause__ = reply
+    return error
+
+
+def _damage_told_by(message: str, keys: Sequence[Any]) -> str:
+    """What cannot be read, with its key; '' where the error says nothing of that."""
+    if message.startswith(_CORRUPT):
+        return f"what lies at {message.removeprefix(_CORRUPT).encode()!r} cannot be read"
+    if any(sign in message for sign in _DAMAGE):
+        names = " or ".join(repr(key) for key in keys)
+        return f"what lies at {names} cannot be read: {message}"
+    return ""
