@@ -2,11 +2,12 @@
 
 from manager.bulk_methods import BulkMethods
 from manager.checkpoint_methods import CheckpointMethods
+from manager.integrity_methods import IntegrityMethods
 from manager.listing_methods import ListingMethods
 from manager.session_methods import SessionMethods
 
 
-class SessionManager(SessionMethods, ListingMethods, CheckpointMethods, BulkMethods):
+class SessionManager(SessionMethods, ListingMethods, CheckpointMethods, BulkMethods, IntegrityMethods):
     """Keeps the sessions and checkpoints of LLM agents in Redis.
 
     Reading or writing one session is one round trip; calls made in the same tick of the event loop leave
