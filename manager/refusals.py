@@ -34,7 +34,7 @@ def translated(reply: Any, keys: Sequence[Any]) -> Any:
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
         error = StoreUnavailableError(f"no connection to the server: {reply}")
-    elif damage := _damage_told_by(str(reply), keys):
+    elif damage := damage_told_by(str(reply), keys):
         error = CorruptDataError(damage)
     elif isinstance(reply, redis.ResponseError):
         error = StoreRefusedError(f"the server refused the call: {reply}")
@@ -44,7 +44,7 @@ def translated(reply: Any, keys: Sequence[Any]) -> Any:
     return error
 
 
-def _damage_told_by(message: str, keys: Sequence[Any]) -> str:
+def damage_told_by(message: str, keys: Sequence[Any] = ()) -> str:
     """What cannot be read, with its key; '' where the error says nothing of that."""
     if message.startswith(_CORRUPT):
         return f"what lies at {message.removeprefix(_CORRUPT).encode()!r} cannot be read"

@@ -42,6 +42,8 @@ class StoredSession(NamedTuple):
     session_id: str
     key: bytes
     fields: dict[bytes, bytes]
+    #: What the server says of one that it could not read, else ''.
+    damage: str = ""
 
 
 class StoredCheckpoint(NamedTuple):
@@ -171,7 +173,9 @@ async def list_sessions(
     sessions = []
     for flat in reply[2:]:
         session_id = flat[0].decode(errors="backslashreplace")
-        sessions.append(StoredSession(session_id, keys.session(session_id), _pairs(flat[1:])))
+        damage = flat[1].decode(errors="backslashreplace") if len(flat) == 2 else ""
+        fields = {} if damage else _pairs(flat[1:])
+        sessions.append(StoredSession(session_id, keys.session(session_id), fields, damage))
     return (reply[0], reply[1]), sessions
 
 

@@ -9,13 +9,20 @@ from manager.codec import decode_metadata, encode_metadata, metadata_bytes
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds
+from manager.refusals import damage_told_by
 from manager.scripts import Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
 
 
 def to_session(stored: StoredSession) -> Session:
-    """The session that lies in Redis."""
+    """The session that lies in Redis.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.damage:
+        raise CorruptDataError(damage_told_by(stored.damage))
     fields = stored.fields
     try:
         return Session(

@@ -9,7 +9,7 @@ from manager.settings import Settings
 #: Kinds of keys whose members are scored by when they go; the expiry index outlives its own.
 _INDEXES, _LISTS = ("u", "a", "x"), ("detached", "trash")
 _OF_SESSIONS = ("s", "c", "o")
-_OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string"}
+_OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string", "answer": "string"}
 _OF_RECEIPTS = {"receipts": "zset", "receipt_jobs": "zset", "receipt_key": "string"}
 
 
@@ -67,11 +67,9 @@ class Places:
     def find(self, key: bytes) -> Place | None:
         """What the key is; None where it is none of ours."""
         found = self._form.fullmatch(key)
-        if (
-            found is None
-            or int(found[1]) >= len(self._partitions.all)
-            or found[2].decode() not in self._KNOWN
-        ):
+        if found is None or int(found[1]) >= len(self._partitions.all):
+            return None
+        if found[2].decode() not in self._KNOWN:
             return None
         try:
             name = (found[3] or b"").decode()

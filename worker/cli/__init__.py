@@ -5,8 +5,9 @@
     bulk_commands    delete-user, delete-agent, prune, sweep
     job_commands     jobs list, show, watch, pause, resume, cancel, undo
     receipt_commands receipts list, verify
+    check_command    check
 
-Those four import nothing heavy, so that help is there at once. What follows is imported when a command runs:
+Those five import nothing heavy, so that help is there at once. What follows is imported when a command runs:
 
     connection       the store, and what a command does on it
     requests         asking for a job: dry run, question, enqueuing
@@ -14,5 +15,6 @@ Those four import nothing heavy, so that help is there at once. What follows is 
     following        a job until it ends
     steering         listing, showing and steering jobs
     proofs           receipts and their chain
+    checking         a check of the whole store
     output, words    what is printed
 """
