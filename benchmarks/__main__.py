@@ -8,6 +8,7 @@ from benchmarks.bench import FULL, QUICK, Bench, open_bench
 from benchmarks.bulk_cases import reclaim_cases, sweep_cases
 from benchmarks.call_cases import checkpoint_cases, create_cases, get_cases
 from benchmarks.detach_cases import detach_cases
+from benchmarks.encryption_cases import encryption_cases
 from benchmarks.latency_cases import latency_cases
 from benchmarks.report import print_report, save, setting
 from benchmarks.server import SERVER_VARIABLE, URL_VARIABLE, bench_server
@@ -17,6 +18,7 @@ _GROUPS = {
     "create": create_cases,
     "get": get_cases,
     "checkpoint": checkpoint_cases,
+    "encryption": encryption_cases,
     "detach": detach_cases,
     "reclaim": reclaim_cases,
     "sweep": sweep_cases,

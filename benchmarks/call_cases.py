@@ -93,7 +93,7 @@ async def _create(
 async def _create_by_evalsha(client: aredis.Redis, keys: Keys, owned: tuple[str, str]) -> None:
     session_id, user = owned
     places = (keys.session(session_id), keys.user_index(user), keys.agent_index(_AGENT), keys.expiry_index)
-    args = (session_id, user, _AGENT, _TTL_MS, 10_000_000, INDEX_LINGER_MS, 13, b"m:tier", b'"premium"')
+    args = (session_id, user, _AGENT, _TTL_MS, 10_000_000, INDEX_LINGER_MS, 14, b"m:tier", b'j"premium"')
     await client.evalsha(_CREATE_SCRIPT.sha, len(places), *places, *args)
 
 
@@ -103,10 +103,10 @@ async def _create_by_multi(
     """The same keys by plain commands: no cap, and the caller's clock."""
     session_id, user = owned
     expires = 4_102_444_800_000
-    session = {"user": user, "agent": _AGENT, "created": expires, "expires": expires, "size": 13}
+    session = {"user": user, "agent": _AGENT, "created": expires, "expires": expires, "size": 14}
     member = f"{session_id} {len(user)} {user}{_AGENT}"
     pipeline = client.pipeline(transaction=True)
-    pipeline.hset(keys.session(session_id), mapping=session | {"m:tier": '"premium"'})
+    pipeline.hset(keys.session(session_id), mapping=session | {"m:tier": 'j"premium"'})
     pipeline.pexpireat(keys.session(session_id), expires)
     indexes = (keys.user_index(user), session_id), (keys.agent_index(_AGENT), session_id)
     for index, listed in (*indexes, (keys.expiry_index, member)):

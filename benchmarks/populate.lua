@@ -18,7 +18,7 @@ local created_text = format('%.0f', created)
 local function write_own_keys(id, user, moment)
   local session_key = prefix .. 's:' .. id
   call('HSET', session_key, 'user', user, 'agent', agent, 'created', created_text, 'expires', moment,
-    'size', 13, 'm:tier', '"premium"')
+    'size', 14, 'm:tier', 'j"premium"')
   call('PEXPIREAT', session_key, moment)
   if checkpoints == 0 then
     return

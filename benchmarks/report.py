@@ -29,7 +29,7 @@ def setting(server: BenchServer, sizes: Sizes) -> dict[str, Any]:
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "sizes": sizes._asdict(),
-        "payload_bytes": {"metadata": 13, "checkpoints": [400, 2_048], "reclaimed_checkpoint": 400},
+        "payload_bytes": {"metadata": 14, "checkpoints": [400, 2_048], "reclaimed_checkpoint": 400},
     }
 
 

@@ -4,6 +4,7 @@ from manager.cached_session_manager import CachedSessionManager
 from manager.errors import (
     AgentSessionsError,
     CorruptDataError,
+    DecryptionError,
     EnqueueError,
     InvalidArgumentError,
     JobCancelledError,
@@ -36,6 +37,7 @@ __all__ = [
     "Checkup",
     "CorruptDataError",
     "Damage",
+    "DecryptionError",
     "EnqueueError",
     "Finding",
     "InvalidArgumentError",

@@ -8,7 +8,9 @@ import redis
 import redis.asyncio as aredis
 
 from manager.checks import check_count, check_id, check_positive
-from manager.errors import InvalidArgumentError, SettingsError
+from manager.connection import client_from_url
+from manager.encryption.vault import open_vault
+from manager.errors import InvalidArgumentError
 from manager.jobs.conclusion import Conclusion
 from manager.jobs.ledger import Ledger
 from manager.jobs.previews import Previewer
@@ -44,8 +46,12 @@ class ManagerBase:
         self._ttl_ms = max(1, round(ttl * 1000))
         self._partitions = Partitions(settings.namespace, settings.partitions)
         self._store = Store(
-            conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries
+            conn,
+            timeout_seconds=settings.call_timeout_seconds,
+            connect_retries=settings.connect_retries,
+            connections=settings.connections,
         )
+        self._vault = open_vault(settings, self._store)
         records = Records(self._store, self._partitions)
         #: Proofs of the deletions in this namespace.
         self.receipts = Receipts(self._store, self._partitions, settings)
@@ -70,14 +76,9 @@ class ManagerBase:
             >>> manager = SessionManager.from_settings()
         """
         settings = settings or load_settings()
-        try:
-            conn = redis.Redis.from_url(
-                settings.redis_url, socket_connect_timeout=settings.connect_timeout_seconds
-            )
-        except ValueError:  # its message may show a part of a password
-            raise SettingsError(
-                "AGENT_SESSIONS_REDIS_URL must be like redis://host:6379/0, rediss:// with TLS, or unix://"
-            ) from None
+        conn = client_from_url(
+            "AGENT_SESSIONS_REDIS_URL", settings.redis_url, settings.connect_timeout_seconds
+        )
         return cls(conn, settings.ttl, settings.max_sessions, settings=settings)
 
     async def aclose(self) -> None:
@@ -86,6 +87,7 @@ class ManagerBase:
         Not needed under `asyncio.run`, which closes them when it ends. A later call opens new ones.
         """
         await self._store.aclose()
+        await self._vault.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Unpack
 
 from manager.base import ManagerBase
-from manager.checks import check_age_seconds, check_count
+from manager.checks import check_age_seconds, check_count, shown
 from manager.errors import InvalidArgumentError
 from manager.jobs.ledger import Opened
 from manager.jobs.options import JobOptions, Order
@@ -153,6 +153,8 @@ class BulkMethods(ManagerBase):
             self._check_id("session_id", session_id)
         if agent_id is not None:
             self._check_id("agent_id", agent_id)
+        if not isinstance(except_agents, list | None):  # a text would be the list of its letters
+            raise InvalidArgumentError(f"except_agents must be a list of ids, not {shown(except_agents)}")
         spared = {self._check_id("except_agents", each) for each in except_agents or ()}
         policy = PrunePolicy(
             session_id=session_id,

@@ -6,8 +6,9 @@ from typing import Any
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_flag
-from manager.codec import decode_checkpoint, encode_checkpoint
+from manager.codec import decode_checkpoint, encode_checkpoint, seal_checkpoint
 from manager.damage import Listing
+from manager.encryption.sealing import Opener
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
@@ -17,7 +18,7 @@ from manager.scripts import StoredCheckpoint
 _PAGE, _PAGE_BYTES = 200, 1_048_576
 
 
-def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
+def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
     """The fields of `Checkpoint`, as the dictionary that callers get.
 
     Raises:
@@ -34,7 +35,7 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint) -> dict[str, Any]:
     return Checkpoint.model_construct(
         checkpoint_id=stored.checkpoint_id,
         session_id=session_id,
-        data=decode_checkpoint(stored.key, stored.data),
+        data=decode_checkpoint(session_id, stored, opener),
         created_at=created_at,
     ).__dict__
 
@@ -71,22 +72,24 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         check_flag("pin", pin)
-        encoded = encode_checkpoint(
-            data, self.settings.max_checkpoint_bytes, self.settings.compress_above_bytes
-        )
         if checkpoint_id is None:
             checkpoint_id = new_checkpoint_id()
         self._check_id("checkpoint_id", checkpoint_id)
+        encoded = encode_checkpoint(
+            data, self.settings.max_checkpoint_bytes, self.settings.compress_above_bytes
+        )
+        sealer = await self._vault.sealer_of(keys, session_id)
         if not await scripts.save_checkpoint(
             self._store,
             keys,
             session_id,
             checkpoint_id,
-            encoded,
+            seal_checkpoint(checkpoint_id, encoded, sealer),
             pin=pin,
             max_unpinned=self.settings.max_checkpoints,
         ):
             raise SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
+        await sealer.confirm()
         return checkpoint_id
 
     async def get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
@@ -118,7 +121,8 @@ class CheckpointMethods(ManagerBase):
         while page := await scripts.list_checkpoints(
             self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
         ):
-            found += listing.readable(page, partial(to_checkpoint, session_id))
+            opener = await self._vault.opener(stored.data for stored in page if stored.data is not None)
+            found += listing.readable(page, partial(to_checkpoint, session_id, opener=opener))
             after_us = page[-1].created_us
         return found
 
@@ -184,4 +188,6 @@ class CheckpointMethods(ManagerBase):
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         stored = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
-        return None if stored is None else to_checkpoint(session_id, stored)
+        if stored is None:
+            return None
+        return to_checkpoint(session_id, stored, await self._vault.opener([stored.data or b""]))

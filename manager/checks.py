@@ -8,8 +8,23 @@ from manager.errors import InvalidArgumentError
 #: further still the integers of Redis.
 LONGEST_SECONDS = 100_000_000_000
 
+#: Largest count: that of Redis, and `sys.maxsize`, which callers take for "without limit".
+LARGEST_COUNT = 2**63 - 1
+
+#: Most characters of a wrong value in a message.
+_MOST_SHOWN = 100
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def shown(value: object) -> str:
+    """A wrong value as text for a message, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # Python refuses to write numbers of more than 4,300 digits, for one
+        return f"this {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def check_id(name: str, value: object, max_bytes: int) -> str:
@@ -38,22 +53,24 @@ def check_positive(name: str, value: object) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= LONGEST_SECONDS:  # type: ignore[operator]
         raise InvalidArgumentError(
-            f"{name} must be a positive number of at most {LONGEST_SECONDS} seconds, not {value!r}"
+            f"{name} must be a positive number of at most {LONGEST_SECONDS} seconds, not {shown(value)}"
         )
     return value  # type: ignore[return-value]
 
 
 def check_count(name: str, value: object, minimum: int) -> int:
-    """`value`, if it is a whole number of at least `minimum`."""
+    """`value`, if it is a whole number of at least `minimum` that Redis can hold."""
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InvalidArgumentError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+        raise InvalidArgumentError(f"{name} must be a whole number of at least {minimum}, not {shown(value)}")
+    if value > LARGEST_COUNT:
+        raise InvalidArgumentError(f"{name} must be at most {LARGEST_COUNT}, not {shown(value)}")
     return value
 
 
 def check_flag(name: str, value: object) -> bool:
     """`value`, if it is True or False."""
     if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be True or False, not {value!r}")
+        raise InvalidArgumentError(f"{name} must be True or False, not {shown(value)}")
     return value
 
 
@@ -64,8 +81,8 @@ def check_age_seconds(name: str, value: object) -> float:
 
 def check_moment_ms(name: str, value: object) -> int:
     """A moment as milliseconds since 1970, given as a datetime with a time zone."""
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidArgumentError(f"{name} must be a datetime with a time zone, not {value!r}")
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidArgumentError(f"{name} must be a datetime with a time zone, not {shown(value)}")
     moment_ms = (value - _EPOCH) // timedelta(milliseconds=1)
     if moment_ms > _LAST_MS:
         raise InvalidArgumentError(f"{name} must be before the year 10000 in UTC, not {value}")

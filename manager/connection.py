@@ -15,7 +15,7 @@ import redis
 import redis.asyncio as aredis
 from hiredis import pack_command
 
-from manager.errors import InvalidArgumentError
+from manager.errors import InvalidArgumentError, SettingsError
 
 Command = tuple[Any, ...]
 
@@ -67,6 +67,10 @@ class PoolChannel:
         self._pool = pool
         self.width = pool.max_connections
 
+    def new_connection(self) -> aredis.Connection:
+        """A connection like those of the pool, outside it, and not connected yet."""
+        return self._pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
+
     async def connect(self) -> aredis.Connection:
         return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 
@@ -113,6 +117,20 @@ class ThreadChannel:
 
     async def aclose(self) -> None:
         """Nothing to close: the client is the caller's."""
+
+
+def client_from_url(variable: str, url: str, connect_timeout_seconds: float) -> redis.Redis:
+    """A client for the server at that address.
+
+    Raises:
+        SettingsError: it is no address; the message names the variable.
+    """
+    try:
+        return redis.Redis.from_url(url, socket_connect_timeout=connect_timeout_seconds)
+    except ValueError:  # its message may show a part of a password
+        raise SettingsError(
+            f"{variable} must be like redis://host:6379/0, rediss:// with TLS, or unix://"
+        ) from None
 
 
 def open_channel(conn: redis.Redis | aredis.Redis) -> Channel:

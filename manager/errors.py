@@ -6,6 +6,7 @@
     ├── SessionNotFoundError (ValueError)      the session does not exist or is not live
     ├── SessionLimitError (RuntimeError)       the store is at `max_sessions`; nothing was written
     ├── CorruptDataError                       a stored value cannot be read; the message names its key
+    │   └── DecryptionError                    it is encrypted under a key that is not there, or was altered
     ├── JobNotFoundError (LookupError)         no job with that id, or its record has been forgotten
     ├── JobWaitTimeoutError (TimeoutError)     the job was still open when the wait ended; it goes on
     ├── JobStateError (RuntimeError)           the job's state does not allow this; nothing was changed
@@ -48,6 +49,13 @@ class CorruptDataError(AgentSessionsError):
     """What is stored cannot be read: it is in no known format, or somebody has damaged it.
 
     The message names its key. Listings leave such an item out and tell the log (`agent_sessions`).
+    """
+
+
+class DecryptionError(CorruptDataError):
+    """A stored value does not open under the key it names, or there is no such key (any more).
+
+    For a write: the session's user had its key erased, so nothing more can be kept in this session.
     """
 
 

@@ -17,4 +17,4 @@ class IntegrityMethods(ManagerBase):
             >>> async for finding in manager.checkup():
             ...     print(finding.damage, finding.key)
         """
-        return Checkup(self._store, self._partitions, self.ledger, self.settings, repair=repair)
+        return Checkup(self._store, self._partitions, self.ledger, self._vault, self.settings, repair=repair)

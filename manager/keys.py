@@ -4,11 +4,12 @@ Everything of one user lies in one *partition*, and a partition is one hash tag,
 one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
 
     P s:<session_id>     hash        user, agent, created (µs), expires (ms), size (bytes of metadata),
-                                     and a field m:<key> with JSON for each metadata key;
+                                     and a field m:<key> with a stored value for each metadata key;
                                      assigned (µs), only where the agent was changed;
+                                     user_key (id of the key of its values), only where users have keys;
                                      pins (how many checkpoints are pinned) and a field p:<checkpoint_id>
                                      for each, only where one was
-    P c:<session_id>     hash        checkpoint id -> encoded data
+    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py)
     P o:<session_id>     sorted set  checkpoint id, scored by creation (µs, strictly rising)
     P u:<user_id>        sorted set  session ids of the user, scored by expiry (ms)
     P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)
@@ -33,6 +34,15 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
 Every key carries a TTL: a session's own keys its expiry, an index the latest expiry of its members, what
 belongs to jobs the retention of jobs, receipts their own. The expiry index alone lives `INDEX_LINGER_MS`
 longer than its last member, because the sweep has to find what it counts.
+
+Users' own keys lie on a server of their own (see encryption/user_keys.py), below ``<namespace>:{keys}:``
+
+    k:<key id>           hash        wrapped (the key, sealed under one of the ring) and owner (its u:<…>);
+                                     or erased, after an erasure
+    u:<hash of user_id>  string      id of the user's key
+    answer:<call>        string      as above
+
+Each lives at least as long as the last session that the key seals.
 
 A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 23 letters and digits
 (135 random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its
@@ -192,3 +202,27 @@ class Partitions:
 
     def of_session(self, session_id: str) -> Keys:
         return self.all[_shard_of_session(session_id) % len(self.all)]
+
+
+class UserKeyNames:
+    """Names of the keys in Redis that belong to users' own keys.
+
+    Example:
+        >>> UserKeyNames("shop").key("0af1")
+        b'shop:{keys}:k:0af1'
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._prefix = f"{namespace}:{{keys}}:".encode()
+        self.key_prefix = self._prefix + b"k:"
+
+    def key(self, key_id: str) -> bytes:
+        return self.key_prefix + key_id.encode()
+
+    def owner(self, user_id: str) -> bytes:
+        digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
+        return self._prefix + b"u:" + digest.encode()
+
+    def new_answer(self) -> bytes:
+        """The key of the answer of one call."""
+        return self._prefix + b"answer:" + _random_text().encode()

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from manager import scripts
 from manager.base import ManagerBase
+from manager.codec import metadata_values
 from manager.damage import Listing
 from manager.keys import Keys
 from manager.models import Session
@@ -94,7 +96,10 @@ class ListingMethods(ManagerBase):
             cursor, page = await scripts.list_sessions(
                 self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            for session in listing.readable(page, to_session):
+            opener = await self._vault.opener(
+                value for stored in page for value in metadata_values(stored.fields)
+            )
+            for session in listing.readable(page, partial(to_session, opener=opener)):
                 yield session
             if cursor == START:
                 return

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from manager.errors import CorruptDataError
 from manager.keys import INDEX_LINGER_MS, Keys
 from manager.script_source import load_script
 from manager.store import Store
@@ -32,6 +33,9 @@ START = (b"", b"")
 _TRASHES_PER_COUNT = 1_000
 #: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
 _REMOVED_PER_SAVE = 100
+
+#: Largest score that is a moment, microseconds, or a number of something.
+_LARGEST_SCORE = 253_402_300_799_999_999
 
 Cursor = tuple[bytes, bytes]
 
@@ -73,6 +77,24 @@ class Refusal(StrEnum):
     """The id is that of another user's session."""
 
 
+def text_of(key: bytes, raw: bytes) -> str:
+    """An id that lies at `key`."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptDataError(f"an id at {key!r} cannot be read: {error}") from error
+
+
+def score_of(key: bytes, raw: bytes) -> int:
+    """A moment or a number, as a score of the sorted set at `key`. A page that ended at a score which is no
+    whole number would come again and again.
+    """
+    score = float(raw)
+    if not (score.is_integer() and 0 <= score <= _LARGEST_SCORE):
+        raise CorruptDataError(f"a score at {key!r} cannot be read: {raw!r}")
+    return int(score)
+
+
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
@@ -96,6 +118,7 @@ async def create_session(
     max_sessions: int,
     metadata_size: int,
     metadata: list[bytes],
+    user_key_id: str = "",
 ) -> Created | Refusal | StoredSession:
     """When it was created, or why not, or the session of this user that has this id already."""
     places = [
@@ -105,6 +128,8 @@ async def create_session(
         keys.expiry_index,
     ]
     args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
+    if user_key_id:
+        args += ["user_key", user_key_id]
     reply = await store.call(_CREATE_SESSION, places, args)
     if isinstance(reply, bytes):
         return Refusal(reply.decode())

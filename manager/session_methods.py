@@ -1,21 +1,30 @@
 """Methods of `SessionManager` on sessions."""
 
+import time
 from typing import Any
 
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_moment_ms
-from manager.codec import decode_metadata, encode_metadata, metadata_bytes
+from manager.codec import (
+    decode_metadata,
+    encode_metadata,
+    metadata_bytes,
+    metadata_copy,
+    metadata_values,
+    seal_metadata,
+)
+from manager.encryption.sealing import IN_THE_CLEAR, Opener, Sealer
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds
-from manager.refusals import damage_told_by
+from manager.replies import damage_told_by
 from manager.scripts import Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
 
 
-def to_session(stored: StoredSession) -> Session:
+def to_session(stored: StoredSession, opener: Opener) -> Session:
     """The session that lies in Redis.
 
     Raises:
@@ -31,7 +40,7 @@ def to_session(stored: StoredSession) -> Session:
             agent_id=fields[b"agent"].decode(),
             created_at=from_microseconds(int(fields[b"created"])),
             expires_at=from_microseconds(int(fields[b"expires"]) * 1000),
-            metadata=decode_metadata(stored.key, fields),
+            metadata=decode_metadata(stored, opener),
         )
     except (KeyError, ValueError, OverflowError) as error:
         raise CorruptDataError(f"session at {stored.key!r} cannot be read: {error!r}") from error
@@ -66,8 +75,10 @@ class SessionMethods(ManagerBase):
         """
         keys = self._partitions.of_user(self._check_id("user_id", user_id))
         self._check_id("agent_id", agent_id)
-        fields = encode_metadata({} if metadata is None else metadata, self.settings.max_metadata_bytes)
+        fields = encode_metadata({} if metadata is None else metadata)
         session_id = self._id_of_new_session(session_id, user_id)
+        sealer = await self._vault.sealer_of_new(user_id, session_id, self._ttl_ms)
+        sealed = seal_metadata(fields, sealer, self.settings.max_metadata_bytes)
         created = await scripts.create_session(
             self._store,
             keys,
@@ -76,24 +87,22 @@ class SessionMethods(ManagerBase):
             agent_id=agent_id,
             ttl_ms=self._ttl_ms,
             max_sessions=self._share_of_limit(keys),
-            metadata_size=metadata_bytes(fields),
-            metadata=fields,
+            metadata_size=metadata_bytes(sealed),
+            metadata=sealed,
+            user_key_id=sealer.user_key_id,
         )
-        if created is Refusal.FULL:
-            raise SessionLimitError(f"there are {self.max_sessions} sessions already (max_sessions)")
-        if created is Refusal.TAKEN:
-            raise InvalidArgumentError(f"session_id {session_id!r} is that of another user's session")
+        if isinstance(created, Refusal):
+            raise self._refused(created, session_id)
         if isinstance(created, StoredSession):
-            return to_session(created)
-        created_us, expires_ms = created
-        stored = dict(zip(fields[::2], fields[1::2], strict=True))
+            return await self._opened(created)
+        await sealer.confirm()
         return Session(
             session_id=session_id,
             user_id=user_id,
             agent_id=agent_id,
-            created_at=from_microseconds(created_us),
-            expires_at=from_microseconds(expires_ms * 1000),
-            metadata=decode_metadata(keys.session(session_id), stored),
+            created_at=from_microseconds(created.created_us),
+            expires_at=from_microseconds(created.expires_ms * 1000),
+            metadata=metadata_copy(fields),
         )
 
     async def get_session(self, session_id: str) -> Session | None:
@@ -140,24 +149,28 @@ class SessionMethods(ManagerBase):
         agent_id: str = ""
         if "agent_id" in updates:
             agent_id = self._check_id("agent_id", updates["agent_id"])
-        expires_ms: int | str = ""
+        expires_ms = 0
         if "expires_at" in updates:
             expires_ms = check_moment_ms("expires_at", updates["expires_at"])
         fields: list[bytes] = []
-        size: int | str = ""
+        sealer, size = IN_THE_CLEAR, ""
         if "metadata" in updates:
-            fields = encode_metadata(updates["metadata"], self.settings.max_metadata_bytes)
-            size = metadata_bytes(fields)
+            fields, sealer = await self._sealed(keys, session_id, updates["metadata"])
+            size = str(metadata_bytes(fields))
+        if expires_ms:
+            await self._vault.prolong(keys, session_id, expires_ms - time.time() * 1000)
         with self._changing(session_id):
             updated = await scripts.update_session(
                 self._store,
                 keys,
                 session_id=session_id,
                 agent_id=agent_id,
-                expires_ms=expires_ms,
+                expires_ms=expires_ms or "",
                 metadata_size=size,
                 metadata=fields,
             )
+        if updated:
+            await sealer.confirm()
         if updated is None:
             raise InvalidArgumentError(f"expires_at must be in the future, not {updates['expires_at']}")
         return updated
@@ -177,11 +190,13 @@ class SessionMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         limit = self.settings.max_metadata_bytes
-        fields = encode_metadata(metadata, limit)
+        fields, sealer = await self._sealed(keys, session_id, metadata)
         with self._changing(session_id):
             updated = await scripts.merge_metadata(
                 self._store, keys, session_id=session_id, max_bytes=limit, metadata=fields
             )
+        if updated:
+            await sealer.confirm()
         if updated is None:
             raise InvalidArgumentError(
                 f"metadata merged into the session's would be over {limit} bytes (max_metadata_bytes)"
@@ -196,6 +211,7 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        await self._vault.prolong(keys, session_id, self._ttl_ms)
         with self._changing(session_id):
             return await scripts.refresh_session(self._store, keys, session_id, self._ttl_ms)
 
@@ -214,7 +230,21 @@ class SessionMethods(ManagerBase):
         """The server's time (ms) and the session."""
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         found = await scripts.get_session(self._store, keys, session_id)
-        return None if found is None else (found[0], to_session(found[1]))
+        return None if found is None else (found[0], await self._opened(found[1]))
+
+    async def _opened(self, stored: StoredSession) -> Session:
+        return to_session(stored, await self._vault.opener(metadata_values(stored.fields)))
+
+    async def _sealed(self, keys: Keys, session_id: str, metadata: Any) -> tuple[list[bytes], Sealer]:
+        """Fields of the session's hash, and what sealed them."""
+        fields = encode_metadata(metadata)
+        sealer = await self._vault.sealer_of(keys, session_id)
+        return seal_metadata(fields, sealer, self.settings.max_metadata_bytes), sealer
+
+    def _refused(self, why: Refusal, session_id: str) -> SessionLimitError | InvalidArgumentError:
+        if why is Refusal.FULL:
+            return SessionLimitError(f"there are {self.max_sessions} sessions already (max_sessions)")
+        return InvalidArgumentError(f"session_id {session_id!r} is that of another user's session")
 
     def _id_of_new_session(self, session_id: str | None, user_id: str) -> str:
         if session_id is None:

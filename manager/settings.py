@@ -4,14 +4,28 @@ Every variable is the field's name in capitals behind `AGENT_SESSIONS_`. A `.env
 """
 
 from functools import cache
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from manager.checks import LARGEST_COUNT, LONGEST_SECONDS, shown
 from manager.errors import SettingsError
 
 ENV_PREFIX = "AGENT_SESSIONS_"
+
+#: So many partitions there can be, and so many lanes of one job.
+MOST_PARTITIONS = 4096
 
 
 class AgentPruning(BaseModel):
@@ -20,8 +34,8 @@ class AgentPruning(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     agent_id: str = Field(min_length=1)
-    keep_last: int | None = Field(None, ge=0)
-    older_than_seconds: float | None = Field(None, gt=0)
+    keep_last: int | None = Field(None, ge=0, le=LARGEST_COUNT)
+    older_than_seconds: float | None = Field(None, gt=0, le=LONGEST_SECONDS)
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -38,7 +52,14 @@ class Settings(BaseSettings):
         'shop'
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
 
     # Addresses may hold passwords, so `repr` leaves them out.
     redis_url: str = Field(
@@ -58,13 +79,15 @@ class Settings(BaseSettings):
         1,
         description="Slots over which users are spread. Never change it while there are sessions.",
         ge=1,
-        le=4096,
+        le=MOST_PARTITIONS,
     )
     ttl: int = Field(3600, description="Life of a session from its creation or last refresh, seconds.", gt=0)
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)
 
     max_id_bytes: int = Field(512, description="Longest user, agent, session or checkpoint id, bytes.", gt=0)
-    max_metadata_bytes: int = Field(65_536, description="Largest metadata of one session, bytes.", gt=0)
+    max_metadata_bytes: int = Field(
+        65_536, description="Largest metadata of one session, bytes as stored.", gt=0
+    )
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
     max_checkpoints: int | None = Field(
@@ -75,6 +98,9 @@ class Settings(BaseSettings):
 
     call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
     connect_timeout_seconds: float = Field(2.0, description="Longest a connection may take to be made.", gt=0)
+    connections: Literal["one", "pool"] = Field(
+        "one", description="Calls of an event loop share `one` connection, or use a `pool` of them."
+    )
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
@@ -95,6 +121,17 @@ class Settings(BaseSettings):
         5, description="A job fails when so many batches in a row are refused.", ge=1
     )
 
+    encryption_keys: SecretStr | None = Field(
+        None, description="Keys that encrypt what is stored: JSON, 32 bytes in base64 by key id."
+    )
+    encryption_key_id: str | None = Field(
+        None, description="The key that new values get. Unset: the first; `none`: they are not encrypted."
+    )
+    encryption_required: bool = Field(False, description="Whether values that are not encrypted are refused.")
+    user_keys_url: str | None = Field(
+        None, description="Where each user has a key that can be erased: a server of its own.", repr=False
+    )
+
     receipt_key: SecretStr | None = Field(
         None, description="Key of the hashes in receipts. Unset: one is made and kept in Redis."
     )
@@ -110,9 +147,27 @@ class Settings(BaseSettings):
     prune_interval_seconds: float = Field(3_600.0, description="Beat: between prunings.", gt=0)
     prune_keep_last: int | None = Field(None, description="Beat: keep this many checkpoints a session.", ge=0)
     prune_older_than_seconds: float | None = Field(None, description="Beat: drop older checkpoints.", gt=0)
-    prune_agents: tuple[AgentPruning, ...] = Field(
+    prune_agents: Annotated[tuple[AgentPruning, ...], NoDecode] = Field(
         (), description="Beat: limits of single agents instead of those for all, as JSON."
     )
+
+    @field_validator("prune_agents", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        return from_json(value.encode(), allow_inf_nan=False) if isinstance(value, str) else value
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_used(cls, value: Any, field: ValidationInfo) -> Any:
+        """Text has UTF-8, no time leaves the calendar, and no number the integers of Redis."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str):
+            text.encode()
+        is_time = str(field.field_name).endswith(("_seconds", "ttl"))
+        most = LONGEST_SECONDS if is_time else LARGEST_COUNT
+        if isinstance(value, int | float) and value > most:
+            raise ValueError(f"must be at most {most}")
+        return value
 
 
 @cache
@@ -125,8 +180,16 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"{ENV_PREFIX}{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise SettingsError("\n".join(lines)) from error
+        # Not `from error`, which would show passwords.
+        raise SettingsError("\n".join(map(_line_about, error.errors(include_context=False)))) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env cannot be read: {error}") from error
+
+
+def _line_about(problem: Any) -> str:
+    """The variable, its value if that is no secret, and what is wrong with it."""
+    name = str(problem["loc"][0])
+    field = Settings.model_fields[name]
+    is_secret = not field.repr or "SecretStr" in str(field.annotation)
+    value = "" if is_secret else f"={shown(problem['input'])}"
+    return f"{ENV_PREFIX}{name.upper()}{value}: {problem['msg']}"

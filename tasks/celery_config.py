@@ -58,7 +58,6 @@ _FIXED: dict[str, Any] = {
         "tasks.*": {"queue": BULK_QUEUE},
     },
     "worker_prefetch_multiplier": 1,
-    "task_track_started": True,
     "task_send_sent_event": True,
     "worker_send_task_events": True,
     # A tick needs no memory of earlier ones, so Beat keeps no file and starts in any folder.
@@ -97,16 +96,19 @@ def _celery_url(redis_url: str, *, database_offset: int) -> str:
     Of what redis-py takes behind the `?`, Celery understands only what is about TLS; it would take anything
     else for an argument of its own and fail.
     """
-    url = urlsplit(redis_url)
-    query = dict(parse_qsl(url.query))
-    path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
-    database = query.get("db") or path or "0"
-    if url.scheme not in ("redis", "rediss", "unix") or not database.isdigit():
+    try:
+        url = urlsplit(redis_url)
+        query = dict(parse_qsl(url.query))
+        path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
+        database = int(query.get("db") or path or "0")
+    except ValueError:  # its message may show a part of a password
+        database = -1
+    if database < 0 or url.scheme not in ("redis", "rediss", "unix"):
         raise SettingsError(
             "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
             " Celery uses another server, set AGENT_SESSIONS_BROKER_URL and AGENT_SESSIONS_RESULT_BACKEND"
         )
-    number = int(database) + database_offset
+    number = database + database_offset
     if url.scheme == "unix":
         user, password = query.get("username", ""), query.get("password", "")
         credentials = url.netloc.rpartition("@")[0] or (f"{user}:{password}" if password else "")

@@ -1,5 +1,6 @@
 """Work on jobs that are in the ledger: one slice, and the lifeline."""
 
+import time
 from typing import Any
 
 from celery import Task
@@ -27,6 +28,12 @@ RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1,
 
 #: Tries of a slice. There is an end, or each ring of the lifeline would add a message that never goes.
 _SLICE_RETRIES = 5
+
+#: Pause after the store of results did not take a job's progress, seconds: a frozen one costs 10 s a try.
+_SHOW_AGAIN_SECONDS = 30.0
+
+#: From when on this process shows progress, by its monotonic clock.
+_show_from = 0.0
 
 
 @app.task(bind=True, name="tasks.run_job")
@@ -101,11 +108,19 @@ def signature_of(turn: Slice) -> Any:
 def show_progress(task: "Task[Any, Any]", progress: JobProgress) -> None:
     """Tells `AsyncResult.info`, and Flower, how far the job is. (Of an event that it does not know, Flower
     shows the kind and the field named `result`.)
+
+    It is a courtesy: where the store of results is away, frozen or full, the work goes on without it.
     """
+    global _show_from
     state = "paused" if progress.state is JobState.PAUSED else "progress"
     task.send_event(f"task-{state}", result=f"{progress.done}/{progress.total}")
-    if not progress.state.ended:
+    if progress.state.ended or time.monotonic() < _show_from:
+        return
+    try:
         task.update_state(state=state.upper(), meta=progress.model_dump(mode="json"))
+    except Exception as error:  # each kind of store has errors of its own
+        _show_from = time.monotonic() + _SHOW_AGAIN_SECONDS
+        logger.warning("the store of results did not take the progress of %s: %s", progress.job_id, error)
 
 
 def result_of(task: "Task[Any, Any]", progress: JobProgress) -> int:

@@ -10,9 +10,10 @@ from worker.server_checks import check_broker, check_server
 
 
 def install() -> None:
-    """Connects the checks to Celery's signals, and gives Flower a safe default."""
+    """Connects the checks to Celery's signals, gives workers a steady consumer and Flower a safe default."""
     worker_init.connect(_refuse_to_start_on_unfit_server, weak=False)
     beat_init.connect(_refuse_to_start_on_unfit_server, weak=False)
+    app.conf.worker_consumer = "worker.consumer:SteadyConsumer"
     # Flower by default listens on all interfaces, without a password. FLOWER_ADDRESS or --address changes it.
     os.environ.setdefault("FLOWER_ADDRESS", "127.0.0.1")
 

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from manager import scripts as session_scripts
 from manager.checkpoint_methods import to_checkpoint
+from manager.codec import metadata_values
+from manager.encryption.sealing import Vault
 from manager.errors import CorruptDataError, JobNotFoundError
 from manager.integrity import scripts
 from manager.integrity.findings import Damage, Finding
@@ -39,10 +41,18 @@ class Checkup:
     """
 
     def __init__(
-        self, store: Store, partitions: Partitions, ledger: Ledger, settings: Settings, *, repair: bool
+        self,
+        store: Store,
+        partitions: Partitions,
+        ledger: Ledger,
+        vault: Vault,
+        settings: Settings,
+        *,
+        repair: bool,
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._vault = vault
         self._settings = settings
         self._repair = repair
         self._places = Places(settings.namespace, partitions)
@@ -89,6 +99,8 @@ class Checkup:
 
     async def _look_at(self, key: bytes) -> list[Finding]:
         place = self._places.find(key)
+        if self._places.is_users_key(key):
+            return []
         if place is None:
             return [Finding(damage=Damage.UNKNOWN, key=scripts.shown(key), about="none of ours")]
         if place.is_session:
@@ -148,17 +160,19 @@ class Checkup:
         try:
             stored = await session_scripts.get_session(self._store, keys, session_id)
             if stored is not None:
-                to_session(stored[1])
+                opener = await self._vault.opener(metadata_values(stored[1].fields))
+                to_session(stored[1], opener)
         except CorruptDataError as error:
             found.append(_corrupt(place.key, error))
         after_us = 0.0
         while page := await session_scripts.list_checkpoints(
             self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
         ):
+            opener = await self._vault.opener(each.data for each in page if each.data is not None)
             for checkpoint in page:
                 try:
                     if checkpoint.data is not None:  # else the order has told it
-                        to_checkpoint(session_id, checkpoint)
+                        to_checkpoint(session_id, checkpoint, opener)
                 except CorruptDataError as error:
                     found.append(_corrupt(checkpoint.key, error))
             after_us = page[-1].created_us

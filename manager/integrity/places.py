@@ -57,12 +57,17 @@ class Places:
     def __init__(self, namespace: str, partitions: Partitions) -> None:
         self._partitions = partitions
         self._form = re.compile(re.escape(namespace.encode()) + rb":\{(\d+)\}:([a-z_]+)(?::(.+))?", re.DOTALL)
+        self._users_keys = namespace.encode() + b":{keys}:"
         #: The namespace in a pattern of the server, whatever it holds.
         self._pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", namespace.encode())
 
     def pattern(self, kind: str = "") -> bytes:
         """What the keys of one kind match, or all."""
         return self._pattern + (f":{{*}}:{kind}:*" if kind else ":*").encode()
+
+    def is_users_key(self, key: bytes) -> bool:
+        """Whether it belongs to the users' own keys for encryption, which are no part of the store."""
+        return key.startswith(self._users_keys)
 
     def find(self, key: bytes) -> Place | None:
         """What the key is; None where it is none of ours."""

@@ -4,7 +4,7 @@ import hashlib
 from datetime import timedelta
 from typing import Any, NamedTuple, Self, TypedDict
 
-from manager.checks import LONGEST_SECONDS, check_count, check_text
+from manager.checks import LONGEST_SECONDS, check_count, check_text, shown
 from manager.errors import InvalidArgumentError
 from manager.keys import JOB_PREFIX, new_job_id
 
@@ -71,7 +71,7 @@ def _grace_ms(grace: object) -> int:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not 0 <= seconds <= LONGEST_SECONDS:  # type: ignore[operator]
         raise InvalidArgumentError(
-            f"grace must be from 0 to {LONGEST_SECONDS} seconds, or a timedelta, not {grace!r}"
+            f"grace must be from 0 to {LONGEST_SECONDS} seconds, or a timedelta, not {shown(grace)}"
         )
     return round(seconds * 1000)  # type: ignore[operator]
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Self
 
 from manager.keys import Keys
 from manager.script_source import load_script
-from manager.scripts import Cursor
+from manager.scripts import Cursor, score_of, text_of
 from manager.store import Store
 
 _COUNT_AFFECTED = load_script("count_affected")
@@ -101,25 +101,27 @@ async def append_receipt(
     """
     places = [keys.receipts, keys.receipt_jobs]
     reply = await store.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
-    return reply[0].decode(), reply[1].decode(errors="backslashreplace"), int(reply[2])
+    return reply[0].decode(), _receipt_text(reply[1]), int(reply[2])
 
 
 async def list_receipts(store: Store, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
     """Numbers and receipts (JSON) behind a number, in order."""
     flat: list[bytes] = await store.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
-    return [
-        (int(float(number)), text.decode(errors="backslashreplace"))
-        for text, number in zip(flat[::2], flat[1::2], strict=True)
-    ]
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [(score_of(keys.receipts, number), _receipt_text(text)) for text, number in pairs]
 
 
 async def get_secret(store: Store, keys: Keys, offered: str, keep_ms: int) -> str:
     """The secret of this namespace: the one that is there, or the one offered."""
-    return str(
-        (await store.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])).decode()
-    )
+    reply = await store.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])
+    return text_of(keys.receipt_key, reply)
+
+
+def _receipt_text(raw: bytes) -> str:
+    """What lies in a receipt's place; where it is no text, something that is no receipt."""
+    return raw.decode(errors="replace")
 
 
 def _measured(reply: list[Any]) -> tuple[Measured, Cursor]:
-    sample = tuple(session_id.decode(errors="backslashreplace") for session_id in reply[5:])
+    sample = tuple(session_id.decode(errors="replace") for session_id in reply[5:])
     return Measured(int(reply[2]), int(reply[3]), int(reply[4]), sample), (reply[0], reply[1])

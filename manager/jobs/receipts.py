@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from manager.checks import check_id
 from manager.damage import Listing
 from manager.errors import CorruptDataError
 from manager.jobs import proof_scripts
@@ -73,6 +74,8 @@ class Receipts:
             )
             if word != "BEHIND":
                 return _readable(text or receipt)
+            if receipt and newest == last:  # or this would never end
+                raise CorruptDataError(f"the last receipt at {self._home.receipts!r} has no whole number")
             last, before = newest, _readable(text)
             place = {"number": last + 1, "previous": before.hash if before else ""}
             receipt = _signed(facts | place, await self._secret()).model_dump_json()
@@ -113,7 +116,14 @@ class Receipts:
         return ChainCheck(receipts=count, first=first, last=last, last_hash=last_hash, problems=problems)
 
     async def target_hash(self, target: str) -> str:
-        """What receipts say instead of a user's or an agent's id."""
+        """What receipts say instead of a user's or an agent's id.
+
+        Raises:
+            InvalidArgumentError: it can be the id of neither.
+        """
+        return await self._hash_of(check_id("target", target, self._settings.max_id_bytes))
+
+    async def _hash_of(self, target: str) -> str:
         digest = hmac.new(await self._secret(), b"target:" + target.encode(), hashlib.sha256)
         return "hmac-sha256:" + digest.hexdigest()
 
@@ -125,7 +135,7 @@ class Receipts:
         return {
             "job_id": job.job_id,
             "kind": job.work.kind,
-            "target": await self.target_hash(job.work.about or ""),
+            "target": await self._hash_of(job.work.about or ""),
             "requested_at": requested,
             "cutoff_at": from_microseconds(cutoff_us),
             "started_at": started,

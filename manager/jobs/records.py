@@ -73,13 +73,6 @@ class Record(NamedTuple):
     def heartbeat_at(self) -> datetime:
         return max(_moment(part.fields["heartbeat"]) for part in self.parts)
 
-    def check(self) -> None:
-        """Fails in some way where something that will be needed cannot be read."""
-        self.progress()
-        int(self.home.fields["joins"])
-        if self.work.kind.deletes:
-            int(self.home.fields["cutoff"])
-
     def next_slices(self, most_lanes: int) -> list[Slice]:
         """What to ring for: one slice, and where there are several parts more for other workers."""
         lanes = max(1, min(most_lanes, len(self.parts)))
@@ -128,6 +121,24 @@ class Record(NamedTuple):
         return newly_done / (self.heartbeat_at - since).total_seconds()
 
 
+def _check(record: Record) -> None:
+    """Reads everything in the record once: who gets it need not expect that it cannot be read."""
+    home = record.home
+    try:
+        record.progress()
+        record.next_slices(len(record.parts))
+        int(home.fields["joins"])
+        record.work.params.keys()
+        for part in record.parts:
+            record.work.target(part.keys)
+            from_microseconds(int(part.fields.get("cutoff", 0)))
+        if record.work.kind is JobKind.PRUNE:
+            assert record.work.policy.max_age_us is not None  # noqa: S101
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        place = home.keys.job(record.job_id)
+        raise CorruptDataError(f"job at {place!r} cannot be read: {error!r}") from error
+
+
 def _moment(milliseconds: str) -> datetime:
     return from_microseconds(int(milliseconds) * 1000)
 
@@ -137,7 +148,7 @@ def _readable(key: bytes) -> Iterator[None]:
     """Around what is made of a job's record."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise CorruptDataError(f"the record of a job at {key!r} cannot be read: {error!r}") from error
 
 
@@ -169,8 +180,7 @@ class Records:
             found = await self._parts(home[0])
         others = [part for _, part in found if part.keys is not home[1].keys]
         record = Record(home[0], [home[1], *others])
-        with _readable(home[1].keys.job(home[0])):
-            record.check()
+        _check(record)
         return record
 
     async def keep_others(self, job: Record, retention_ms: int, *, exactly: bool = False) -> None:

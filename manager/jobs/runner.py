@@ -10,14 +10,15 @@ import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from manager.errors import CorruptDataError, JobNotFoundError, StoreRefusedError
+from manager.checks import check_count
+from manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError, StoreRefusedError
 from manager.jobs import scripts
 from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
 from manager.jobs.pace import Pace, pace_of
 from manager.jobs.records import Part, Record, Records, Slice
 from manager.jobs.scripts import BatchReply
-from manager.settings import Settings
+from manager.settings import MOST_PARTITIONS, Settings
 
 #: How often a slice tells how far it is, seconds.
 _SHOW_SECONDS = 1.0
@@ -66,11 +67,13 @@ class Runner:
         Yields nothing where another message for the same slice came first.
 
         Raises:
+            InvalidArgumentError: there can be no such slice; nothing was changed.
             JobNotFoundError: no such job, or its record is gone.
             StoreRefusedError, CorruptDataError: the server refused a batch, or an index that the job works
                 through cannot be read. After `max_batch_failures` in a row with nothing
                 done between them the job has failed, and this is not raised.
         """
+        _check(turn)
         ends_at = time.monotonic() + self._settings.slice_seconds
         job = await self._ledger.read_opened(turn.job_id)
         done, home = job.total_of("done"), job.home.keys
@@ -158,3 +161,11 @@ class Runner:
         if failed:
             await self._records.keep_others(job, retention_ms)
         return failed
+
+
+def _check(turn: Slice) -> None:
+    """Refuses what only a message that nobody here has sent can ask for."""
+    if check_count("lane", turn.lane, 0) > MOST_PARTITIONS:
+        raise InvalidArgumentError(f"lane must be at most {MOST_PARTITIONS}, not {turn.lane}")
+    if turn.number is not None:
+        check_count("number", turn.number, 1)

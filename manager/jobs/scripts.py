@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from manager.keys import Keys
 from manager.script_source import Script, load_script
+from manager.scripts import score_of, text_of
 from manager.store import Store
 
 _OPEN_JOB = load_script("open_job")
@@ -137,17 +138,15 @@ async def read_job(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str
     reply: list[bytes] = await store.call(_READ_JOB, [keys.job(job_id)], [keys.prefix, job_id])
     if not reply:
         return None
-    texts = [part.decode() for part in reply]
+    texts = [text_of(keys.job(job_id), part) for part in reply]
     return texts[0], dict(zip(texts[1::2], texts[2::2], strict=True))
 
 
 async def list_jobs(store: Store, keys: Keys, after: tuple[str, str], limit: int) -> list[tuple[int, str]]:
     """Moments (ms) and ids of jobs whose home is this partition, newest first."""
     flat: list[bytes] = await store.call(_LIST_JOBS, [keys.history], [*after, limit])
-    return [
-        (int(float(ms)), job_id.decode(errors="backslashreplace"))
-        for job_id, ms in zip(flat[::2], flat[1::2], strict=True)
-    ]
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [(score_of(keys.history, ms), job_id.decode(errors="replace")) for job_id, ms in pairs]
 
 
 async def control_job(
@@ -260,7 +259,8 @@ async def take_stalled_jobs(store: Store, keys: Keys, silence_ms: int, limit: in
     doubles while no slice of it begins.
     """
     reply: list[bytes] = await store.call(_TAKE_STALLED_JOBS, [keys.jobs], [keys.prefix, silence_ms, limit])
-    return [job_id.decode(errors="backslashreplace") for job_id in reply]
+    # One that is no text must not keep the lifeline from the others.
+    return [job_id.decode(errors="replace") for job_id in reply]
 
 
 async def _batch(

@@ -12,7 +12,7 @@
 -- ARGV[5] most sessions in this partition
 -- ARGV[6] how long the expiry index outlives its members, milliseconds
 -- ARGV[7] size of the metadata, bytes
--- ARGV[8] and on: metadata fields and values in turn
+-- ARGV[8] and on: further fields and values in turn: the metadata, and the id of the user's key
 -- Reply: {created in microseconds, expires in milliseconds} | {field, value, ...} if it is there | 'TAKEN' | 'FULL'
 local session_key, user_index, agent_index, expiry_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]

@@ -24,10 +24,18 @@ def breakable(namespace: str) -> Iterator[RedisServer]:
     assert not found, "left behind:\n" + "\n".join(found)
 
 
+@pytest.fixture(params=["one", "pool"])
+def connections(request: pytest.FixtureRequest) -> str:
+    """Whether a manager's calls share one connection or use a pool."""
+    return str(request.param)
+
+
 @pytest.fixture
-def fragile(open_manager: Callable[..., SessionManager], breakable: RedisServer) -> SessionManager:
+def fragile(
+    open_manager: Callable[..., SessionManager], breakable: RedisServer, connections: str
+) -> SessionManager:
     """A manager on that server, with little patience."""
-    return open_manager(redis_url=breakable.url(), call_timeout_seconds=0.5)
+    return open_manager(redis_url=breakable.url(), call_timeout_seconds=0.5, connections=connections)
 
 
 @pytest.fixture
@@ -37,9 +45,11 @@ async def proxy(server: RedisServer) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def proxied(open_manager: Callable[..., SessionManager], proxy: Proxy) -> AsyncIterator[SessionManager]:
+async def proxied(
+    open_manager: Callable[..., SessionManager], proxy: Proxy, connections: str
+) -> AsyncIterator[SessionManager]:
     """A manager behind the proxy, connected, which knows that the server has the common scripts."""
-    manager = open_manager(redis_url=proxy.url())
+    manager = open_manager(redis_url=proxy.url(), connections=connections)
     session = await manager.create_session("warm", "up")
     await manager.save_checkpoint(session.session_id, {})
     await manager.get_session(session.session_id)

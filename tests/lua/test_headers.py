@@ -10,6 +10,7 @@ from manager.script_source import load_script
 _LUA = Path(__file__).parents[2] / "manager" / "lua"
 _PYTHON = [
     _LUA.parent / "scripts.py",
+    _LUA.parent / "encryption" / "scripts.py",
     _LUA.parent / "jobs" / "scripts.py",
     _LUA.parent / "jobs" / "proof_scripts.py",
     _LUA.parent / "integrity" / "scripts.py",
@@ -28,6 +29,7 @@ VERBS = {
     "count",
     "create",
     "delete",
+    "erase",
     "fail",
     "finish",
     "get",
@@ -43,6 +45,7 @@ VERBS = {
     "reclaim",
     "refresh",
     "restore",
+    "rewrap",
     "save",
     "scan",
     "seal",

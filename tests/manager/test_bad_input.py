@@ -1,15 +1,24 @@
 """What is not acceptable is a ValueError that names the argument, and nothing is written."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import redis
 
-from manager import AgentSessionsError, InvalidArgumentError, SessionManager
+from manager import AgentSessionsError, InvalidArgumentError, JobKind, SessionManager
+from manager.jobs.records import Slice
 from tests.support.keyspace import snapshot
+
+
+class _Nowhere(tzinfo):
+    """A time zone without an offset: what has it counts as without a time zone."""
+
+    def utcoffset(self, when: datetime | None) -> None:
+        return None
+
 
 BAD_IDS = ["", None, 7, b"bytes", ["x"], True, "x" * 513, "é" * 257, "\ud83d"]
 
@@ -151,6 +160,7 @@ async def test_metadata_keys_must_be_valid_unicode(manager: SessionManager) -> N
         ({"expires_at": 9e9}, "expires_at"),
         ({"expires_at": "2099-01-01"}, "expires_at"),
         ({"expires_at": datetime(2099, 1, 1)}, "expires_at .*time zone"),  # noqa: DTZ001
+        ({"expires_at": datetime(2099, 1, 1, tzinfo=_Nowhere())}, "expires_at .*time zone"),
         ({"expires_at": datetime.min.replace(tzinfo=UTC)}, "expires_at"),
         ({"expires_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))}, "expires_at"),
         ({"expires_at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, "expires_at"),
@@ -189,11 +199,15 @@ async def test_fields_that_cannot_be_changed_are_refused_whether_or_not_the_sess
         ({"keep_last": 1.5}, "keep_last"),
         ({"keep_last": True}, "keep_last"),
         ({"keep_last": "3"}, "keep_last"),
+        ({"keep_last": 2**63}, "keep_last .*9223372036854775807"),
+        ({"keep_last": 10**5000}, "keep_last"),
+        ({"keep_last": -(10**5000)}, "keep_last"),
         ({"older_than": 0}, "older_than"),
         ({"older_than": -5}, "older_than"),
         ({"older_than": float("nan")}, "older_than"),
         ({"older_than": float("inf")}, "older_than"),
         ({"older_than": 1e305}, "older_than"),
+        ({"older_than": 10**5000}, "older_than"),
         ({"older_than": timedelta(seconds=-1)}, "older_than"),
         ({"older_than": "1h"}, "older_than"),
     ],
@@ -203,6 +217,28 @@ async def test_pruning_refuses_what_is_no_policy(
 ) -> None:
     await _refuses(manager, name, "prune_checkpoints", **arguments)
     assert snapshot(raw, namespace) == {}
+
+
+@pytest.mark.parametrize("agents", ["bot", b"bot", 5, {"bot": 1}, [5], [None], [""], True])
+def test_agents_to_be_spared_are_a_list_of_ids(manager: SessionManager, agents: Any) -> None:
+    """A text was taken for the list of its letters, so that the agent that it names was pruned."""
+    with pytest.raises(InvalidArgumentError, match="except_agents"):
+        manager.pruning(keep_last=1, except_agents=agents)
+
+
+@pytest.mark.parametrize(
+    ("lane", "number"),
+    [([], 1), (-1, 1), ("0", 1), (1.5, 1), (4_097, 1), (0, []), (0, 0), (0, "x"), (0, 1.5)],
+)
+async def test_a_slice_that_cannot_be_is_refused(
+    manager: SessionManager, raw: redis.Redis, namespace: str, lane: Any, number: Any
+) -> None:
+    """A list was told as an outcome unknown, to the calls beside it too, and so was tried again."""
+    job_id = await manager.revoke_user_sessions("ann", grace=5)
+    before = snapshot(raw, namespace)
+    with pytest.raises(InvalidArgumentError, match=r"lane|number"):
+        await anext(manager.runner.steps(Slice(job_id, JobKind.DELETE_USER, lane, number)))
+    assert snapshot(raw, namespace) == before
 
 
 async def test_a_checkpoint_may_be_just_as_large_as_the_limit(
@@ -216,7 +252,7 @@ async def test_a_checkpoint_may_be_just_as_large_as_the_limit(
     assert len(await manager.list_checkpoints(session.session_id)) == 1
 
 
-@pytest.mark.parametrize("ttl", [1e12, 1e300, 10**400], ids=["1e12", "1e300", "1e400"])
+@pytest.mark.parametrize("ttl", [1e12, 1e300, 10**400, 10**5000], ids=["1e12", "1e300", "1e400", "1e5000"])
 async def test_a_time_to_live_beyond_the_calendar_is_refused(
     open_manager: Callable[..., SessionManager], raw: redis.Redis, namespace: str, ttl: float
 ) -> None:

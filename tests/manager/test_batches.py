@@ -90,7 +90,7 @@ async def test_there_are_never_more_connections_than_the_pool_may_have(
 ) -> None:
     async with Proxy(server.port) as proxy:
         pool = module.ConnectionPool(max_connections=width, host="127.0.0.1", port=proxy.port)
-        manager = open_manager(conn=module.Redis(connection_pool=pool))
+        manager = open_manager(conn=module.Redis(connection_pool=pool), connections="pool")
         await manager.session_exists("sess_1")
         proxy.hold_replies()
         asking = []

@@ -70,7 +70,7 @@ async def test_a_megabyte_that_does_not_compress_is_fine(manager: SessionManager
     assert latest["data"] == data
 
 
-@pytest.mark.parametrize("stored", [b"", b"j", b"z", b"j{", b"znothing", b'?{"a":1}'])
+@pytest.mark.parametrize("stored", [b"", b"j", b"znothing", b'?{"a":1}'])
 async def test_what_cannot_be_read_is_said_with_its_key(
     manager: SessionManager, raw: redis.Redis, namespace: str, stored: bytes
 ) -> None:
@@ -78,15 +78,15 @@ async def test_what_cannot_be_read_is_said_with_its_key(
     checkpoint_id = await manager.save_checkpoint(session.session_id, {"turn": 1})
     key = f"{namespace}:{{0}}:c:{session.session_id}"
     raw.hset(key, checkpoint_id, stored)
-    with pytest.raises(CorruptDataError, match=f"c:{session.session_id}"):
+    with pytest.raises(CorruptDataError, match=f"checkpoint '{checkpoint_id}' at .*c:{session.session_id}"):
         await manager.get_latest_checkpoint(session.session_id)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("created", "soon"), ("expires", "9" * 30), ("m:a", "{"), ("m:a", b"\xff")]
+    ("field", "value"), [("created", "soon"), ("expires", "9" * 30), ("m:a", b"j{"), (b"m:\xff", b"j1")]
 )
 async def test_a_session_that_cannot_be_read_is_said_with_its_key(
-    manager: SessionManager, raw: redis.Redis, namespace: str, field: str, value: Any
+    manager: SessionManager, raw: redis.Redis, namespace: str, field: Any, value: Any
 ) -> None:
     session = await manager.create_session("ann", "bot", {"a": 1})
     raw.hset(f"{namespace}:{{0}}:s:{session.session_id}", field, value)

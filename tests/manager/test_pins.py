@@ -143,19 +143,19 @@ async def test_metadata_and_pins_leave_each_other_alone(
     open_manager: Opener, raw: redis.Redis, namespace: str
 ) -> None:
     manager = open_manager(max_metadata_bytes=100)
-    session = await manager.create_session("ann", "bot", {"k": "x" * 47})  # 50 bytes
+    session = await manager.create_session("ann", "bot", {"k": "x" * 46})  # 50 bytes
     ids = await save_turns(manager, session.session_id, 20)
     for each in ids:
         assert await manager.pin_checkpoint(session.session_id, each)
-    assert await manager.update_session_metadata(session.session_id, {"l": "x" * 47})  # full
+    assert await manager.update_session_metadata(session.session_id, {"l": "x" * 46})  # full
     with pytest.raises(InvalidArgumentError, match="max_metadata_bytes"):
         await manager.update_session_metadata(session.session_id, {"m": 1})
-    assert await manager.update_session(session.session_id, metadata={"n": "x" * 97})
+    assert await manager.update_session(session.session_id, metadata={"n": "x" * 96})
     assert await manager.update_session(session.session_id, agent_id="other")
     assert await manager.refresh_session(session.session_id)
     found = await manager.get_session(session.session_id)
     assert found is not None
-    assert found.metadata == {"n": "x" * 97}
+    assert found.metadata == {"n": "x" * 96}
     assert await manager.pinned_checkpoints(session.session_id) == ids
     assert stored_pins(raw, namespace, session.session_id) == set(ids)
 

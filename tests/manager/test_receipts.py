@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from manager import JobState, Receipt, SessionManager
+from manager import InvalidArgumentError, JobState, Receipt, SessionManager
 from manager.jobs.options import Order
 from manager.models import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
@@ -139,6 +139,12 @@ async def test_the_target_is_there_as_a_keyed_hash_alone(
     assert receipt.target != await open_manager(receipt_key="another").receipts.target_hash(
         "someone@example.org"
     )
+
+
+@pytest.mark.parametrize("target", ["", "\ud83d", None, 5, b"ann", "x" * 513])
+async def test_what_is_no_id_has_no_hash(manager: SessionManager, target: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^target "):
+        await manager.receipts.target_hash(target)  # type: ignore[arg-type]
 
 
 async def test_a_job_has_one_receipt_however_often_it_is_concluded(manager: SessionManager) -> None:

@@ -52,6 +52,26 @@ def test_every_wrong_value_is_named_with_its_variable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["{", "nonsense", "[" * 5_000, '[{"agent_id": "bot"}]', '{"agent_id": "bot"}']
+)
+def test_what_is_not_the_json_asked_for_is_named_with_its_variable(tmp_path: Path, value: str) -> None:
+    run = _run(tmp_path, PRUNE_AGENTS=value)
+    assert "manager.errors.SettingsError: AGENT_SESSIONS_PRUNE_AGENTS=" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "BROKER_URL", "RECEIPT_KEY"])
+def test_a_wrong_value_that_is_secret_is_not_shown(tmp_path: Path, name: str) -> None:
+    run = _run(tmp_path, **{name: "redis://:hunter2@host/\udcff"})
+    assert f"manager.errors.SettingsError: AGENT_SESSIONS_{name}: " in run.stderr
+    assert "hunter2" not in run.stderr
+
+
+def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"AGENT_SESSIONS_NAMESPACE=\xff\n")
+    assert "manager.errors.SettingsError: .env " in _run(tmp_path).stderr
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("namespace", ""),
@@ -73,6 +93,14 @@ def test_every_wrong_value_is_named_with_its_variable(tmp_path: Path) -> None:
         ("job_retention_seconds", 59),
         ("stalled_after_seconds", 0),
         ("prune_keep_last", -1),
+        ("ttl", 10**12),
+        ("max_sessions", 2**63),
+        ("stalled_after_seconds", 1e308),
+        ("call_timeout_seconds", float("inf")),
+        ("job_retention_seconds", 10**12),
+        ("receipt_retention_seconds", 10**12),
+        ("prune_older_than_seconds", 1e308),
+        ("receipt_key", "\ud83d"),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: object) -> None:
@@ -88,7 +116,7 @@ def test_a_manager_made_from_settings_has_their_limits() -> None:
     assert (arguments["host"], arguments["port"], arguments["db"]) == ("example", 1, 2)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "redis://:secret/x@host:port/0"])
+@pytest.mark.parametrize("url", ["nonsense", "redis://:secret/x@host:port/0", "redis://:secret@[::1"])
 def test_an_address_that_is_none_is_named_by_its_variable_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError, match="AGENT_SESSIONS_REDIS_URL must be like") as caught:
         SessionManager.from_settings(Settings(redis_url=url))

@@ -5,6 +5,7 @@ Arguments: names of areas; without any, all. Ends with 1 if a bug was not caught
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from tests.planted.bugs import ROOT, Bug, load_bugs, planted
 
-_TIMEOUT_SECONDS = 600
+_TIMEOUT_SECONDS = 300
 
 #: What pytest's exit status says of the bug; anything else means that the test could not be run.
-_VERDICTS = {0: "SURVIVED", 1: "caught"}
+_VERDICTS = {0: "SURVIVED", 1: "caught", None: "caught: it hung"}
 
 
 @contextmanager
@@ -43,21 +44,32 @@ def _verdict(copy: Path, bug: Bug) -> str:
     sound = place.read_text()
     place.write_text(planted(bug))
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", *bug.test.split()],
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": f"{copy}:{copy / 'src'}"},
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
+        status, output = _run_pytest(copy, bug.test.split())
     finally:
         place.write_text(sound)
-    verdict = _VERDICTS.get(done.returncode, f"NOT RUN (pytest ended with {done.returncode})")
-    if verdict != "caught":
-        sys.stderr.write(done.stdout[-3000:])
+    verdict = _VERDICTS.get(status, f"NOT RUN (pytest ended with {status})")
+    if not verdict.startswith("caught"):
+        sys.stderr.write(output[-3000:])
     return verdict
+
+
+def _run_pytest(copy: Path, tests: list[str]) -> tuple[int | None, str]:
+    """Exit status (None where it hung) and output. What the tests started ends with them."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=60", *tests],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": f"{copy}:{copy / 'src'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            output, _ = running.communicate(timeout=_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            return None, ""
+        return running.returncode, output
 
 
 def main(areas: list[str]) -> int:
@@ -67,7 +79,7 @@ def main(areas: list[str]) -> int:
     with _copy_of_checkout() as copy:
         for bug in bugs:
             verdict = _verdict(copy, bug)
-            missed += verdict != "caught"
+            missed += not verdict.startswith("caught")
             sys.stdout.write(f"{verdict:8} {bug.area}: {bug.bug}\n")
             sys.stdout.flush()
     sys.stdout.write(f"{len(bugs) - missed} of {len(bugs)} planted bugs were caught\n")

@@ -14,6 +14,9 @@ from tests.support.wait_until import wait_until_blocking
 ROOT = Path(__file__).parents[2]
 _CELERY = str(Path(sys.executable).parent / "celery")
 
+#: Only the time of day is shifted: waiting would end at once, or never.
+_FAKETIME = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
 
 def environment(**settings: object) -> dict[str, str]:
     """The environment of a process, with settings given by their field names."""
@@ -28,12 +31,17 @@ class CeleryProcess:
     Args:
         arguments: what follows `celery -A worker`.
         ready: what its log says once it works; '' to wait for nothing.
+        app: another module of the app than `worker`, which imports that one and then changes something.
+        clock: how far off the clock of this process is, for the program `faketime`: `+10 min`.
         settings: ours, by field name.
     """
 
-    def __init__(self, *arguments: str, ready: str = "", **settings: object) -> None:
+    def __init__(
+        self, *arguments: str, ready: str = "", app: str = "worker", clock: str = "", **settings: object
+    ) -> None:
         self._arguments = arguments
         self._ready = ready
+        self._command = [*(["faketime", "-f", clock] if clock else []), _CELERY, "-A", app, *arguments]
         self._settings = settings
         self._log = Path(tempfile.mkstemp(prefix="agent-sessions-", suffix=".log")[1])
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,15 +55,19 @@ class CeleryProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def children(self) -> list[int]:
+        """Ids of its pool's processes."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
     def start(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [_CELERY, "-A", "worker", *self._arguments],
+                self._command,
                 cwd=ROOT,
-                env=environment(**self._settings),
+                env={**environment(**self._settings), **_FAKETIME},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -85,6 +97,13 @@ class CeleryProcess:
         os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
+    def freeze(self) -> None:
+        """Stops it and its children where they are. Their connections stay open."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.pid, signal.SIGCONT)
+
     def __enter__(self) -> Self:
         try:
             return self.start()
@@ -104,9 +123,12 @@ class CeleryProcess:
         return not self.running or self._ready in self.log()
 
 
-def celery_worker(**settings: object) -> CeleryProcess:
+def celery_worker(
+    *, name: str = "celery", app: str = "worker", clock: str = "", **settings: object
+) -> CeleryProcess:
     """A worker with two processes. Used as a context manager, it is killed at the end."""
-    return CeleryProcess("worker", "--concurrency", "2", "--loglevel", "INFO", ready="ready.", **settings)
+    arguments = ("worker", "--concurrency", "2", "--loglevel", "INFO", "--hostname", f"{name}@%h")
+    return CeleryProcess(*arguments, ready="ready.", app=app, clock=clock, **settings)
 
 
 def run_program(code: str, **settings: object) -> Any:

@@ -37,9 +37,20 @@ def test_broker_and_results_may_lie_elsewhere() -> None:
     assert (config["broker_url"], config["result_backend"]) == ("redis://b/0", "redis://r/0")
 
 
-def test_an_address_that_cannot_serve_as_broker_is_named() -> None:
-    with pytest.raises(SettingsError, match="AGENT_SESSIONS_BROKER_URL"):
-        celery_config(Settings(redis_url="sentinel://somewhere"))
+@pytest.mark.parametrize(
+    "redis_url",
+    [
+        "sentinel://somewhere",
+        "redis://:secret@[::1",
+        "redis://:secret@host/²",
+        "redis://:secret@host/" + "9" * 5_000,
+    ],
+    ids=range(4),
+)
+def test_an_address_that_cannot_serve_as_broker_is_named(redis_url: str) -> None:
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_BROKER_URL") as caught:
+        celery_config(Settings(redis_url=redis_url))
+    assert "secret" not in str(caught.value)
 
 
 def test_every_entry_of_the_schedule_names_a_task() -> None:

@@ -3,6 +3,7 @@
     __main__         the program
     program          its commands, put together
     bulk_commands    delete-user, delete-agent, prune, sweep
+    key_commands     erase-user-key
     job_commands     jobs list, show, watch, pause, resume, cancel, undo
     receipt_commands receipts list, verify
     check_command    check
@@ -16,5 +17,7 @@ Those five import nothing heavy, so that help is there at once. What follows is 
     steering         listing, showing and steering jobs
     proofs           receipts and their chain
     checking         a check of the whole store
+    erasing          the key of a user
+    asking           whether to go on
     output, words    what is printed
 """

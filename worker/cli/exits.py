@@ -43,6 +43,8 @@ def _tell(error: Exception, as_json: bool) -> None:
 def _advice(error: Exception) -> str:
     from manager import StoreError, StoreRefusedError, TooManyAffectedError
 
+    if "AGENT_SESSIONS_USER_KEYS_URL" in str(error):  # it names the other server already
+        return ""
     if isinstance(error, StoreRefusedError):
         return " (the server of AGENT_SESSIONS_REDIS_URL)"
     if isinstance(error, StoreError):

@@ -1,6 +1,5 @@
 """Asking for a job: dry run, question, enqueuing, and staying until it ends."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +8,7 @@ from rich.filesize import decimal
 from manager import JobOptions, Preview
 from tasks import Job, SessionJobs
 from worker.cli.arguments import Conduct
+from worker.cli.asking import confirm, need_somebody
 from worker.cli.connection import Connection, connected
 from worker.cli.enqueuing import Enqueued, enqueue
 from worker.cli.exits import RefusedError, UsageError
@@ -66,10 +66,8 @@ def ask_for(request: Request, conduct: Conduct) -> None:
     if timeout is not None and not conduct.wait:
         raise UsageError("--timeout goes with --wait")
     asks = not (conduct.yes or conduct.dry_run)
-    if asks and (conduct.as_json or not sys.stdin.isatty()):
-        raise RefusedError(
-            "there is nobody to ask whether to go on: pass --yes, or --dry-run to see what would go"
-        )
+    if asks:
+        need_somebody(conduct.as_json, "--yes, or --dry-run to see what would go")
     with connected() as here:
         if conduct.dry_run or asks:
             with out.stderr.status("Counting"):
@@ -79,7 +77,7 @@ def ask_for(request: Request, conduct: Conduct) -> None:
             _show(preview, out)
             return
         if asks:
-            _ask(preview, out)
+            confirm(out, f"{title_of(preview.kind, preview.target)}: {what_would_go(preview)} would go.")
         enqueued = here.run(_enqueue(here, request, options))
         enqueued.warn(out)
         progress = enqueued.progress
@@ -126,13 +124,3 @@ def _show(preview: Preview, out: Output) -> None:
         ("sample", "\n".join(map(plain, preview.sample)) + more),
     ]
     out.result(preview, fields(rows), "Nothing was changed.")
-
-
-def _ask(preview: Preview, out: Output) -> None:
-    out.note(f"{title_of(preview.kind, preview.target)}: {what_would_go(preview)} would go.")
-    out.stderr.print("Go on? [y/N] ", end="")
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):  # Ctrl-D
-        out.note("")
-    if answer.strip().lower() not in ("y", "yes"):
-        raise RefusedError("not confirmed; nothing was changed")

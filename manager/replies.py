@@ -1,4 +1,4 @@
-"""Errors of redis-py and of the server become ours here, and nowhere else."""
+"""Errors of the server and of redis-py, made ours. This happens here and nowhere else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +14,12 @@ from manager.errors import (
     StoreUnavailableError,
 )
 
+#: What a connection that cannot be made, or breaks, raises.
+CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
+
 #: For redis-py these are connection errors too, but the server is there, and says no.
 REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+
 
 #: How a script says which key it cannot read, and what the server says of a key it can do nothing with.
 _CORRUPT, _DAMAGE = "CORRUPT ", ("WRONGTYPE", "hash value is not an integer")
@@ -25,7 +29,7 @@ class NotConnectedError(redis.ConnectionError):
     """No connection could be made, so nothing was sent."""
 
 
-def translated(reply: Any, keys: Sequence[Any]) -> Any:
+def translated(reply: Any, keys: Sequence[Any] = ()) -> Any:
     """`reply` of a script called with these keys, with an error of redis-py made one of ours."""
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
@@ -42,6 +46,17 @@ def translated(reply: Any, keys: Sequence[Any]) -> Any:
         error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
     error.__cause__ = reply
     return error
+
+
+def no_answer(seconds: float, *, sent: bool) -> StoreError:
+    """The error of a call that had no answer in its time."""
+    error_class = StoreOutcomeUnknownError if sent else StoreUnavailableError
+    return error_class(f"no answer within {seconds} s")
+
+
+def not_sent(seconds: float) -> StoreError:
+    """The error of a call that waited in vain behind others which had no answer."""
+    return StoreUnavailableError(f"not sent: no answer from the server for {seconds} s")
 
 
 def damage_told_by(message: str, keys: Sequence[Any] = ()) -> str:

@@ -1,0 +1,111 @@
+"""The keys that the settings give, by id. One of them seals; all of them open.
+
+An envelope names its key by ``e``, one byte with the length of the key id, and the id.
+"""
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+from manager.encryption.cipher import KEY_BYTES, Key
+from manager.encryption.sealing import RING, CannotOpenError
+from manager.errors import SettingsError
+from manager.settings import ENV_PREFIX, Settings
+
+#: In place of a key id: write in the clear, and go on reading what is encrypted.
+NO_KEY = "none"
+
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
+
+class KeyRing:
+    """Keys by their ids.
+
+    Args:
+        secrets: 32 bytes for each key id.
+        active_id: the key that seals; None to seal nothing.
+    """
+
+    def __init__(self, secrets: dict[str, bytes], active_id: str | None) -> None:
+        self._keys = {_header(key_id): Key(_header(key_id), secret) for key_id, secret in secrets.items()}
+        self._active_header = None if active_id is None else _header(active_id)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "KeyRing":
+        """The ring of `encryption_keys`.
+
+        Raises:
+            SettingsError: there is something wrong with it; the message holds nothing of a key.
+        """
+        assert settings.encryption_keys is not None  # noqa: S101  (the vault asks first)
+        secrets = _parsed(settings.encryption_keys.get_secret_value())
+        active_id = settings.encryption_key_id or next(iter(secrets))
+        if active_id == NO_KEY:
+            return cls(secrets, None)
+        if active_id not in secrets:
+            raise SettingsError(f"{ENV_PREFIX}ENCRYPTION_KEY_ID names no key of {ENV_PREFIX}ENCRYPTION_KEYS")
+        return cls(secrets, active_id)
+
+    @property
+    def active(self) -> Key | None:
+        """The key that seals."""
+        return None if self._active_header is None else self._keys[self._active_header]
+
+    def is_active(self, sealed: bytes) -> bool:
+        """Whether the key that sealed this is the one that seals now."""
+        return header_of(sealed) == self._active_header
+
+    def key_of(self, sealed: bytes) -> Key:
+        """The key that an envelope names.
+
+        Raises:
+            CannotOpenError: there is none.
+        """
+        header = header_of(sealed)
+        if header not in self._keys:
+            name = repr(header[2:].decode(errors="backslashreplace"))
+            raise CannotOpenError(
+                f"it is encrypted under the key {name}, which is not in {ENV_PREFIX}ENCRYPTION_KEYS"
+            )
+        return self._keys[header]
+
+
+def header_of(sealed: bytes) -> bytes:
+    """The part of an envelope that names a key of the ring."""
+    return sealed[: 2 + sealed[1]] if len(sealed) > 1 else sealed
+
+
+def _header(key_id: str) -> bytes:
+    return RING + bytes([len(key_id)]) + key_id.encode()
+
+
+def _parsed(text: str) -> dict[str, bytes]:
+    """32 bytes by key id. Errors are raised from None: theirs would show keys."""
+    name = f"{ENV_PREFIX}ENCRYPTION_KEYS"
+    try:
+        pairs = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        raise SettingsError(f"{name} must be a JSON object: it is no JSON") from None
+    if not isinstance(pairs, list) or not pairs or not all(isinstance(pair, tuple) for pair in pairs):
+        raise SettingsError(f"{name} must be a JSON object with a key in base64 for each key id")
+    secrets: dict[str, bytes] = {}
+    for key_id, encoded in pairs:
+        if not _KEY_ID.fullmatch(key_id) or key_id == NO_KEY or key_id in secrets:
+            raise SettingsError(  # without the id: somebody may have put the key in its place
+                f"{name}: each key id must be of 1 to 32 letters, digits, '.', '_' and '-', there once,"
+                f" and not {NO_KEY!r}"
+            )
+        secrets[key_id] = _secret(f"{name}: the key {key_id!r}", encoded)
+    return secrets
+
+
+def _secret(name: str, encoded: Any) -> bytes:
+    try:
+        secret = base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else b""
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) != KEY_BYTES:
+        raise SettingsError(f"{name} must be {KEY_BYTES} bytes in base64")
+    return secret

@@ -1,0 +1,146 @@
+"""A key for each user, on a server of its own: with it goes what it sealed, wherever copies lie.
+
+A user's key is 256 random bits, wrapped under the ring, so that neither that server nor the settings alone
+open anything. A session is sealed under the key that its user had when it was created, and keeps that key's
+id in its hash; after an erasure the user's next session begins a new key. Keys are read for each call and
+kept by no process. An envelope names its key by ``u`` and the 16 bytes of the key id.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from manager.encryption import scripts
+from manager.encryption.cipher import KEY_BYTES, Key
+from manager.encryption.key_ring import KeyRing
+from manager.encryption.scripts import Gone, WrappedKey
+from manager.encryption.sealing import USER, CannotOpenError
+from manager.errors import DecryptionError, StoreError, StoreRefusedError, StoreUnavailableError
+from manager.keys import UserKeyNames
+from manager.store import Store
+
+KEY_ID_BYTES = 16
+
+#: How much longer than its last session a key is kept, milliseconds (one day). Two servers' clocks differ.
+_LINGER_MS = 86_400_000
+
+
+class UserKeys:
+    """The users' keys.
+
+    Args:
+        store: the server that they lie on.
+        namespace: first part of every key in Redis.
+        ring: the keys that wrap them.
+    """
+
+    def __init__(self, store: Store, namespace: str, ring: KeyRing) -> None:
+        self._store = store
+        self._names = UserKeyNames(namespace)
+        self._ring = ring
+
+    async def take(self, user_id: str, session_ms: int) -> tuple[str, Key]:
+        """Id and key for a new session of this user that lives for so long."""
+        with _nothing_written():
+            while True:
+                taken = await scripts.take_user_key(
+                    self._store, self._names, user_id, self._new_key(), session_ms + _LINGER_MS
+                )
+                if taken is not None:
+                    return taken.key_id, await self._ready_to_seal(taken)
+
+    async def read_to_seal(self, key_id: str) -> Key:
+        """The key with that id.
+
+        Raises:
+            DecryptionError: it was erased, or is not there.
+        """
+        with _nothing_written():
+            found = await scripts.read_user_key(self._store, self._names, key_id)
+            if isinstance(found, Gone):
+                raise DecryptionError(f"nothing was written: {_gone(key_id, found)}")
+            return await self._ready_to_seal(found)
+
+    async def read_to_open(self, key_ids: Iterable[str]) -> dict[str, Key | CannotOpenError]:
+        """The keys with these ids, or why a key is none."""
+        ids = list(key_ids)
+        with _nothing_written():
+            found = await asyncio.gather(
+                *(scripts.read_user_key(self._store, self._names, key_id) for key_id in ids)
+            )
+        return {key_id: self._key_or_reason(key_id, each) for key_id, each in zip(ids, found, strict=True)}
+
+    async def prolong(self, key_id: str, session_ms: float) -> None:
+        """Keeps a key for a session that is to live for so long from now."""
+        with _nothing_written():
+            await scripts.read_user_key(self._store, self._names, key_id, round(session_ms) + _LINGER_MS)
+
+    async def is_there(self, key_id: str) -> bool:
+        return not isinstance(await scripts.read_user_key(self._store, self._names, key_id), Gone)
+
+    async def erase(self, user_id: str) -> bool:
+        """Whether the user had a key."""
+        with _naming_the_server():
+            return await scripts.erase_user_key(self._store, self._names, user_id)
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    def _new_key(self) -> WrappedKey:
+        key_id = secrets.token_bytes(KEY_ID_BYTES).hex()
+        return WrappedKey(key_id, self._wrapped(key_id, secrets.token_bytes(KEY_BYTES)))
+
+    def _wrapped(self, key_id: str, secret: bytes) -> bytes:
+        assert self._ring.active is not None  # noqa: S101  (else nothing is sealed, and no key is needed)
+        return self._ring.active.for_keys().seal(b"user", key_id.encode(), secret)
+
+    def _unwrapped(self, key: WrappedKey) -> bytes:
+        return self._ring.key_of(key.wrapped).for_keys().open(b"user", key.key_id.encode(), key.wrapped)
+
+    async def _ready_to_seal(self, key: WrappedKey) -> Key:
+        """The key; wrapped anew if the ring has another active key by now, so that the old one can go."""
+        try:
+            secret = self._unwrapped(key)
+        except CannotOpenError as error:
+            raise DecryptionError(f"nothing was written: the user's key {key.key_id}: {error}") from error
+        if not self._ring.is_active(key.wrapped):
+            await scripts.rewrap_user_key(self._store, self._names, key, self._wrapped(key.key_id, secret))
+        return _key(key.key_id, secret)
+
+    def _key_or_reason(self, key_id: str, found: WrappedKey | Gone) -> Key | CannotOpenError:
+        if isinstance(found, Gone):
+            return CannotOpenError(_gone(key_id, found))
+        try:
+            return _key(key_id, self._unwrapped(found))
+        except CannotOpenError as error:
+            return CannotOpenError(f"its user's key {key_id}: {error}")
+
+
+def _key(key_id: str, secret: bytes) -> Key:
+    return Key(USER + bytes.fromhex(key_id), secret)
+
+
+def _gone(key_id: str, how: Gone) -> str:
+    what = "was erased" if how is Gone.ERASED else "is not there"
+    return f"its user's key {key_id} {what}"
+
+
+@contextmanager
+def _naming_the_server() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise type(error)(f"{error} (the server of AGENT_SESSIONS_USER_KEYS_URL)") from error
+
+
+@contextmanager
+def _nothing_written() -> Iterator[None]:
+    """Around what comes before anything is written: no answer means that nothing was applied, too."""
+    try:
+        with _naming_the_server():
+            yield
+    except StoreRefusedError:
+        raise
+    except StoreError as error:
+        raise StoreUnavailableError(str(error)) from error

@@ -1,0 +1,88 @@
+"""Stored values: one format byte, and nothing that was not written so is taken for a value."""
+
+import zlib
+from typing import Any
+
+import pytest
+
+from manager import CorruptDataError
+from manager.codec import decode_checkpoint, decode_metadata, encode_checkpoint, encode_metadata
+from manager.encryption.sealing import NO_KEYS
+from manager.scripts import StoredCheckpoint, StoredSession
+
+_OBJECT = b'{"a":1}'
+
+#: Bytes that no version has written, with what is said of each.
+UNREADABLE = {
+    "nothing": (b"", "unknown format byte b''"),
+    "no format byte": (_OBJECT, "unknown format byte b'{'"),
+    "a format of the future": (b"?" + _OBJECT, r"unknown format byte b'\?'"),
+    "no payload": (b"j", "Expecting value"),
+    "cut JSON": (b"j" + _OBJECT[:-1], "Expecting"),
+    "two values": (b"j" + _OBJECT + _OBJECT, "Extra data"),
+    "not UTF-8": (b'j{"a":"\xff"}', "utf-8"),
+    "UTF-16": (b"j" + _OBJECT.decode().encode("utf-16"), "utf-8"),
+    "no number": (b'j{"a":NaN}', "NaN is not JSON"),
+    "an endless number": (b'j{"a":-Infinity}', "-Infinity is not JSON"),
+    "a number too long to read": (b"j" + b"1" * 5_000, "digits"),
+    "endless nesting": (b"j" + b"[" * 200_000, "recursion"),
+    "no compressed data": (b"z" + _OBJECT, "incorrect header check"),
+    "nothing compressed": (b"z", "cut short"),
+    "cut compressed data": (b"z" + zlib.compress(_OBJECT)[:-1], "cut short"),
+    "something behind compressed data": (b"z" + zlib.compress(_OBJECT) + b"x", "something follows"),
+    "compressed data with a wrong sum": (b"z" + zlib.compress(_OBJECT)[:-1] + b"x", "incorrect data check"),
+    "compressed bytes": (b"z" + zlib.compress(b"\xff"), "utf-8"),
+}
+
+
+def _decode_checkpoint(stored: bytes) -> Any:
+    return decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored), NO_KEYS)
+
+
+def _decode_metadata(fields: dict[bytes, bytes]) -> Any:
+    return decode_metadata(StoredSession("sess_1", b"k:s:1", fields), NO_KEYS)
+
+
+_unreadable = pytest.mark.parametrize(("stored", "reason"), UNREADABLE.values(), ids=UNREADABLE.keys())
+
+
+@_unreadable
+def test_a_checkpoint_that_cannot_be_read_is_named(stored: bytes, reason: str) -> None:
+    with pytest.raises(CorruptDataError, match=f"checkpoint 'ckpt_1' at b'k:c:1' cannot be read: .*{reason}"):
+        _decode_checkpoint(stored)
+
+
+@_unreadable
+def test_a_metadata_value_that_cannot_be_read_is_named(stored: bytes, reason: str) -> None:
+    with pytest.raises(CorruptDataError, match=f"metadata b'bad' at b'k:s:1' cannot be read: .*{reason}"):
+        _decode_metadata({b"user": b"ann", b"m:good": b"j1", b"m:bad": stored})
+
+
+@pytest.mark.parametrize("value", [b"null", b"[]", b'"text"', b"7"])
+def test_a_checkpoint_that_is_no_object_is_refused(value: bytes) -> None:
+    with pytest.raises(CorruptDataError, match="it is no JSON object"):
+        _decode_checkpoint(b"j" + value)
+
+
+def test_a_metadata_key_that_is_no_text_is_named() -> None:
+    with pytest.raises(CorruptDataError, match=r"metadata b'\\xff' at b'k:s:1'"):
+        _decode_metadata({b"m:\xff": b"j1"})
+
+
+# What is stored outlives the version that stored it.
+def test_what_is_stored_never_changes() -> None:
+    assert encode_metadata({"a": 1, "é": {"b": [None, "é"]}}) == [
+        b"m:a",
+        b"j1",
+        b"m:\xc3\xa9",
+        b'j{"b":[null,"\xc3\xa9"]}',
+    ]
+    assert encode_checkpoint({"a": 1}, 100, 100) == b'j{"a":1}'
+    compressed = encode_checkpoint({"a": 1}, 100, 0)
+    assert compressed[:1] == b"z"
+    assert zlib.decompress(compressed[1:]) == b'{"a":1}'
+
+
+def test_metadata_is_read_in_any_format() -> None:
+    fields = {b"m:plain": b"j1", b"m:compressed": b"z" + zlib.compress(b'"x"'), b"size": b"9"}
+    assert _decode_metadata(fields) == {"plain": 1, "compressed": "x"}

@@ -1,0 +1,206 @@
+"""The server goes away, stops answering, cuts, forgets or is full, while callers and workers are at work."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from manager import JobNotFoundError, JobState, SessionManager, StoreError, StoreRefusedError
+from tasks import SessionJobs
+from tasks.celery_config import BULK_QUEUE
+from tasks.doorbell import Doorbell
+from tests.support.callers import Callers
+from tests.support.processes import CeleryProcess, celery_worker
+from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions
+from tests.support.wait_until import wait_until
+
+
+async def until_asked(callers: Callers, more: int) -> None:
+    """Returns once the callers have asked for so many more deletions."""
+    enough = callers.deletions + more
+    await wait_until(lambda: callers.deletions >= enough, description="more deletions", timeout=60)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_restarts_in_the_midst_of_work_cost_nothing(
+    impatient: SessionManager, server: RedisServer, worker: CeleryProcess, beat: CeleryProcess, how: str
+) -> None:
+    """A worker holds a message that is still to be acknowledged at each of them: one for later."""
+    held = Doorbell(impatient.settings)._app.send_task(
+        "tasks.delete_user_sessions", ["nobody"], queue=BULK_QUEUE, countdown=600
+    )
+    await wait_until(lambda: f"[{held.id}] received" in worker.log(), description="it", timeout=20)
+    async with Callers(impatient) as callers:
+        for _ in range(3):
+            await until_asked(callers, 10)
+            await asyncio.to_thread(getattr(server, how))
+            await asyncio.to_thread(server.start)
+        await until_asked(callers, 3)
+    await callers.check()
+    assert worker.running
+    assert beat.running
+
+
+@pytest.mark.parametrize(
+    ("break_", "mend", "seconds"),
+    [("stop", "start", 2), ("freeze", "thaw", 4)],  # 4 is more than the time-outs of all connections
+)
+async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
+    impatient: SessionManager,
+    server: RedisServer,
+    worker: CeleryProcess,
+    beat: CeleryProcess,
+    break_: str,
+    mend: str,
+    seconds: int,
+) -> None:
+    longest = 0.0
+    async with Callers(impatient) as callers:
+        await until_asked(callers, 10)
+        getattr(server, break_)()
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
+            started = time.monotonic()
+            with pytest.raises(StoreError):
+                await impatient.get_session("sess_1")
+            longest = max(longest, time.monotonic() - started)
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(getattr(server, mend))
+        await until_asked(callers, 10)
+    assert longest < 2  # it is the caller's time-out of half a second that ended them, and no other
+    await callers.check()
+    assert worker.running
+    assert beat.running
+
+
+async def test_connections_cut_again_and_again_cost_nothing(
+    impatient: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
+) -> None:
+    cut = 0
+    async with Callers(impatient) as callers:
+        for _ in range(15):
+            cut += raw.client_kill_filter(_type="normal", skipme=True)
+            cut += raw.client_kill_filter(_type="pubsub", skipme=True)
+            await asyncio.sleep(0.3)
+        await until_asked(callers, 3)
+    await callers.check()
+    assert cut > 100
+    assert worker.running
+    assert beat.running
+
+
+async def test_a_broker_that_loses_everything_again_and_again_costs_time_only(
+    impatient: SessionManager, server: RedisServer, worker: CeleryProcess
+) -> None:
+    with server.client(db=1) as broker:
+        async with Callers(impatient) as callers:
+            for _ in range(10):
+                await until_asked(callers, 3)
+                broker.flushdb()
+        await callers.check()
+    assert worker.running
+
+
+async def test_a_message_that_a_worker_took_and_never_saw_costs_time_only(
+    manager: SessionManager, server: RedisServer, process_settings: dict[str, Any], beat: CeleryProcess
+) -> None:
+    """As one that dies between taking it and noting that it has."""
+    await create_sessions(manager, 50)
+    job = await SessionJobs(manager).delete_user_sessions("ann")
+    with server.client(db=1) as broker:
+        assert broker.brpop(["bulk"], timeout=1)
+        assert broker.hlen("unacked") == 0
+    with celery_worker(**process_settings):
+        assert (await job.wait(timeout=30)).removed == 50
+
+
+async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_deleted(
+    manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
+) -> None:
+    jobs = SessionJobs(manager)
+    await create_sessions(manager, 3_000)
+    running, waiting = (
+        await jobs.delete_user_sessions("ann"),
+        await jobs.delete_user_sessions("bob", grace=60),
+    )
+    await wait_until(lambda: is_begun(manager, running.id), description="the job to have begun")
+    raw.flushall()
+    for job in (running, waiting):
+        with pytest.raises(JobNotFoundError):
+            await job.progress()
+    later = await create_sessions(manager, 20)
+    before = looks(worker)
+    await wait_until(lambda: looks(worker) >= before + 3, description="looks for jobs", timeout=20)
+    assert (await jobs.list()).jobs == []
+    assert len(await manager.get_sessions_by_user("ann")) == len(later)
+    assert (await (await jobs.delete_user_sessions("ann")).wait(timeout=30)).removed == len(later)
+    assert worker.running
+    assert beat.running
+
+
+@pytest.mark.parametrize("break_", ["stop", "freeze"])
+async def test_jobs_do_not_need_the_store_of_celerys_results(
+    manager: SessionManager, process_settings: dict[str, Any], break_: str
+) -> None:
+    with RedisServer() as results:
+        changed = {**process_settings, "result_backend": results.url()}
+        with celery_worker(**changed) as worker, CeleryProcess("beat", **changed):
+            await create_sessions(manager, 5_000)
+            job = await SessionJobs(manager).delete_user_sessions("ann")
+            await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
+            getattr(results, break_)()
+            assert (await job.wait(timeout=60)).removed == 5_000
+            assert worker.running
+
+
+async def test_a_full_store_is_emptied_by_workers_that_stay(
+    manager: SessionManager, raw: redis.Redis, process_settings: dict[str, Any]
+) -> None:
+    await create_sessions(manager, 5_000)
+    with RedisServer() as broker:
+        settings = {**process_settings, "broker_url": broker.url(), "result_backend": broker.url(1)}
+        with celery_worker(**settings) as worker, CeleryProcess("beat", **settings):
+            raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
+            with pytest.raises(StoreRefusedError):
+                await manager.create_session("carl", "bot")
+            elsewhere = manager.settings.model_copy(update={"broker_url": broker.url()})
+            async with SessionManager.from_settings(elsewhere) as enqueuing:
+                job = await SessionJobs(enqueuing).delete_user_sessions("ann")
+                assert (await job.wait(timeout=40)).removed == 5_000
+            assert worker.running
+    raw.config_set("maxmemory", 0)
+
+
+async def test_a_full_server_that_is_broker_too_keeps_jobs_until_there_is_room(
+    manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
+) -> None:
+    """It takes no messages, so only the slices at work go on."""
+    await create_sessions(manager, 5_000)
+    kept = await create_sessions(manager, 1, "bob")
+    job = await SessionJobs(manager).delete_user_sessions("ann")
+    await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
+    with pytest.raises(StoreRefusedError):
+        await manager.create_session("carl", "bot")
+    await asyncio.sleep(2)
+    raw.config_set("maxmemory", 0)
+    assert (await job.wait(timeout=40)).removed == 5_000
+    assert await manager.get_sessions_by_user("bob") == kept
+    assert worker.running
+    assert beat.running
+
+
+def looks(worker: CeleryProcess) -> int:
+    """How often the worker has looked for stalled jobs."""
+    return len(re.findall(r"tasks.resume_stalled_jobs\[\S+ succeeded", worker.log()))
+
+
+async def is_begun(manager: SessionManager, job_id: str) -> bool:
+    """Whether it has begun, and goes on."""
+    progress = await manager.ledger.progress(job_id)
+    assert progress.state is not JobState.DONE, "too fast to be interrupted"
+    return progress.done > 0

@@ -1,0 +1,109 @@
+"""Processes are killed, replaced, stopped and woken again, while callers and others are at work."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from manager import JobState, SessionManager
+from tasks import SessionJobs
+from tests.support.callers import Callers
+from tests.support.jobs import receipts_of
+from tests.support.processes import CeleryProcess, celery_worker
+from tests.support.sessions import create_sessions
+from tests.support.wait_until import wait_until
+
+
+@pytest.fixture
+def deadly_worker(process_settings: dict[str, Any], beat: CeleryProcess) -> Iterator[CeleryProcess]:
+    with celery_worker(app="tests.support.deadly", **process_settings) as running:
+        yield running
+
+
+async def test_processes_of_a_worker_killed_at_any_moment_cost_nothing(
+    impatient: SessionManager, worker: CeleryProcess
+) -> None:
+    async with Callers(impatient) as callers:
+        for _ in range(10):
+            await asyncio.sleep(random.uniform(0.1, 0.4))
+            if children := worker.children():
+                os.kill(random.choice(children), signal.SIGKILL)
+    await callers.check()
+    assert worker.running
+    assert "signal 9 (SIGKILL)" in worker.log()
+
+
+async def test_workers_replaced_one_after_the_other_lose_no_message(
+    impatient: SessionManager, process_settings: dict[str, Any]
+) -> None:
+    """Without Beat, so that nobody would ring for a job whose message is lost."""
+    await create_sessions(impatient, 3_000)
+    job = await SessionJobs(impatient).delete_user_sessions("ann")
+    with ExitStack() as running:
+        older = running.enter_context(celery_worker(name="0", **process_settings))
+        async with Callers(impatient) as callers:
+            for number in range(1, 6):
+                newer = celery_worker(name=str(number), **process_settings)
+                await asyncio.to_thread(running.enter_context, newer)
+                assert await asyncio.to_thread(older.terminate) == 0
+                older = newer
+        assert (await job.wait(timeout=60)).removed == 3_000
+        await callers.check()
+
+
+async def test_a_worker_that_was_thought_dead_counts_nothing_twice(
+    manager: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
+) -> None:
+    await create_sessions(manager, 8_000)
+    job = await SessionJobs(manager).delete_user_sessions("ann")
+
+    async def done() -> int:
+        progress = await job.progress()
+        assert progress.state is not JobState.DONE, "too fast to be interrupted"
+        return progress.done
+
+    with celery_worker(name="first", **process_settings) as first:
+        await wait_until(done, description="the job to have begun", timeout=30)
+        first.freeze()
+        frozen_at = await done()
+        with celery_worker(name="second", **process_settings):
+
+            async def taken_over() -> bool:
+                return await done() > frozen_at + 500
+
+            await wait_until(taken_over, description="the other to take over", timeout=30)
+            first.thaw()
+            assert (await job.wait(timeout=60)).removed == 8_000
+    [receipt] = await receipts_of(manager)
+    assert (receipt.sessions, receipt.residue.sessions) == (8_000, 0)
+
+
+async def test_a_job_that_kills_its_process_keeps_no_other_from_its_end(
+    manager: SessionManager, process_settings: dict[str, Any], deadly_worker: CeleryProcess
+) -> None:
+    jobs = SessionJobs(manager)
+    await create_sessions(manager, 50)
+    deadly = await jobs.delete_user_sessions("ann", reason="deadly")
+    for number in range(10):
+        await create_sessions(manager, 5, f"user_{number}")
+        other = await jobs.delete_user_sessions(f"user_{number}")
+        assert (await other.wait(timeout=30)).removed == 5
+
+    def deaths() -> int:
+        return deadly_worker.log().count("signal 9 (SIGKILL)")
+
+    before, started = deaths(), time.monotonic()
+    await wait_until(lambda: deaths() >= before + 3, description="three deaths", timeout=30)
+    # One for each ring of the lifeline, rather than at once again and again.
+    assert time.monotonic() - started > manager.settings.stalled_after_seconds
+    assert deadly_worker.running
+    assert (await deadly.progress()).removed == 0
+    assert await asyncio.to_thread(deadly_worker.terminate) == 0
+    with celery_worker(**process_settings):
+        assert (await deadly.wait(timeout=30)).removed == 50

@@ -1,0 +1,66 @@
+"""A worker whose clock is wrong."""
+
+import os
+import shutil
+from typing import Any
+
+import pytest
+
+from manager import SessionManager
+from tasks import SessionJobs
+from tasks.celery_config import BULK_QUEUE
+from tasks.doorbell import Doorbell
+from tests.support.callers import Callers
+from tests.support.jobs import receipts_of
+from tests.support.processes import CeleryProcess, celery_worker
+from tests.support.sessions import create_sessions
+from tests.support.wait_until import wait_until
+
+_ERASURES = 40
+
+
+@pytest.fixture(autouse=True)
+def faketime() -> None:
+    if not shutil.which("faketime"):
+        assert not os.environ.get("CI"), "apt-get install faketime"
+        pytest.skip("apt-get install faketime")
+
+
+async def test_a_worker_ten_minutes_ahead_costs_nothing(
+    impatient: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
+) -> None:
+    """By its clock every message that another has not acknowledged is overdue, so it has them handed out
+    again. Ticks of Beat are void to it; the other hears them.
+    """
+    for number in range(_ERASURES):
+        await create_sessions(impatient, 5, f"erased_{number}")
+        Doorbell(impatient.settings)._app.send_task(
+            "tasks.delete_user_sessions", [f"erased_{number}"], task_id=f"erasure_{number}", queue=BULK_QUEUE
+        )
+    with (
+        celery_worker(name="right", **process_settings) as right,
+        celery_worker(name="ahead", clock="+10m", **process_settings) as ahead,
+    ):
+
+        async def all_are_there() -> bool:
+            return await impatient.get_active_session_count() == 0
+
+        await wait_until(all_are_there, description="all erasures to have begun", timeout=40)
+        for number in range(_ERASURES):
+            erasure = SessionJobs(impatient).get(f"erasure_{number}")
+            assert (await erasure.wait(timeout=30)).removed == 5
+        assert len(await receipts_of(impatient)) == _ERASURES
+        for worker in (right, ahead):
+            assert "run_job" in worker.log().partition("ready.")[2]
+
+
+async def test_callers_are_served_by_workers_whose_clocks_differ(
+    impatient: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
+) -> None:
+    with (
+        celery_worker(name="ahead", clock="+10m", **process_settings),
+        celery_worker(name="behind", clock="-10m", **process_settings),
+    ):
+        async with Callers(impatient) as callers:
+            await wait_until(lambda: callers.deletions > 30, description="deletions", timeout=40)
+        await callers.check()
