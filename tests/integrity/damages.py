@@ -188,7 +188,11 @@ LEFT = [
     Planted("no user", lambda at: at.raw.hdel(at.s, "user"), {("corrupt", "s")}),
     Planted("no agent", lambda at: at.raw.hdel(at.s, "agent"), {("corrupt", "s")}),
     Planted("creation no number", lambda at: at.raw.hset(at.s, "created", "once"), {("corrupt", "s")}),
-    Planted("metadata", lambda at: at.raw.hset(at.s, "m:tier", "{{{{{{{{{"), {("corrupt", "s")}),
+    Planted(
+        "metadata",
+        lambda at: at.raw.hset(at.s, "m:tier", "?" * at.raw.hstrlen(at.s, "m:tier")),
+        {("corrupt", "s")},
+    ),
     Planted("checkpoint", lambda at: at.raw.hset(at.c, at.ids[1], "?what"), {("corrupt", "c")}),
     *(Planted(f"type of {kind}", _retyped(kind), {("wrong_type", kind)}) for kind in "coua"),
     Planted("type of s", _retyped("s"), {("wrong_type", "s")}),
