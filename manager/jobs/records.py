@@ -128,6 +128,8 @@ def _check(record: Record) -> None:
         record.progress()
         record.next_slices(len(record.parts))
         int(home.fields["joins"])
+        if record.work.kind.deletes:
+            int(home.fields["cutoff"])
         record.work.params.keys()
         for part in record.parts:
             record.work.target(part.keys)
