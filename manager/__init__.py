@@ -21,6 +21,8 @@ from manager.errors import (
     StoreUnavailableError,
     TooManyAffectedError,
 )
+from manager.integrity.checkup import Checkup
+from manager.integrity.findings import Damage, Finding
 from manager.jobs.models import JobKind, JobPage, JobProgress, JobState, Preview, Receipt, Residue
 from manager.jobs.options import JobOptions
 from manager.keys import new_checkpoint_id, new_job_id, new_session_id
@@ -32,9 +34,12 @@ __all__ = [
     "AgentSessionsError",
     "CachedSessionManager",
     "Checkpoint",
+    "Checkup",
     "CorruptDataError",
+    "Damage",
     "DecryptionError",
     "EnqueueError",
+    "Finding",
     "InvalidArgumentError",
     "JobCancelledError",
     "JobFailedError",

@@ -1,6 +1,7 @@
 """One call of a script, on its way to the server and back."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from manager.connection import Command
@@ -28,6 +29,10 @@ class Call:
         self.sent = False
         #: How many connections could not be made for it, or broke under it.
         self.failures = 0
+
+    @property
+    def keys(self) -> Sequence[Any]:
+        return self.command[3 : 3 + self.command[2]]
 
     def answer(self, reply: Any) -> None:
         """Hands a reply or an exception to the caller, if one still waits."""

@@ -1,13 +1,15 @@
 """Methods of `SessionManager` on checkpoints."""
 
+from functools import partial
 from typing import Any
 
 from manager import scripts
 from manager.base import ManagerBase
 from manager.checks import check_flag
 from manager.codec import decode_checkpoint, encode_checkpoint, seal_checkpoint
+from manager.damage import Listing
 from manager.encryption.sealing import Opener
-from manager.errors import SessionNotFoundError
+from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
 from manager.scripts import StoredCheckpoint
@@ -17,12 +19,24 @@ _PAGE, _PAGE_BYTES = 200, 1_048_576
 
 
 def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
-    """The fields of `Checkpoint`, as the dictionary that callers get."""
+    """The fields of `Checkpoint`, as the dictionary that callers get.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.data is None:
+        raise CorruptDataError(f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has lost its data")
+    try:
+        created_at = from_microseconds(int(stored.created_us))
+    except OverflowError as error:
+        raise CorruptDataError(
+            f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has no moment of creation"
+        ) from error
     return Checkpoint.model_construct(
         checkpoint_id=stored.checkpoint_id,
         session_id=session_id,
         data=decode_checkpoint(session_id, stored, opener),
-        created_at=from_microseconds(stored.created_us),
+        created_at=created_at,
     ).__dict__
 
 
@@ -95,27 +109,27 @@ class CheckpointMethods(ManagerBase):
         return await self._get_checkpoint(session_id, "")
 
     async def list_checkpoints(self, session_id: str) -> list[dict[str, Any]]:
-        """All checkpoints of a session, oldest first: up to 200 or a megabyte, as they are at one moment.
+        """All checkpoints of a session, oldest first: fewer than 200 and a megabyte, as they are at one moment.
+
+        What cannot be read is left out; the log tells it.
 
         Example:
             >>> for checkpoint in await manager.list_checkpoints("sess_abc123"):
             ...     print(checkpoint["checkpoint_id"], checkpoint["created_at"])
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        found: list[StoredCheckpoint] = []
+        found: list[dict[str, Any]] = []
+        after_us, listing = 0.0, Listing()
         while True:
             page = await scripts.list_checkpoints(
-                self._store,
-                keys,
-                session_id,
-                after_us=found[-1].created_us if found else 0,
-                limit=_PAGE,
-                max_bytes=_PAGE_BYTES,
+                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            found += page
-            if len(page) < _PAGE and sum(len(stored.data) for stored in page) < _PAGE_BYTES:
-                opener = await self._vault.opener(stored.data for stored in found)
-                return [to_checkpoint(session_id, stored, opener) for stored in found]
+            data = [stored.data for stored in page if stored.data is not None]
+            opener = await self._vault.opener(data)
+            found += listing.readable(page, partial(to_checkpoint, session_id, opener=opener))
+            if len(page) < _PAGE and sum(map(len, data)) < _PAGE_BYTES:
+                return found
+            after_us = page[-1].created_us
 
     async def pin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
         """Pins a checkpoint: no pruning and no bound removes it, only a deletion or the session's end.
@@ -181,4 +195,4 @@ class CheckpointMethods(ManagerBase):
         stored = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
         if stored is None:
             return None
-        return to_checkpoint(session_id, stored, await self._vault.opener([stored.data]))
+        return to_checkpoint(session_id, stored, await self._vault.opener([stored.data or b""]))

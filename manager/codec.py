@@ -130,7 +130,7 @@ def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, opener: Ope
     """What `encode_checkpoint` was given. Its key and id are named if it cannot be read."""
     try:
         name = checkpoint.checkpoint_id.encode()
-        data = _load(opener.open(session_id, CHECKPOINT, name, checkpoint.data))
+        data = _load(opener.open(session_id, CHECKPOINT, name, checkpoint.data or b""))
         if not isinstance(data, dict):
             raise ValueError(f"it is no JSON object but {type(data).__name__}")
     except _UNREADABLE as error:

@@ -46,7 +46,10 @@ class SessionLimitError(AgentSessionsError, RuntimeError):
 
 
 class CorruptDataError(AgentSessionsError):
-    """A stored value is not in any format this version can read."""
+    """What is stored cannot be read: it is in no known format, or somebody has damaged it.
+
+    The message names its key. Listings leave such an item out and tell the log (`agent_sessions`).
+    """
 
 
 class DecryptionError(CorruptDataError):

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from manager import scripts
 from manager.base import ManagerBase
 from manager.codec import metadata_values
+from manager.damage import Listing
 from manager.keys import Keys
 from manager.models import Session
 from manager.scripts import START
@@ -38,7 +40,8 @@ class ListingMethods(ManagerBase):
     async def iter_sessions_by_user(self, user_id: str) -> AsyncIterator[Session]:
         """Goes over the live sessions of a user, next to expire first, some hundred at a time.
 
-        A session that is refreshed meanwhile may come twice; none that stays live is left out.
+        A session that is refreshed meanwhile may come twice; none that stays live is left out, but those
+        that cannot be read, which the log tells.
 
         Example:
             >>> async for session in manager.iter_sessions_by_user("user_123"):
@@ -88,7 +91,7 @@ class ListingMethods(ManagerBase):
         return max(total, 0)
 
     async def _iter_index(self, keys: Keys, index: bytes) -> AsyncIterator[Session]:
-        cursor = START
+        cursor, listing = START, Listing()
         while True:
             cursor, page = await scripts.list_sessions(
                 self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
@@ -96,8 +99,8 @@ class ListingMethods(ManagerBase):
             opener = await self._vault.opener(
                 value for stored in page for value in metadata_values(stored.fields)
             )
-            for stored in page:
-                yield to_session(stored, opener)
+            for session in listing.readable(page, partial(to_session, opener=opener)):
+                yield session
             if cursor == START:
                 return
 

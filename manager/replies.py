@@ -1,10 +1,18 @@
 """Errors of the server and of redis-py, made ours. This happens here and nowhere else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
 
-from manager.errors import StoreError, StoreOutcomeUnknownError, StoreRefusedError, StoreUnavailableError
+from manager.errors import (
+    AgentSessionsError,
+    CorruptDataError,
+    StoreError,
+    StoreOutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 
 #: What a connection that cannot be made, or breaks, raises.
 CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
@@ -13,19 +21,25 @@ CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
 REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
+#: How a script says which key it cannot read, and what the server says of a key it can do nothing with.
+_CORRUPT, _DAMAGE = "CORRUPT ", ("WRONGTYPE", "hash value is not an integer")
+
+
 class NotConnectedError(redis.ConnectionError):
     """No connection could be made, so nothing was sent."""
 
 
-def translated(reply: Any) -> Any:
-    """`reply`, with an error of redis-py made one of ours."""
+def translated(reply: Any, keys: Sequence[Any] = ()) -> Any:
+    """`reply` of a script called with these keys, with an error of redis-py made one of ours."""
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
-    error: StoreError
+    error: AgentSessionsError
     if isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
         error = StoreUnavailableError(f"no connection to the server: {reply}")
+    elif damage := damage_told_by(str(reply), keys):
+        error = CorruptDataError(damage)
     elif isinstance(reply, redis.ResponseError):
         error = StoreRefusedError(f"the server refused the call: {reply}")
     else:
@@ -43,3 +57,13 @@ def no_answer(seconds: float, *, sent: bool) -> StoreError:
 def not_sent(seconds: float) -> StoreError:
     """The error of a call that waited in vain behind others which had no answer."""
     return StoreUnavailableError(f"not sent: no answer from the server for {seconds} s")
+
+
+def damage_told_by(message: str, keys: Sequence[Any] = ()) -> str:
+    """What cannot be read, with its key; '' where the error says nothing of that."""
+    if message.startswith(_CORRUPT):
+        return f"what lies at {message.removeprefix(_CORRUPT).encode()!r} cannot be read"
+    if any(sign in message for sign in _DAMAGE):
+        names = " or ".join(repr(key) for key in keys)
+        return f"what lies at {names} cannot be read: {message}"
+    return ""

@@ -46,6 +46,8 @@ class StoredSession(NamedTuple):
     session_id: str
     key: bytes
     fields: dict[bytes, bytes]
+    #: What the server says of one that it could not read, else ''.
+    damage: str = ""
 
 
 class StoredCheckpoint(NamedTuple):
@@ -53,8 +55,10 @@ class StoredCheckpoint(NamedTuple):
 
     checkpoint_id: str
     key: bytes
-    created_us: int
-    data: bytes
+    #: A whole number, unless it was damaged.
+    created_us: float
+    #: None where it is gone.
+    data: bytes | None
 
 
 class Created(NamedTuple):
@@ -193,8 +197,10 @@ async def list_sessions(
     reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
     for flat in reply[2:]:
-        session_id = text_of(index, flat[0])
-        sessions.append(StoredSession(session_id, keys.session(session_id), _pairs(flat[1:])))
+        session_id = flat[0].decode(errors="backslashreplace")
+        damage = flat[1].decode(errors="backslashreplace") if len(flat) == 2 else ""
+        fields = {} if damage else _pairs(flat[1:])
+        sessions.append(StoredSession(session_id, keys.session(session_id), fields, damage))
     return (reply[0], reply[1]), sessions
 
 
@@ -240,11 +246,11 @@ async def get_checkpoint(
 
 
 async def list_checkpoints(
-    store: Store, keys: Keys, session_id: str, *, after_us: int, limit: int, max_bytes: int
+    store: Store, keys: Keys, session_id: str, *, after_us: float, limit: int, max_bytes: int
 ) -> list[StoredCheckpoint]:
     """One page of checkpoints younger than `after_us`, oldest first; empty at the end."""
     places = _session_keys(keys, session_id)
-    args = [keys.prefix, session_id, after_us, limit, max_bytes]
+    args = [keys.prefix, session_id, f"{after_us:.0f}", limit, max_bytes]
     reply = await store.call(_LIST_CHECKPOINTS, places, args)
     return [_stored_checkpoint(places[1], reply[i : i + 3]) for i in range(0, len(reply), 3)]
 
@@ -264,7 +270,7 @@ async def unpin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint
 async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
     """Ids of the pinned checkpoints, oldest first."""
     reply = await store.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
-    return [text_of(keys.session(session_id), checkpoint_id) for checkpoint_id in reply]
+    return [checkpoint_id.decode(errors="backslashreplace") for checkpoint_id in reply]
 
 
 async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
@@ -282,7 +288,4 @@ async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
 
 
 def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:
-    checkpoint_id, created, data = reply
-    if data is None:
-        raise CorruptDataError(f"checkpoint {checkpoint_id!r} is not at {key!r}, though it is in their order")
-    return StoredCheckpoint(text_of(key, checkpoint_id), key, score_of(key, created), data)
+    return StoredCheckpoint(reply[0].decode(errors="backslashreplace"), key, float(reply[1]), reply[2])

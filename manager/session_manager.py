@@ -2,12 +2,15 @@
 
 from manager.bulk_methods import BulkMethods
 from manager.checkpoint_methods import CheckpointMethods
+from manager.integrity_methods import IntegrityMethods
 from manager.key_methods import KeyMethods
 from manager.listing_methods import ListingMethods
 from manager.session_methods import SessionMethods
 
 
-class SessionManager(SessionMethods, ListingMethods, CheckpointMethods, BulkMethods, KeyMethods):
+class SessionManager(
+    SessionMethods, ListingMethods, CheckpointMethods, BulkMethods, KeyMethods, IntegrityMethods
+):
     """Keeps the sessions and checkpoints of LLM agents in Redis.
 
     Reading or writing one session is one round trip; calls made in the same tick of the event loop leave

@@ -18,13 +18,20 @@ from manager.encryption.sealing import IN_THE_CLEAR, Opener, Sealer
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds
+from manager.replies import damage_told_by
 from manager.scripts import Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
 
 
 def to_session(stored: StoredSession, opener: Opener) -> Session:
-    """The session that lies in Redis."""
+    """The session that lies in Redis.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.damage:
+        raise CorruptDataError(damage_told_by(stored.damage))
     fields = stored.fields
     try:
         return Session(
@@ -100,6 +107,9 @@ class SessionMethods(ManagerBase):
 
     async def get_session(self, session_id: str) -> Session | None:
         """The session; None where it does not exist, has expired or has been revoked.
+
+        Raises:
+            CorruptDataError: it cannot be read; the message names its key.
 
         Example:
             >>> session = await manager.get_session("sess_abc123")

@@ -9,6 +9,7 @@ from celery.utils.log import get_task_logger
 
 from manager import (
     AgentSessionsError,
+    CorruptDataError,
     JobFailedError,
     JobProgress,
     JobState,
@@ -59,7 +60,7 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
         job = here.run(here.manager.ledger.read(job_id))
         for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.work.kind, lane, number))):
             show_progress(self, step.progress)
-    except StoreError as error:
+    except (StoreError, CorruptDataError) as error:
         # Refused often enough, the job fails; that must come before the task's own end.
         tries = max(_SLICE_RETRIES, here.manager.settings.max_batch_failures)
         delay = min(20, 2**self.request.retries)

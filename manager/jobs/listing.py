@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from manager.checks import check_count, check_text
-from manager.errors import InvalidArgumentError, JobNotFoundError
+from manager.damage import Listing
+from manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError
 from manager.jobs import scripts
 from manager.jobs.models import JobKind, JobPage, JobProgress, JobState
 from manager.jobs.options import MAX_TEXT_BYTES
@@ -48,6 +49,7 @@ async def _all_jobs(
     records: Records, place: tuple[str, str]
 ) -> AsyncIterator[tuple[tuple[str, str], JobProgress]]:
     """Jobs behind a place in the list, each with its own place."""
+    listing = Listing()
     while True:
         found = await asyncio.gather(
             *(scripts.list_jobs(records.store, keys, place, _READ_AT_ONCE) for keys in records.partitions.all)
@@ -59,6 +61,9 @@ async def _all_jobs(
         for (moment_ms, job_id), job in zip(newest, read, strict=True):
             place = (str(moment_ms), job_id)
             if isinstance(job, JobNotFoundError):  # forgotten since
+                continue
+            if isinstance(job, CorruptDataError):
+                listing.leave_out(job)
                 continue
             if isinstance(job, BaseException):
                 raise job

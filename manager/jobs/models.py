@@ -110,6 +110,8 @@ class JobProgress(BaseModel):
     """What the job is there to remove: sessions, or for a pruning checkpoints."""
     restored: int = 0
     """Sessions that an undo has brought back."""
+    damaged: int = 0
+    """Sessions that a pruning could not read and left as they are; `agent-sessions check` tells more."""
     asked_by: str | None = None
     reason: str | None = None
     requested_at: datetime

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from manager.checks import check_id
+from manager.damage import Listing
 from manager.errors import CorruptDataError
 from manager.jobs import proof_scripts
 from manager.jobs.models import JobKind, Receipt, Residue
@@ -82,14 +83,17 @@ class Receipts:
     async def all(self) -> AsyncIterator[Receipt]:
         """All receipts that are kept, oldest first.
 
-        Raises:
-            CorruptDataError: what lies in the place of one is none; `verify()` tells more.
+        What cannot be read is left out; the log tells it, and `verify()` tells more.
         """
+        listing = Listing()
         async for number, text in self._stored():
             receipt = _readable(text)
             if receipt is None:
-                raise CorruptDataError(f"receipt {number} cannot be read; verify the chain to see more")
-            yield receipt
+                listing.leave_out(
+                    CorruptDataError(f"receipt {number} at {self._home.receipts!r} cannot be read")
+                )
+            else:
+                yield receipt
 
     async def verify(self) -> ChainCheck:
         """Looks at the whole chain: whether a receipt is missing, was altered, or was put in."""

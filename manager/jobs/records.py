@@ -1,6 +1,8 @@
 """The records of jobs in Redis, read."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -20,6 +22,10 @@ class Part(NamedTuple):
 
     keys: Keys
     fields: dict[str, str]
+
+    @property
+    def is_home(self) -> bool:
+        return "state" in self.fields or "requested" in self.fields
 
 
 class Slice(NamedTuple):
@@ -92,6 +98,7 @@ class Record(NamedTuple):
             done=done,
             removed=self.total_of("removed"),
             restored=self.total_of("restored"),
+            damaged=self.total_of("damaged"),
             asked_by=home.get("asked_by"),
             reason=home.get("reason"),
             requested_at=self.requested_at,
@@ -121,6 +128,8 @@ def _check(record: Record) -> None:
         record.progress()
         record.next_slices(len(record.parts))
         int(home.fields["joins"])
+        if record.work.kind.deletes:
+            int(home.fields["cutoff"])
         record.work.params.keys()
         for part in record.parts:
             record.work.target(part.keys)
@@ -136,6 +145,20 @@ def _moment(milliseconds: str) -> datetime:
     return from_microseconds(int(milliseconds) * 1000)
 
 
+@contextmanager
+def _readable(key: bytes) -> Iterator[None]:
+    """Around what is made of a job's record."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise CorruptDataError(f"the record of a job at {key!r} cannot be read: {error!r}") from error
+
+
+async def _read_part(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:
+    with _readable(keys.job(job_id)):
+        return await scripts.read_job(store, keys, job_id)
+
+
 class Records:
     """Reads jobs by id."""
 
@@ -149,9 +172,10 @@ class Records:
         Raises:
             InvalidArgumentError: the id can be that of no job.
             JobNotFoundError: no such job, or its record is gone.
+            CorruptDataError: its record cannot be read.
         """
         found = await self._parts(check_text("job_id", job_id, MAX_TEXT_BYTES))
-        home = next((part for part in found if "state" in part[1].fields), None)
+        home = next((part for part in found if part[1].is_home), None)
         if home is None:
             raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")
         if home[0] != job_id:
@@ -181,15 +205,13 @@ class Records:
         parts = await self._parts(job_id)
         if not parts:
             return None
-        keys, fields = parts[0][1]
-        try:
-            return Work.from_record(fields)
-        except (ValueError, KeyError, RecursionError) as error:
-            raise CorruptDataError(f"job at {keys.job(job_id)!r} cannot be read: {error!r}") from error
+        found_id, part = parts[0]
+        with _readable(part.keys.job(found_id)):
+            return Work.from_record(part.fields)
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all
-        found = await asyncio.gather(*(scripts.read_job(self.store, keys, job_id) for keys in everywhere))
+        found = await asyncio.gather(*(_read_part(self.store, keys, job_id) for keys in everywhere))
         return [
             (record[0], Part(keys, record[1]))
             for keys, record in zip(everywhere, found, strict=True)

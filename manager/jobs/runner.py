@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from manager.checks import check_count
-from manager.errors import InvalidArgumentError, JobNotFoundError, StoreRefusedError
+from manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError, StoreRefusedError
 from manager.jobs import scripts
 from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
@@ -69,7 +69,8 @@ class Runner:
         Raises:
             InvalidArgumentError: there can be no such slice; nothing was changed.
             JobNotFoundError: no such job, or its record is gone.
-            StoreRefusedError: the server refused a batch. After `max_batch_failures` in a row with nothing
+            StoreRefusedError, CorruptDataError: the server refused a batch, or an index that the job works
+                through cannot be read. After `max_batch_failures` in a row with nothing
                 done between them the job has failed, and this is not raised.
         """
         _check(turn)
@@ -129,7 +130,7 @@ class Runner:
             try:
                 async with pace.batch() as size:
                     reply, goes_on = await asyncio.gather(batch(size), self._beat(job, part))
-            except StoreRefusedError as error:
+            except (StoreRefusedError, CorruptDataError) as error:
                 if await self._count_failure(job.job_id, str(error)):
                     return BatchReply.HALTED
                 raise

@@ -1,5 +1,5 @@
 -- Removes all checkpoints of a live session, pinned or not.
--- Uses: clock live pins answer
+-- Uses: clock damage live pins answer
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -15,8 +15,9 @@ local earlier = earlier_answer(answer_key)
 if earlier then
   return earlier
 end
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return 0
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or 0
 end
 local count = redis.call('ZCARD', order)
 redis.call('UNLINK', checkpoints, order)

@@ -1,6 +1,6 @@
 -- Counts the live sessions of a user. While the deletion of an agent is open in this partition,
 -- sessions have to be looked at one by one, and this counts one page of them.
--- Uses: clock live page
+-- Uses: clock damage live page
 -- KEYS[1] sorted set: index of the user
 -- KEYS[2] sorted set: trashes of deletions of agents
 -- ARGV[1] prefix of the partition

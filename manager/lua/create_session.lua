@@ -1,6 +1,6 @@
 -- Creates a session unless the store is full. Repeated with the same id, it changes nothing and
 -- answers with the session as it is.
--- Uses: clock expiry_member index fields
+-- Uses: clock damage live expiry_member index fields
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: index of the user
 -- KEYS[3] sorted set: index of the agent
@@ -21,7 +21,17 @@ local size, first_field = ARGV[7], 8
 
 local owner = redis.call('HGET', session_key, 'user')
 if owner then
-  return owner == user and redis.call('HGETALL', session_key) or 'TAKEN'
+  local stored = redis.call('HGETALL', session_key)
+  return owner ~= user and 'TAKEN' or #stored > 2 and stored or damaged(session_key)
+end
+if redis.call('EXISTS', session_key) == 1 then
+  return damaged(session_key)
+end
+for _, index in ipairs({ user_index, agent_index }) do
+  local _, damage = is_listed(index, session_id)
+  if damage then
+    return damage
+  end
 end
 local created = now_us()
 local now = math.floor(created / 1000)

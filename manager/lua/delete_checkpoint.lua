@@ -1,5 +1,5 @@
 -- Removes one checkpoint of a live session, pinned or not.
--- Uses: clock live pins answer
+-- Uses: clock damage live pins answer
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -16,9 +16,11 @@ local earlier = earlier_answer(answer_key)
 if earlier then
   return earlier
 end
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return 0
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or 0
 end
-redis.call('HDEL', checkpoints, checkpoint_id)
 drop_pin(session_key, checkpoint_id)
-return answer_with(answer_key, redis.call('ZREM', order, checkpoint_id), kept_ms)
+local removed = redis.call('ZREM', order, checkpoint_id)
+redis.call('HDEL', checkpoints, checkpoint_id)
+return answer_with(answer_key, removed, kept_ms)

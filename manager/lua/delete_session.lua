@@ -1,5 +1,5 @@
 -- Removes a live session with its checkpoints and its places in the indexes.
--- Uses: clock live expiry_member answer
+-- Uses: clock damage live expiry_member answer
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -16,12 +16,13 @@ local earlier = earlier_answer(answer_key)
 if earlier then
   return earlier
 end
-local session = live_session(prefix, session_key, session_id, now_ms())
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
 if not session then
-  return 0
+  return damage or 0
 end
-redis.call('UNLINK', session_key, checkpoints, order)
+-- First the only one that may fail, because it is of another type.
+redis.call('ZREM', expiry_index, expiry_member(session_id, session.user, session.agent))
 redis.call('ZREM', prefix .. 'u:' .. session.user, session_id)
 redis.call('ZREM', prefix .. 'a:' .. session.agent, session_id)
-redis.call('ZREM', expiry_index, expiry_member(session_id, session.user, session.agent))
+redis.call('UNLINK', session_key, checkpoints, order)
 return answer_with(answer_key, 1, kept_ms)

@@ -1,17 +1,18 @@
 -- Reads one checkpoint of a live session, or its newest.
--- Uses: clock live
+-- Uses: clock damage live
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id, or '' for the newest
--- Reply: {checkpoint id, created in microseconds, encoded data} | nil
+-- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone} | nil
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
 
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return nil
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage
 end
 local created
 if checkpoint_id == '' then

@@ -1,5 +1,5 @@
 -- Reads one page of the checkpoints of a live session, oldest first.
--- Uses: clock live
+-- Uses: clock damage live
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -8,14 +8,15 @@
 -- ARGV[3] creation of the last checkpoint seen, microseconds, or 0 to begin
 -- ARGV[4] most checkpoints to read
 -- ARGV[5] bytes of data after which the page ends
--- Reply: {checkpoint id, created in microseconds, encoded data, ...}; empty at the end
+-- Reply: {checkpoint id, created in microseconds, encoded data or nil where it is gone, ...}; empty at the end
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, last_created = ARGV[1], ARGV[2], ARGV[3]
 local limit, max_bytes = ARGV[4], tonumber(ARGV[5])
 
 local reply = {}
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return reply
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or reply
 end
 local bytes = 0
 local found = redis.call('ZRANGEBYSCORE', order, '(' .. last_created, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
@@ -24,7 +25,7 @@ for i = 1, #found, 2 do
   reply[#reply + 1] = found[i]
   reply[#reply + 1] = found[i + 1]
   reply[#reply + 1] = data
-  bytes = bytes + #data
+  bytes = bytes + (data and #data or 0)
   if bytes >= max_bytes then
     break
   end

@@ -1,5 +1,5 @@
 -- Lists the pinned checkpoints of a live session, oldest first.
--- Uses: clock live pins
+-- Uses: clock damage live pins
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: order of its checkpoints
 -- ARGV[1] prefix of the partition
@@ -8,8 +8,9 @@
 local session_key, order = KEYS[1], KEYS[2]
 local prefix, session_id = ARGV[1], ARGV[2]
 
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return {}
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or {}
 end
 local ids, created = {}, {}
 for _, id in ipairs(pinned_ids(session_key)) do

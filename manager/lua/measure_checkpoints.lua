@@ -1,5 +1,5 @@
 -- Measures one page of the live sessions of an index, or one session: what a pruning would remove.
--- Uses: clock live page unpinned prune pins measure_due
+-- Uses: clock damage live page unpinned prune pins measure_due attempt
 -- KEYS[1] sorted set: expiry index or index of an agent
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin
@@ -24,11 +24,11 @@ if only == '' then
 end
 local reply = { '', '', 0, 0, 0 }
 for i = 1, #found, 2 do
-  local session_id = only == '' and string.match(found[i], '^%S+') or only
+  local session_id = only == '' and string.match(found[i], '^%S*') or only
   local session = live_session(prefix, prefix .. 's:' .. session_id, session_id, now)
   if session and not excepted[session.agent] then
-    local count, bytes = measure_due(prefix, session_id, keep_last, min_created)
-    if count > 0 then
+    local readable, count, bytes = attempt(measure_due, prefix, session_id, keep_last, min_created)
+    if readable and count > 0 then
       reply[#reply + 1] = session_id
       reply[3] = reply[3] + 1
       reply[4] = reply[4] + count

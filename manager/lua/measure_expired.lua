@@ -16,7 +16,7 @@ for i = 1, #found, 2 do
   if tonumber(found[i + 1]) > now then
     return reply
   end
-  local session_id = string.match(found[i], '^%S+')
+  local session_id = string.match(found[i], '^%S*')
   reply[#reply + 1] = session_id
   reply[3] = reply[3] + 1
   reply[5] = reply[5] + #found[i] + 2 * #session_id

@@ -1,5 +1,5 @@
 -- Measures one page of the live sessions of an index: what a deletion would remove.
--- Uses: clock live page memory
+-- Uses: clock damage live page memory
 -- KEYS[1] sorted set: index of a user or an agent
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin
@@ -17,7 +17,8 @@ for i = 1, #found, 2 do
   if live_session(prefix, prefix .. 's:' .. session_id, session_id, now) then
     reply[#reply + 1] = session_id
     reply[3] = reply[3] + 1
-    reply[4] = reply[4] + redis.call('HLEN', prefix .. 'c:' .. session_id)
+    local saved = redis.pcall('HLEN', prefix .. 'c:' .. session_id)
+    reply[4] = reply[4] + (wrong_type(saved) and 0 or saved)
     for _, kind in ipairs({ 's:', 'c:', 'o:' }) do
       reply[5] = reply[5] + memory_of(prefix .. kind .. session_id)
     end

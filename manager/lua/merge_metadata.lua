@@ -1,5 +1,5 @@
 -- Sets some metadata keys of a live session and leaves the others as they are.
--- Uses: clock live fields
+-- Uses: clock damage live fields
 -- KEYS[1] hash of the session
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
@@ -9,10 +9,14 @@
 local session_key = KEYS[1]
 local prefix, session_id, max_bytes, first_field = ARGV[1], ARGV[2], tonumber(ARGV[3]), 4
 
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return 0
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or 0
 end
-local size = tonumber(redis.call('HGET', session_key, 'size'))
+local size = stored_number(redis.call('HGET', session_key, 'size'))
+if not size then
+  return damaged(session_key)
+end
 for i = first_field, #ARGV, 2 do
   local stored = redis.call('HSTRLEN', session_key, ARGV[i])
   if stored == 0 then

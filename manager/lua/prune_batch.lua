@@ -1,5 +1,5 @@
 -- Prunes the checkpoints of some live sessions of an index, behind the cursor in the job's record.
--- Uses: clock live page unpinned prune full_server job
+-- Uses: clock damage live page unpinned prune attempt full_server job
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] sorted set that the job works through: expiry index or index of an agent
@@ -25,23 +25,28 @@ now = math.floor(now / 1000)
 local cursor = redis.call('HMGET', job_key, 'cursor_score', 'cursor_member')
 local found = page(index, cursor[1] or '(' .. whole(now), cursor[2] or '', limit)
 local function prune_member(member, most)
-  local session_id = string.match(member, '^%S+')
-  local session = live_session(prefix, prefix .. 's:' .. session_id, session_id, now)
+  local session_id = string.match(member, '^%S*')
+  local session, damage = live_session(prefix, prefix .. 's:' .. session_id, session_id, now)
   if session and not excepted[session.agent] then
-    return prune_session(prefix, session_id, keep_last, min_created, most)
+    local readable, count, more = attempt(prune_session, prefix, session_id, keep_last, min_created, most)
+    if not readable then
+      return 0, false, 1
+    end
+    return count, more, 0
   end
-  return 0, false
+  return 0, false, damage and 1 or 0
 end
 
 -- Should one of them fail, what was done before it is counted all the same.
-local done, removed, failure = 0, 0, nil
+local done, removed, damaged_ones, failure = 0, 0, 0, nil
 for i = 1, #found, 2 do
-  local went_well, count, more = pcall(prune_member, found[i], limit - removed)
+  local went_well, count, more, unreadable = pcall(prune_member, found[i], limit - removed)
   if not went_well then
     failure = count
     break
   end
   removed = removed + count
+  damaged_ones = damaged_ones + unreadable
   if more then
     break
   end
@@ -54,7 +59,7 @@ work_though_full(jobs_key)
 if done > 0 then
   redis.call('HSET', job_key, 'cursor_score', found[2 * done], 'cursor_member', found[2 * done - 1])
 end
-record_batch(job_key, jobs_key, job_id, { done = done, removed = removed }, now)
+record_batch(job_key, jobs_key, job_id, { done = done, removed = removed, damaged = damaged_ones }, now)
 if failure then
   error(failure, 0)
 end

@@ -1,5 +1,5 @@
 -- Prunes the checkpoints of one session, if it is live, and counts them in the job.
--- Uses: clock live unpinned prune full_server job
+-- Uses: clock damage live unpinned prune attempt full_server job
 -- KEYS[1] hash of the job
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] hash of the session
@@ -21,9 +21,14 @@ end
 local now = now_us()
 local min_created = oldest_to_keep(max_age_us, now)
 now = math.floor(now / 1000)
-local removed, more = 0, false
-if live_session(prefix, session_key, session_id, now) then
-  removed, more = prune_session(prefix, session_id, keep_last, min_created, limit)
+local session, damage = live_session(prefix, session_key, session_id, now)
+local readable, removed, more = not damage, 0, false
+if session then
+  readable, removed, more = attempt(prune_session, prefix, session_id, keep_last, min_created, limit)
 end
-record_batch(job_key, jobs_key, job_id, { done = more and 0 or 1, removed = removed }, now)
+if not readable then
+  removed, more = 0, false
+end
+record_batch(job_key, jobs_key, job_id, { done = more and 0 or 1, removed = removed,
+  damaged = readable and 0 or 1 }, now)
 return batch_reply(job_key, more)

@@ -1,6 +1,6 @@
 -- Frees the memory of some sessions that a deletion has revoked, and counts them in the job.
 -- A session whose hash is gone has run out or was reclaimed by another deletion: it is not counted.
--- Uses: clock expiry_member grouped_removal trash full_server job
+-- Uses: clock expiry_member damage grouped_removal trash full_server job
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
 -- ARGV[1] prefix of the partition
@@ -29,11 +29,14 @@ local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
 local deleted, checkpoints = 0, 0
 for _, session_id in ipairs(taken) do
   local session_key = prefix .. 's:' .. session_id
-  local found = redis.call('HMGET', session_key, 'user', 'agent')
+  local found = redis.pcall('HMGET', session_key, 'user', 'agent')
   local user, agent = found[1], found[2]
-  if user then
+  if user or agent or wrong_type(found) then
+    -- What was damaged is deleted too, with what is known of it.
+    user, agent = user or letter == 'u' and owner or '', agent or letter == 'a' and owner or ''
     deleted = deleted + 1
-    checkpoints = checkpoints + redis.call('HLEN', prefix .. 'c:' .. session_id)
+    local saved = redis.pcall('HLEN', prefix .. 'c:' .. session_id)
+    checkpoints = checkpoints + (wrong_type(saved) and 0 or saved)
     unlinked[#unlinked + 1] = session_key
     unlinked[#unlinked + 1] = prefix .. 'c:' .. session_id
     unlinked[#unlinked + 1] = prefix .. 'o:' .. session_id

@@ -1,5 +1,5 @@
 -- Lets a live session live for its full time again, counted from now.
--- Uses: clock live expiry_member index lifetime
+-- Uses: clock damage live expiry_member index lifetime
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -12,9 +12,9 @@ local keys = { session = KEYS[1], checkpoints = KEYS[2], order = KEYS[3] }
 local prefix, session_id, ttl_ms, linger_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local now = now_ms()
-local session = live_session(prefix, keys.session, session_id, now)
+local session, damage = live_session(prefix, keys.session, session_id, now)
 if not session then
-  return 0
+  return damage or 0
 end
 set_expiry(prefix, keys, session_id, session.user, session.agent, now + ttl_ms, linger_ms, now)
 return 1

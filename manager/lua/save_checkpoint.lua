@@ -1,7 +1,7 @@
 -- Adds a checkpoint to a live session. Repeated with the same id, it changes nothing.
 -- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
 -- With a bound, the oldest beyond it go in the same step; many of them over several saves.
--- Uses: clock live unpinned bound pins
+-- Uses: clock damage live unpinned bound pins
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -18,14 +18,15 @@ local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local pin, max_unpinned, limit = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local created = now_us()
-local session = live_session(prefix, session_key, session_id, math.floor(created / 1000))
+local session, damage = live_session(prefix, session_key, session_id, math.floor(created / 1000))
 if not session then
-  return 0
+  return damage or 0
 end
+-- Read before anything is written: should it be of another type, nothing is.
+local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
 if redis.call('HSETNX', checkpoints, checkpoint_id, data) == 0 then
   return 1
 end
-local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
 if newest[2] then
   created = math.max(created, tonumber(newest[2]) + 1)
 end

@@ -1,5 +1,5 @@
 -- Says whether a session is live.
--- Uses: clock live
+-- Uses: clock damage live
 -- KEYS[1] hash of the session
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
@@ -7,4 +7,5 @@
 local session_key = KEYS[1]
 local prefix, session_id = ARGV[1], ARGV[2]
 
-return live_session(prefix, session_key, session_id, now_ms()) and 1 or 0
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+return damage or session and 1 or 0

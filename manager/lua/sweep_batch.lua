@@ -1,6 +1,6 @@
 -- Removes some sessions that ran out from the expiry index and from the indexes of their user and
 -- agent. Redis has dropped the sessions themselves. Each is counted once, whoever sweeps.
--- Uses: clock expiry_member grouped_removal full_server job
+-- Uses: clock expiry_member damage grouped_removal full_server job
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] sorted set: expiry index
@@ -21,8 +21,10 @@ local due = redis.call('ZRANGEBYSCORE', expiry_index, '-inf', whole(now), 'LIMIT
 local groups = {}
 for _, member in ipairs(due) do
   local session_id, user, agent = split_expiry_member(member)
-  note_member(groups, 'u:' .. user, session_id)
-  note_member(groups, 'a:' .. agent, session_id)
+  if session_id then
+    note_member(groups, 'u:' .. user, session_id)
+    note_member(groups, 'a:' .. agent, session_id)
+  end
 end
 if #due > 0 then
   remove_noted(groups, prefix)

@@ -17,7 +17,9 @@ local stalled = {}
 for _, job_id in ipairs(redis.call('ZRANGEBYSCORE', jobs_key, '-inf', whole(now - silence_ms), 'LIMIT', 0, limit)) do
   local job_key = prefix .. 'job:' .. job_id
   if redis.call('EXISTS', job_key) == 1 then
-    local doublings = math.min(MOST_DOUBLINGS, redis.call('HINCRBY', job_key, 'rings', 1) - 1)
+    -- A record that cannot be read must not keep the bell from the others.
+    local rings = redis.pcall('HINCRBY', job_key, 'rings', 1)
+    local doublings = type(rings) == 'number' and math.min(MOST_DOUBLINGS, rings - 1) or MOST_DOUBLINGS
     redis.call('ZADD', jobs_key, whole(now + silence_ms * (2 ^ doublings - 1)), job_id)
     stalled[#stalled + 1] = job_id
   else

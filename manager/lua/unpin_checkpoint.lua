@@ -1,5 +1,5 @@
 -- Takes the pin off a checkpoint of a live session. The checkpoint stays.
--- Uses: clock live pins
+-- Uses: clock damage live pins
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: order of its checkpoints
 -- ARGV[1] prefix of the partition
@@ -9,8 +9,9 @@
 local session_key, order = KEYS[1], KEYS[2]
 local prefix, session_id, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
 
-if not live_session(prefix, session_key, session_id, now_ms()) then
-  return 0
+local session, damage = live_session(prefix, session_key, session_id, now_ms())
+if not session then
+  return damage or 0
 end
 if not redis.call('ZSCORE', order, checkpoint_id) then
   return 0

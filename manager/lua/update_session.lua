@@ -1,5 +1,5 @@
 -- Replaces the metadata, the agent and the moment of expiry of a live session, or any of them.
--- Uses: clock live expiry_member index lifetime fields
+-- Uses: clock damage live expiry_member index lifetime fields
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -17,12 +17,19 @@ local linger_ms, size, first_field = tonumber(ARGV[5]), ARGV[6], 7
 
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
-local session = live_session(prefix, keys.session, session_id, now)
+local session, damage = live_session(prefix, keys.session, session_id, now)
 if not session then
-  return 0
+  return damage or 0
 end
 if new_expires and new_expires <= now then
   return 'PAST'
+end
+if new_agent ~= '' then
+  -- Else the session would be in no index of an agent, and so be lost.
+  local _, index_damage = is_listed(prefix .. 'a:' .. new_agent, session_id)
+  if index_damage then
+    return index_damage
+  end
 end
 if size ~= '' then
   local stale = {}

@@ -22,6 +22,7 @@ local redis = {{
   end,
 }}
 {(_SHARED / "clock.lua").read_text()}
+{(_SHARED / "damage.lua").read_text()}
 {(_SHARED / "unpinned.lua").read_text()}
 {(_SHARED / "prune.lua").read_text()}
 local ids, more = due_checkpoints(ARGV[1], 'sess_1', ARGV[2], ARGV[3], tonumber(ARGV[4]))

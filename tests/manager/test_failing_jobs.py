@@ -1,13 +1,12 @@
 """A job whose batch is refused again and again fails, says why, and can be taken up once that is mended."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 import redis
 
-from manager import JobProgress, JobState, Session, SessionManager, StoreRefusedError
+from manager import CorruptDataError, JobProgress, JobState, SessionManager
 from manager.jobs.work import Work
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns, turns
@@ -29,13 +28,15 @@ def _in_the_way(raw: redis.Redis, key: bytes) -> Iterator[None]:
 
 async def _run_until_failed(manager: SessionManager, job_id: str, tries: int) -> JobProgress:
     for _ in range(tries - 1):
-        with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
+        with pytest.raises(CorruptDataError, match="WRONGTYPE"):
             await manager.runner.run(job_id)
     return await manager.runner.run(job_id)
 
 
-def _checkpoints(manager: SessionManager, session: Session) -> bytes:
-    return manager._partitions.of_session(session.session_id).checkpoints(session.session_id)
+def _trash(raw: redis.Redis, manager: SessionManager, job_id: str) -> bytes:
+    """The key in which one partition keeps what the deletion took away."""
+    keys = (each.prefix + f"trash:{job_id}:1".encode() for each in manager._partitions.all)
+    return next(key for key in keys if raw.exists(key))
 
 
 @PARTITIONS
@@ -47,7 +48,7 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
     for session in sessions:
         await save_turns(manager, session.session_id, 2)
     job_id = await manager.revoke_agent_sessions("bot")
-    with _in_the_way(raw, _checkpoints(manager, sessions[4])):
+    with _in_the_way(raw, _trash(raw, manager, job_id)):
         failed = await _run_until_failed(manager, job_id, 3)
 
         assert failed.state is JobState.FAILED
@@ -69,10 +70,9 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
 
 async def test_a_job_that_is_resumed_too_soon_fails_again(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(max_batch_failures=2)
-    [session] = await create_sessions(manager, 1)
-    await save_turns(manager, session.session_id, 1)
+    await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    with _in_the_way(raw, _checkpoints(manager, session)):
+    with _in_the_way(raw, _trash(raw, manager, job_id)):
         for _ in range(2):
             failed = await _run_until_failed(manager, job_id, 2)
             assert failed.state is JobState.FAILED
@@ -82,89 +82,89 @@ async def test_a_job_that_is_resumed_too_soon_fails_again(open_manager: Opener, 
 
 
 @pytest.mark.parametrize("index", ["agent", "expiry"])
-async def test_an_index_in_the_way_costs_no_count(
+async def test_an_index_that_is_none_does_not_keep_a_deletion_from_the_other_sessions(
     manager: SessionManager, raw: redis.Redis, index: str
 ) -> None:
     await create_sessions(manager, 5, "ann", "bot")
     await create_sessions(manager, 5, "ann", "other")
     job_id = await manager.revoke_user_sessions("ann")
     keys = manager._partitions.home
-    with (
-        _in_the_way(raw, {"agent": keys.agent_index("other"), "expiry": keys.expiry_index}[index]),
-        pytest.raises(StoreRefusedError, match="WRONGTYPE"),
-    ):
-        await manager.runner.run(job_id)
+    raw.set({"agent": keys.agent_index("other"), "expiry": keys.expiry_index}[index], "no index", ex=60)
     done = await manager.runner.run(job_id)
-    assert (done.done, done.removed) == (10, 10)
-    assert await manager.get_active_session_count() == 0
+    for key in (keys.agent_index("other"), keys.expiry_index):
+        raw.delete(key)
+    assert (done.state, done.done, done.removed) == (JobState.DONE, 10, 10)
 
 
-@pytest.mark.parametrize("of", ["all", "agent"])
-@pytest.mark.parametrize("what", ["checkpoints", "order", "session"])
-async def test_a_pruning_with_a_session_in_the_way_counts_exactly(
+@pytest.mark.parametrize("of", ["all", "agent", "one"])
+@pytest.mark.parametrize("what", ["checkpoints", "order", "session", "expires", "user index"])
+async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
     open_manager: Opener, raw: redis.Redis, what: str, of: str
 ) -> None:
     manager = open_manager(max_batch_failures=3)
-    sessions = await create_sessions(manager, 6)
-    for session in sessions:
-        await save_turns(manager, session.session_id, 4)
-    job_id = await open_pruning(manager, keep_last=1, agent_id="bot" if of == "agent" else None)
-    strange, keys = sessions[3].session_id, manager._partitions.home
-    key = {
-        "checkpoints": keys.checkpoints(strange),
-        "order": keys.checkpoint_order(strange),
-        "session": keys.session(strange),
-    }[what]
-    with _in_the_way(raw, key):
-        await _run_until_failed(manager, job_id, 3)
-    await manager.ledger.control(job_id, "resume")
-    done = await manager.runner.run(job_id)
-    assert (done.state, done.done, done.removed) == (JobState.DONE, 6, 18)
-    assert [await turns(manager, session.session_id) for session in sessions] == [[3]] * 6
+    sessions = await create_sessions(manager, 5)
+    strange = (await create_sessions(manager, 1, "bob"))[0].session_id
+    for session_id in [*(session.session_id for session in sessions), strange]:
+        await save_turns(manager, session_id, 4)
+    keys = manager._partitions.home
+    target = {"agent": {"agent_id": "bot"}, "one": {"session_id": strange}}.get(of, {})
+    job_id = await open_pruning(manager, keep_last=1, **target)
+    if what == "expires":
+        raw.hset(keys.session(strange), "expires", "soon")
+        done = await manager.runner.run(job_id)
+        raw.hset(keys.session(strange), "expires", raw.hget(keys.session(sessions[0].session_id), "expires"))
+    else:
+        key = {
+            "checkpoints": keys.checkpoints(strange),
+            "order": keys.checkpoint_order(strange),
+            "session": keys.session(strange),
+            "user index": keys.user_index("bob"),
+        }[what]
+        with _in_the_way(raw, key):
+            done = await manager.runner.run(job_id)
+    others = 0 if of == "one" else 5
+    assert (done.state, done.done) == (JobState.DONE, others + 1)
+    assert (done.removed, done.damaged) == (3 * others, 1)
+    assert await turns(manager, strange) == [0, 1, 2, 3]
 
 
-async def test_a_sweep_with_an_index_in_the_way_counts_exactly(
-    manager: SessionManager, raw: redis.Redis
-) -> None:
+async def test_a_sweep_goes_on_past_what_it_cannot_read(manager: SessionManager, raw: redis.Redis) -> None:
     sessions = await create_sessions(manager, 3) + await create_sessions(manager, 3, "bob")
     await let_expire(manager, *sessions)
-    job_id = await open_sweep(manager)
-    with (
-        _in_the_way(raw, manager._partitions.home.user_index("bob")),
-        pytest.raises(StoreRefusedError, match="WRONGTYPE"),
-    ):
-        await manager.runner.run(job_id)
-    assert (await manager.runner.run(job_id)).removed == 6
+    keys = manager._partitions.home
+    raw.zadd(keys.expiry_index, {"no member": 1, "": 1, "sess_1 99 bob": 1})
+    raw.set(keys.user_index("bob"), "no index", ex=60)
+    done = await manager.runner.run(await open_sweep(manager))
+    assert (done.state, done.removed) == (JobState.DONE, 9)
+    assert raw.zcard(keys.expiry_index) == 0
+    raw.delete(keys.user_index("bob"))
 
 
 async def test_progress_between_two_refusals_begins_the_count_anew(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
     manager = open_manager(max_batch_failures=3)
-    sessions = await create_sessions(manager, 6)
-    await asyncio.gather(*(save_turns(manager, each.session_id, 1) for each in sessions))
+    await create_sessions(manager, 6)
     job_id = await manager.revoke_user_sessions("ann")
     job = await manager.ledger.read(job_id)
-    trash = raw.zrange(manager._partitions.home.prefix + b"trash:" + job_id.encode() + b":1", 0, -1)
     batch = job.work.batch(manager._store, job.home.keys, job_id, undo=False)
-    for position in (2, 4):
-        with _in_the_way(raw, manager._partitions.home.checkpoints(trash[position].decode())):
+    for _ in range(2):
+        with _in_the_way(raw, _trash(raw, manager, job_id)):
             for _ in range(2):
-                with pytest.raises(StoreRefusedError):
+                with pytest.raises(CorruptDataError):
                     await manager.runner.run(job_id)
-            await batch(2)
+        await batch(2)
     done = await manager.runner.run(job_id)
     assert (done.state, done.removed, done.error) == (JobState.DONE, 6, None)
 
 
 async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(max_batch_failures=1, stalled_after_seconds=0.001)
-    [strange] = await create_sessions(manager, 1)
-    await save_turns(manager, strange.session_id, 1)
+    await create_sessions(manager, 1)
     await create_sessions(manager, 4, "bob")
     failing = await manager.revoke_user_sessions("ann")
     other = await manager.revoke_user_sessions("bob")
-    with _in_the_way(raw, _checkpoints(manager, strange)):
+    with _in_the_way(raw, _trash(raw, manager, failing)):
         raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
         assert await manager.ledger.take_stalled() == [failing, other]
         ended = [await manager.runner.run(job_id) for job_id in (failing, other)]
@@ -181,11 +181,10 @@ async def test_a_job_that_was_stopped_is_not_failed_by_a_late_refusal(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
     manager = open_manager(max_batch_failures=1)
-    [session] = await create_sessions(manager, 1)
-    await save_turns(manager, session.session_id, 1)
+    await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
     await manager.ledger.control(job_id, "pause")
-    with _in_the_way(raw, _checkpoints(manager, session)):
+    with _in_the_way(raw, _trash(raw, manager, job_id)):
         assert (await manager.runner.run(job_id)).state is JobState.PAUSED
         assert not await manager.runner._count_failure(job_id, "late")
     assert (await manager.ledger.progress(job_id)).state is JobState.PAUSED

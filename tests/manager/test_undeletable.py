@@ -1,24 +1,30 @@
 """A key of the wrong type in the way of bulk work."""
 
-import pytest
 import redis
 
-from manager import SessionManager, StoreRefusedError
-from tests.support.sessions import create_sessions
+from manager import SessionManager
+from tests.support.sessions import create_sessions, save_turns
 
 
-async def test_a_batch_that_fails_loses_no_session(manager: SessionManager, raw: redis.Redis) -> None:
-    first, second, _ = await create_sessions(manager, 3)
-    key = manager._partitions.all[0].session(second.session_id)
-    aside = key + b":aside"
-    raw.rename(key, aside)
-    raw.set(key, "not a hash", ex=60)
-    job_id = await manager.revoke_user_sessions(first.user_id)
+async def test_a_session_that_was_damaged_is_deleted_with_the_others(
+    manager: SessionManager, raw: redis.Redis, namespace: str
+) -> None:
+    sessions = await create_sessions(manager, 5)
+    for session in sessions:
+        await save_turns(manager, session.session_id, 2)
+    keys = manager._partitions.home
+    _put_in_place_of(raw, keys.checkpoints(sessions[1].session_id))
+    _put_in_place_of(raw, keys.checkpoint_order(sessions[2].session_id))
+    raw.hdel(keys.session(sessions[3].session_id), "agent", "expires")
 
-    with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
-        await manager.runner.run(job_id)
-    assert await manager.get_session(first.session_id) is None
-    raw.rename(aside, key)
+    done = await manager.runner.run(await manager.revoke_user_sessions("ann"))
+    assert (done.state, done.removed) == ("done", 5)
+    assert done.receipt is not None
+    assert (done.receipt.checkpoints, done.receipt.residue.sessions) == (8, 0)
+    assert not list(raw.scan_iter(match=f"{namespace}:*:[sco]:*"))
+    raw.zremrangebyrank(keys.expiry_index, 0, -1)  # the place of one could not be told
+    raw.delete(keys.agent_index("bot"))
 
-    assert (await manager.runner.run(job_id)).removed == 3
-    assert await manager.get_active_session_count() == 0
+
+def _put_in_place_of(raw: redis.Redis, key: bytes) -> None:
+    raw.set(key, "of another type", ex=60)

@@ -25,4 +25,6 @@ def _value(client: redis.Redis, key: bytes) -> Any:
         return client.hgetall(key)
     if kind == b"zset":
         return client.zrange(key, 0, -1, withscores=True)
+    if kind == b"set":
+        return client.smembers(key)
     return client.get(key)

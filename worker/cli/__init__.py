@@ -6,6 +6,7 @@
     key_commands     erase-user-key
     job_commands     jobs list, show, watch, pause, resume, cancel, undo
     receipt_commands receipts list, verify
+    check_command    check
 
 Those five import nothing heavy, so that help is there at once. What follows is imported when a command runs:
 
@@ -15,6 +16,7 @@ Those five import nothing heavy, so that help is there at once. What follows is 
     following        a job until it ends
     steering         listing, showing and steering jobs
     proofs           receipts and their chain
+    checking         a check of the whole store
     erasing          the key of a user
     asking           whether to go on
     output, words    what is printed

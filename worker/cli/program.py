@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import bulk_commands, job_commands, key_commands, receipt_commands
+from worker.cli import bulk_commands, check_command, job_commands, key_commands, receipt_commands
 
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ Version = Annotated[
     epilog="Exit status: 0 done, 1 failed, 2 used wrongly, 3 refused, 130 interrupted.",
 )
 def main(context: typer.Context, version: Version = False) -> None:
-    """Erase, prune and sweep sessions of LLM agents, and look after the jobs that do it.
+    """Erase, prune and sweep sessions of LLM agents, look after the jobs that do it, and check the store.
 
     Settings come from the environment (AGENT_SESSIONS_REDIS_URL and so on) or a .env file.
     """
@@ -47,6 +47,7 @@ def _group(help_text: str) -> typer.Typer:
 _jobs = _group("List, watch and steer jobs.")
 _receipts = _group("List the receipts of deletions and verify their chain.")
 bulk_commands.add_to(program)
+check_command.add_to(program)
 key_commands.add_to(program)
 job_commands.add_to(_jobs)
 receipt_commands.add_to(_receipts)

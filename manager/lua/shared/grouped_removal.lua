@@ -8,11 +8,13 @@ local function note_member(groups, name, member)
   group[#group + 1] = member
 end
 
--- Removes the members noted, each from the set of its owner; how many were there.
+-- Removes the members noted, each from the set of its owner; how many were there. In a key of another
+-- type there are none, and that must not keep the work from the others.
 local function remove_noted(groups, prefix)
   local removed = 0
   for name, members in pairs(groups) do
-    removed = removed + redis.call('ZREM', prefix .. name, unpack(members))
+    local reply = redis.pcall('ZREM', prefix .. name, unpack(members))
+    removed = removed + (wrong_type(reply) and 0 or reply)
   end
   return removed
 end

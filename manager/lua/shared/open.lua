@@ -54,7 +54,7 @@ end
 -- Of two requests for the same work, the one that wants it sooner decides; when that is.
 local function begin_sooner(job_key, jobs_key, job_id, due, silence_ms)
   local found = redis.call('HMGET', job_key, 'state', 'due')
-  local sooner = math.min(due, tonumber(found[2]))
+  local sooner = math.min(due, tonumber(found[2]) or due)
   redis.call('HSET', job_key, 'due', whole(sooner))
   if found[1] == 'scheduled' then
     redis.call('ZADD', jobs_key, whole(sooner - silence_ms), job_id)

@@ -1,0 +1,83 @@
+"""Which key of the namespace is what."""
+
+import re
+from typing import NamedTuple
+
+from manager.keys import INDEX_LINGER_MS, Keys, Partitions
+from manager.settings import Settings
+
+#: Kinds of keys whose members are scored by when they go; the expiry index outlives its own.
+_INDEXES, _LISTS = ("u", "a", "x"), ("detached", "trash")
+_OF_SESSIONS = ("s", "c", "o")
+_OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string", "answer": "string"}
+_OF_RECEIPTS = {"receipts": "zset", "receipt_jobs": "zset", "receipt_key": "string"}
+
+
+class Place(NamedTuple):
+    """A key, taken apart."""
+
+    key: bytes
+    keys: Keys
+    #: As in `manager.keys`: `s`, `u`, `trash`, `job`, …
+    kind: str
+    #: What follows the kind: id of a session, a user, a job.
+    name: str
+
+    @property
+    def is_session(self) -> bool:
+        return self.kind in _OF_SESSIONS
+
+    @property
+    def is_index(self) -> bool:
+        return self.kind in _INDEXES
+
+    @property
+    def type(self) -> str:
+        return {**_OF_JOBS, **_OF_RECEIPTS}.get(self.kind, "zset")
+
+    @property
+    def lingers_ms(self) -> int | str:
+        """How long the key outlives its last member by its score; '' where scores say nothing of that."""
+        if self.kind not in (*_INDEXES, *_LISTS):
+            return ""
+        return INDEX_LINGER_MS if self.kind == "x" else 0
+
+    def keep_ms(self, settings: Settings) -> int:
+        """How long such a key is kept where nothing in it says more."""
+        if self.kind in _OF_RECEIPTS:
+            return settings.receipt_retention_seconds * 1000
+        return settings.job_retention_seconds * 1000
+
+
+class Places:
+    """All places of one namespace."""
+
+    _KNOWN = (*_OF_SESSIONS, *_INDEXES, *_LISTS, *_OF_JOBS, *_OF_RECEIPTS)
+
+    def __init__(self, namespace: str, partitions: Partitions) -> None:
+        self._partitions = partitions
+        self._form = re.compile(re.escape(namespace.encode()) + rb":\{(\d+)\}:([a-z_]+)(?::(.+))?", re.DOTALL)
+        self._users_keys = namespace.encode() + b":{keys}:"
+        #: The namespace in a pattern of the server, whatever it holds.
+        self._pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", namespace.encode())
+
+    def pattern(self, kind: str = "") -> bytes:
+        """What the keys of one kind match, or all."""
+        return self._pattern + (f":{{*}}:{kind}:*" if kind else ":*").encode()
+
+    def is_users_key(self, key: bytes) -> bool:
+        """Whether it belongs to the users' own keys for encryption, which are no part of the store."""
+        return key.startswith(self._users_keys)
+
+    def find(self, key: bytes) -> Place | None:
+        """What the key is; None where it is none of ours."""
+        found = self._form.fullmatch(key)
+        if found is None or int(found[1]) >= len(self._partitions.all):
+            return None
+        if found[2].decode() not in self._KNOWN:
+            return None
+        try:
+            name = (found[3] or b"").decode()
+        except UnicodeDecodeError:
+            return None
+        return Place(key, self._partitions.all[int(found[1])], found[2].decode(), name)
