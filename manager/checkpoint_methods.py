@@ -109,7 +109,7 @@ class CheckpointMethods(ManagerBase):
         return await self._get_checkpoint(session_id, "")
 
     async def list_checkpoints(self, session_id: str) -> list[dict[str, Any]]:
-        """All checkpoints of a session, oldest first: fewer than 200 and a megabyte, as they are at one moment.
+        """All checkpoints of a session, oldest first; fewer than 200 and a megabyte as at one moment.
 
         What cannot be read is left out; the log tells it.
 
