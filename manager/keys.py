@@ -25,8 +25,7 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
                                      which one
     P open:<work>        string      id of the open job that does this work (kind and parameters), to join
     P history            sorted set  jobs with their home here, scored by when they were asked for (ms)
-    P answer:<call>      string      what a deletion of a session or of checkpoints answered, while it may
-                                     be sent again
+    P answer:<call>      string      what one change or deletion answered, while it may be sent again
     P receipts           sorted set  receipts of deletions, JSON, scored by number (first partition only)
     P receipt_jobs       sorted set  ids of the jobs with a receipt, scored by its number
     P receipt_key        string      key of the receipts' hashes, where none is set

@@ -163,8 +163,9 @@ async def update_session(
     metadata: list[bytes],
 ) -> bool | None:
     """Whether the session was live; None where the moment of expiry is past. '' leaves a thing as it is."""
-    args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size, *metadata]
-    reply = await store.call(_UPDATE_SESSION, _session_keys(keys, session_id), args)
+    places = [*_session_keys(keys, session_id), keys.new_answer()]
+    args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size]
+    reply = await store.call(_UPDATE_SESSION, places, [*args, store.repeated_within_ms, *metadata])
     return None if reply == b"PAST" else bool(reply)
 
 
@@ -172,8 +173,9 @@ async def merge_metadata(
     store: Store, keys: Keys, *, session_id: str, max_bytes: int, metadata: list[bytes]
 ) -> bool | None:
     """Whether the session was live; None where its metadata would be over the limit."""
-    args = [keys.prefix, session_id, max_bytes, *metadata]
-    reply = await store.call(_MERGE_METADATA, [keys.session(session_id)], args)
+    places = [keys.session(session_id), keys.new_answer()]
+    args = [keys.prefix, session_id, max_bytes, store.repeated_within_ms, *metadata]
+    reply = await store.call(_MERGE_METADATA, places, args)
     return None if reply == b"TOO_LARGE" else bool(reply)
 
 

@@ -8,7 +8,9 @@ from tests.planted.bugs import ROOT, Bug, load_bugs, planted
 @pytest.mark.parametrize("bug", load_bugs(), ids=lambda bug: f"{bug.area}: {bug.bug}")
 def test_bug_can_be_planted(bug: Bug) -> None:
     assert planted(bug) != (ROOT / bug.file).read_text()
-    for test in bug.test.split():
+    tests = [word for word in bug.test.split() if word.startswith("tests/")]
+    assert tests
+    for test in tests:
         path, _, name = test.partition("::")
         assert (ROOT / path).exists()
         assert not name or name.rpartition("::")[2].partition("[")[0] in (ROOT / path).read_text()

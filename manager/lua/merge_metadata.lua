@@ -1,14 +1,21 @@
 -- Sets some metadata keys of a live session and leaves the others as they are.
--- Uses: clock damage live fields
+-- Uses: clock damage live answer fields
 -- KEYS[1] hash of the session
+-- KEYS[2] string: answer of this call, to repeat it
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
 -- ARGV[3] most bytes of metadata that a session may hold
--- ARGV[4] and on: metadata fields and values in turn
+-- ARGV[4] how long the answer is kept, milliseconds
+-- ARGV[5] and on: metadata fields and values in turn
 -- Reply: 1 | 0 where the session is not live | 'TOO_LARGE' where the whole would be over the limit
-local session_key = KEYS[1]
-local prefix, session_id, max_bytes, first_field = ARGV[1], ARGV[2], tonumber(ARGV[3]), 4
+local session_key, answer_key = KEYS[1], KEYS[2]
+local prefix, session_id, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local kept_ms, first_field = ARGV[4], 5
 
+local earlier = earlier_answer(answer_key)
+if earlier then
+  return earlier
+end
 local session, damage = live_session(prefix, session_key, session_id, now_ms())
 if not session then
   return damage or 0
@@ -29,4 +36,4 @@ if size > max_bytes then
 end
 redis.call('HSET', session_key, 'size', size)
 set_fields(session_key, first_field)
-return 1
+return answer_with(answer_key, 1, kept_ms)

@@ -257,6 +257,22 @@ async def test_what_came_after_a_clearing_survives_its_repetition(
     assert left["checkpoint_id"] == "ckpt_later"
 
 
+@pytest.mark.parametrize("how", ["merged", "replaced"])
+async def test_what_others_changed_meanwhile_survives_a_repetition(
+    manager: SessionManager, place: Place, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It was found by a search for a linear order of merges over broken connections."""
+    write = _merge if how == "merged" else _update
+    assert await write(place) is True
+    with monkeypatch.context() as other_call:
+        other_call.setattr(Keys, "new_answer", lambda keys: keys.prefix + b"answer:other")
+        assert await manager.update_session_metadata(place.session_id, {"b": "later", "c": "later"})
+    assert await write(place) is True
+    session = await manager.get_session(place.session_id)
+    assert session is not None
+    assert (session.metadata["b"], session.metadata["c"]) == ("later", "later")
+
+
 async def test_a_refresh_repeated_only_moves_the_end(
     manager: SessionManager, place: Place, raw: redis.Redis, namespace: str
 ) -> None:

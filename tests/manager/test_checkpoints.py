@@ -12,7 +12,7 @@ import redis
 
 from manager import Checkpoint, CorruptDataError, SessionManager
 from tests.manager.test_metadata import EXACT
-from tests.support.keyspace import script_calls
+from tests.support.keyspace import script_calls, snapshot
 from tests.support.sessions import save_turns, turns
 
 
@@ -186,7 +186,7 @@ async def test_deleting_a_session_deletes_its_checkpoints(
     session = await manager.create_session("ann", "bot")
     await save_turns(manager, session.session_id, 3)
     assert await manager.delete_session(session.session_id)
-    assert list(raw.scan_iter(match=f"{namespace}:*")) == []
+    assert snapshot(raw, namespace) == {}
 
 
 @pytest.mark.parametrize("change", ["created", "refreshed", "lengthened", "shortened", "moved"])

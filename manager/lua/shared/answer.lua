@@ -1,5 +1,5 @@
--- What a call answered, kept for a while under a key of the call's own. A deletion that is sent again
--- because its answer was lost would find nothing; with this it answers as it did the first time.
+-- What a call answered, kept for a while under a key of the call's own. Sent again because its answer
+-- was lost, a deletion would find nothing, and a change would undo what others changed meanwhile.
 
 -- The answer of an earlier sending of this call; nil where there was none.
 local function earlier_answer(answer_key)
