@@ -1,0 +1,6 @@
+"""Model checking: a state machine drives real managers on a real server, and a plain model beside them.
+
+`model.py` and `jobs.py` are the model, without Redis; `stored.py` says how the model lies in Redis and
+compares it with all that is there; the `*_rules.py` are the steps; `machine.py` puts them together; `run.py`
+runs them.
+"""
