@@ -4,3 +4,8 @@
 compares it with all that is there; the `*_rules.py` are the steps; `machine.py` puts them together; `run.py`
 runs them.
 """
+
+import pytest
+
+_WITH_ASSERTIONS = ("base", "session_rules", "checkpoint_rules", "bulk_rules", "job_rules", "work_rules")
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _WITH_ASSERTIONS))

@@ -18,6 +18,7 @@ from manager.keys import Partitions
 from tests.model.jobs import JobModel
 from tests.model.model import NOT_KNOWN, Limits, ModelCheckpoint, ModelSession
 from tests.model.stored import Inspector, differences
+from tests.support.leftovers import find_leftovers
 from tests.support.redis_server import RedisServer
 
 NAMESPACE = "model"
@@ -46,6 +47,8 @@ class Tally:
     def __init__(self) -> None:
         self.steps = 0
         self.rules: Counter[str] = Counter()
+        #: Of the managers.
+        self.methods: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
 
 
@@ -62,6 +65,22 @@ def step(**draws: Any) -> Callable[[Callable[..., Awaitable[None]]], Any]:
         return rule(**draws)(run)
 
     return made
+
+
+class _Counted:
+    """Counts which methods of a manager are used."""
+
+    def __getattribute__(self, name: str) -> Any:
+        ModelBase.tally.methods[name] += 1
+        return super().__getattribute__(name)
+
+
+class _Plain(_Counted, SessionManager):
+    pass
+
+
+class _Cached(_Counted, CachedSessionManager):
+    pass
 
 
 class ModelBase(RuleBasedStateMachine):
@@ -98,11 +117,13 @@ class ModelBase(RuleBasedStateMachine):
         #: One whose sessions run out at once.
         self.hasty = SessionManager(self.raw, _HASTY_TTL, max_sessions, settings=self.settings)
         self.acting: int | None = None
+        #: Whether the last step ended as it should.
+        self.sound = True
         #: What the copies of the manager that keeps some may show: the views since it read, newest last.
         self.copies: dict[str, list[Session | None]] = {}
 
     def _open(self, number: int) -> SessionManager:
-        kind: type[SessionManager] = CachedSessionManager if number == CACHED else SessionManager
+        kind: type[SessionManager] = _Cached if number == CACHED else _Plain
         more = {"cache_size": 3, "max_staleness": 600} if number == CACHED else {}
         client = aredis.Redis if number == 1 else redis.Redis
         conn = client.from_url(self.settings.redis_url, decode_responses=number == 1)
@@ -112,8 +133,10 @@ class ModelBase(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "raw"):
             self.loop.run_until_complete(self._close())
+            found = find_leftovers(self.raw, NAMESPACE) if self.sound else []
             self.raw.flushdb()
             self.raw.close()
+            assert not found, "\n".join(found)
 
     async def _close(self) -> None:
         for manager in (*self.managers, self.hasty):
@@ -128,10 +151,11 @@ class ModelBase(RuleBasedStateMachine):
         self.tally.events[event] += 1
 
     async def do(self, body: Callable[..., Awaitable[None]], drawn: dict[str, Any]) -> None:
-        self.acting = None
+        self.acting, self.sound = None, False
         await body(self, **drawn)
         self._follow_copies()
         await self._look_at_everything()
+        self.sound = True
 
     async def _look_at_everything(self) -> None:
         plain = self.managers[0]

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from manager import checkpoint_methods, scripts, session_methods
 from manager.jobs import listing, pace, receipts
-from tests.model.base import Tally
+from tests.model.base import ModelBase, Tally
 from tests.model.machine import Machine
 from tests.support.redis_server import RedisServer
 
@@ -36,7 +36,7 @@ def run(steps: int, seed: int, *, shrink: bool) -> Iterator[Tally]:
     """
     tally = Tally()
     with RedisServer() as server, asyncio.Runner() as runner, _small_batches():
-        Machine.server, Machine.loop, Machine.tally = server, runner.get_loop(), tally
+        ModelBase.server, ModelBase.loop, ModelBase.tally = server, runner.get_loop(), tally
         while tally.steps < steps:
             try:
                 _run_cases(seed, shrink)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from manager import SessionManager
 from tests.model.machine import Machine
 from tests.model.run import run
 
@@ -73,3 +74,5 @@ def test_managers_do_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> 
     assert tally.steps >= _STEPS
     assert tally.rules.keys() == {rule.function.__name__ for rule in Machine.setup_state().rules}
     assert tally.events.keys() >= EVENTS
+    methods = {name for name in dir(SessionManager) if not name.startswith("_") and name != "from_settings"}
+    assert tally.methods.keys() >= methods
