@@ -171,7 +171,7 @@ class ModelBase(RuleBasedStateMachine):
             view = self.view(session_id)
             if view != views[-1]:
                 if self.acting == CACHED:
-                    del self.copies[session_id]
+                    self.copies[session_id] = [view]
                 else:
                     views.append(view)
 
@@ -200,8 +200,12 @@ class ModelBase(RuleBasedStateMachine):
             cached._copies[session_id] = copy._replace(stale_at=time.monotonic())
         self.copies.clear()
 
-    async def some_id(self, pick: int) -> str:
-        """The id of a live session, mostly; else of any, or one that never was."""
+    async def some_id(self, pick: int, number: int | None = None) -> str:
+        """The id of a live session, mostly, and for the manager that keeps copies of one that it has read;
+        else of any, or one that never was.
+        """
+        if number == CACHED and self.copies and pick % 2:
+            return list(self.copies)[pick % len(self.copies)]
         if pick < 52:
             live = self.model.live() or await self.create_some(3)
             if live:

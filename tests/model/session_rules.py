@@ -78,7 +78,7 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, pick=PICK)
     async def read(self, number: int, pick: int) -> None:
-        manager, session_id = self.manager(number), await self.some_id(pick)
+        manager, session_id = self.manager(number), await self.some_id(pick, number)
         found, exists = await asyncio.gather(
             manager.get_session(session_id), manager.session_exists(session_id)
         )
@@ -90,7 +90,7 @@ class SessionRules(ModelBase):
     async def read_again(self, pick: int) -> None:
         """What the manager that keeps copies has read before, if there is such."""
         kept = list(self.copies)
-        session_id = kept[pick % len(kept)] if kept else await self.some_id(pick)
+        session_id = kept[-1 - pick % len(kept)] if kept else await self.some_id(pick)
         self.expect_read(CACHED, session_id, await self.manager(CACHED).get_session(session_id))
 
     @step(
@@ -108,7 +108,7 @@ class SessionRules(ModelBase):
         agent_id: str | None,
         later: timedelta | None,
     ) -> None:
-        manager, session_id = self.manager(number), await self.some_id(pick)
+        manager, session_id = self.manager(number), await self.some_id(pick, number)
         moment = None if later is None else datetime.now(UTC) + later
         changes = {"metadata": metadata, "agent_id": agent_id, "expires_at": moment}
         changes = {name: value for name, value in changes.items() if value is not None}
@@ -133,7 +133,7 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, pick=PICK, metadata=METADATA)
     async def merge(self, number: int, pick: int, metadata: dict[str, Any]) -> None:
-        manager, session_id = self.manager(number), await self.some_id(pick)
+        manager, session_id = self.manager(number), await self.some_id(pick, number)
         session = self.model.find(session_id)
         merged = metadata if session is None else session.metadata | metadata
         if self.model.too_large(metadata) or self.model.too_large(merged):
@@ -149,7 +149,7 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, pick=PICK)
     async def refresh(self, number: int, pick: int) -> None:
-        manager, session_id = self.manager(number), await self.some_id(pick)
+        manager, session_id = self.manager(number), await self.some_id(pick, number)
         session = self.model.find(session_id)
         assert await manager.refresh_session(session_id) is (session is not None)
         if session is not None:
@@ -161,7 +161,7 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, pick=PICK)
     async def delete(self, number: int, pick: int) -> None:
-        manager, session_id = self.manager(number), await self.some_id(pick)
+        manager, session_id = self.manager(number), await self.some_id(pick, number)
         session = self.model.find(session_id)
         assert await manager.delete_session(session_id) is (session is not None)
         if session is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 import pytest
 
-from manager import JobProgress, JobState, JobStateError
+from manager import JobProgress, JobState, JobStateError, SessionManager
 from manager.jobs import scripts
 from tests.model.base import MANAGER, PICK, step
 from tests.model.bulk_rules import older
@@ -20,10 +20,11 @@ class WorkRules(JobRules):
     @step(number=MANAGER, pick=PICK)
     async def work_a_slice(self, number: int, pick: int) -> None:
         job = await self.some_job(pick, lambda each: each.can_begin)
-        if job is None:
-            return
-        manager, held = self.manager(number), len(job.held())
-        done = job.done
+        if job is not None:
+            await self._work_a_slice(self.manager(number), job)
+
+    async def _work_a_slice(self, manager: SessionManager, job: ModelJob) -> None:
+        held, done = len(job.held()), job.done
         progress = await manager.runner.run_slice(job.job_id)
         worked = self.model.begin(job)
         await self._follow_work(job, progress)
@@ -108,7 +109,7 @@ class WorkRules(JobRules):
         stopped = ("paused", "cancelled", "failed")
         wanted: dict[str, Callable[[ModelJob], bool]] = {
             "resume": lambda each: each.state in stopped,
-            "undo": lambda each: not each.begun and (each.listed_as_open or each.state in stopped),
+            "undo": lambda each: each.listed_as_open or each.state in stopped,
         }
         job = await self.some_job(pick, wanted.get(action, lambda each: each.listed_as_open), grace=True)
         if job is None:
@@ -127,11 +128,13 @@ class WorkRules(JobRules):
 
     @step(number=MANAGER, pick=PICK)
     async def refuse_batches(self, number: int, pick: int) -> None:
-        """The server has refused as many batches of a job in a row as make it fail."""
+        """After a slice, the server has refused as many batches of a job in a row as make it fail."""
         job = await self.some_job(pick, lambda each: each.goes_on)
         if job is None:
             return
         manager = self.manager(number)
+        if job.can_begin:
+            await self._work_a_slice(manager, job)
         keys = (await manager.ledger.read(job.job_id)).home.keys
         failed = await scripts.fail_batch(
             manager._store, keys, job.job_id, done=0, limit=1, reason="refused", retention_ms=3_600_000
