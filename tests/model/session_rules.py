@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 
 from manager import InvalidArgumentError, SessionLimitError
-from tests.model.base import AGENT, CACHED, MANAGER, METADATA, PICK, USER, ModelBase, step
+from tests.model.base import AGENT, AGENTS, CACHED, MANAGER, METADATA, PICK, USER, ModelBase, step
 from tests.model.model import expiry_ms, metadata_size
 from tests.support.wait_until import wait_until
 
@@ -158,6 +158,17 @@ class SessionRules(ModelBase):
             assert found is not None
             session.expires_at = found.expires_at
             self._check_expiry(session_id, manager.ttl)
+
+    @step(pick=PICK)
+    async def hand_over_elsewhere(self, pick: int) -> None:
+        """Another manager hands over a session that the one with copies has just read."""
+        session_id = await self.some_id(pick)
+        session = self.model.find(session_id)
+        if session is not None:
+            self.expect_read(CACHED, session_id, await self.managers[CACHED].get_session(session_id))
+            [agent_id] = {*AGENTS} - {session.agent_id}
+            assert await self.managers[0].update_session(session_id, agent_id=agent_id)
+            self.model.hand_over(session, agent_id)
 
     @step(number=MANAGER, pick=PICK)
     async def delete(self, number: int, pick: int) -> None:
