@@ -87,8 +87,8 @@ def expiry_ms(session: ModelSession) -> int:
 
 
 def metadata_size(metadata: dict[str, Any]) -> int:
-    """What counts against the limit, bytes."""
-    return sum(len(key.encode()) + len(_json(value).encode()) for key, value in metadata.items())
+    """What counts against the limit, bytes: each value with its format byte."""
+    return sum(len(key.encode()) + 1 + len(_json(value).encode()) for key, value in metadata.items())
 
 
 def _json(value: Any) -> str:

@@ -10,7 +10,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from manager import checkpoint_methods, scripts, session_methods
+from manager import checkpoint_methods, listing_methods, scripts
 from manager.jobs import listing, pace, receipts
 from tests.model.base import ModelBase, Tally
 from tests.model.machine import Machine
@@ -22,7 +22,7 @@ STEPS_OF_A_CASE, CASES_OF_A_SEED = 60, 34
 #: Batches and pages so small that a few sessions take several.
 _SMALL: list[tuple[ModuleType, dict[str, int]]] = [
     (pace, {"_START": 2, "_MINIMUM": 2, "_MAXIMUM": 2}),
-    (session_methods, {"_PAGE": 3}),
+    (listing_methods, {"_PAGE": 3}),
     (checkpoint_methods, {"_PAGE": 3}),
     (scripts, {"_TRASHES_PER_COUNT": 2}),
     (receipts, {"_PAGE": 4}),

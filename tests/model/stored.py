@@ -48,7 +48,7 @@ return past
 #: How much later than it was set the server may count a time to live, milliseconds.
 _SLACK_MS = 2_000
 
-_KINDS = {"s", "c", "o", "u", "a", "x", "trash", "detached", "jobs", "job", "open", "history"}
+_KINDS = {"s", "c", "o", "u", "a", "x", "trash", "detached", "jobs", "job", "open", "history", "answer"}
 _RECEIPT_KINDS = {"receipts", "receipt_jobs", "receipt_key"}
 
 
@@ -151,7 +151,8 @@ def _sessions(stored: Stored, partition: int, sessions: list[ModelSession]) -> l
 
 def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
     name, fields, expires = session.session_id, key.held, expiry_ms(session)
-    metadata = {each[2:]: json.loads(value) for each, value in fields.items() if each.startswith("m:")}
+    # Behind the format byte.
+    metadata = {each[2:]: json.loads(value[1:]) for each, value in fields.items() if each.startswith("m:")}
     order = stored.keys[session.partition, "o"].get(name, Key(0, {}))
     data = stored.keys[session.partition, "c"].get(name, Key(0, {}))
     pins = {each.checkpoint_id for each in session.checkpoints if each.pinned}
