@@ -153,7 +153,7 @@ class ModelBase(RuleBasedStateMachine):
     async def do(self, body: Callable[..., Awaitable[None]], drawn: dict[str, Any]) -> None:
         self.acting, self.sound = None, False
         await body(self, **drawn)
-        self._follow_copies()
+        self.follow_copies()
         await self._look_at_everything()
         self.sound = True
 
@@ -165,7 +165,7 @@ class ModelBase(RuleBasedStateMachine):
         found = differences(self.inspector.read(), self.model)
         assert not found, "\n".join(found)
 
-    def _follow_copies(self) -> None:
+    def follow_copies(self) -> None:
         """What a manager changed itself it sees at once; what others changed, it may see later."""
         for session_id, views in list(self.copies.items()):
             view = self.view(session_id)

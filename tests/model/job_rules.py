@@ -186,4 +186,6 @@ class JobRules(BulkRules):
         if self.model.is_being_undone(task):
             return []
         opened = await self.managers[0].open_job(self.work_of(task), order)
-        return [self.model.open(task, order.job_id, opened.added, grace=grace)]
+        job = self.model.open(task, order.job_id, opened.added, grace=grace)
+        self.follow_copies()  # another manager than the one that acts in this step has revoked them
+        return [job]
