@@ -1,0 +1,259 @@
+"""What bulk jobs are to do, as plain objects in memory."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from tests.model.model import Model, ModelCheckpoint, ModelSession
+
+
+class Task(NamedTuple):
+    """What a job is to do. Equal tasks are the same work, so that a request for one can join the other."""
+
+    kind: str  # 'user' | 'agent' | 'sweep' | 'prune'
+    target: str = ""
+    keep_last: int | None = None
+    older_than: float | None = None
+    except_agents: tuple[str, ...] = ()
+    #: Of a pruning: whether `target` is a 'session' or an 'agent'.
+    scope: str = ""
+
+    @property
+    def deletes(self) -> bool:
+        return self.kind in ("user", "agent")
+
+
+class Proof(NamedTuple):
+    """What the receipt of a deletion is to say."""
+
+    sessions: int
+    checkpoints: int
+    residue: int
+
+
+@dataclass(eq=False)
+class ModelJob:
+    """A job and what it holds."""
+
+    job_id: str
+    task: Task
+    state: str
+    total: int = 0
+    #: What it has looked at, as it says itself.
+    done: int = 0
+    removed: int = 0
+    restored: int = 0
+    checkpoints: int = 0
+    begun: bool = False
+    #: Its grace is not over.
+    waits: bool = False
+    is_undo: bool = False
+    #: A pruning of which a slice has been done: it will not look again at what it has passed.
+    has_passed: bool = False
+    #: What it took away, one list for each request, by partition.
+    trashes: dict[int, list[list[ModelSession]]] = field(default_factory=dict)
+    cutoff: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        return self.state in ("queued", "running", "undoing")
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether a slice of it would be worked on now."""
+        return self.goes_on or (self.state == "scheduled" and not self.waits)
+
+    @property
+    def listed_as_open(self) -> bool:
+        return self.goes_on or self.state == "scheduled"
+
+    def holds(self, partition: int) -> list[ModelSession]:
+        """What it has still to reclaim in a partition, in the order in which it will."""
+        return [
+            session
+            for trash in self.trashes.get(partition, [])
+            for session in sorted(trash, key=ModelSession.in_order)
+            if session.exists and session.revoked.get(self.task.kind) is self
+        ]
+
+    def held(self) -> list[ModelSession]:
+        return [session for partition in sorted(self.trashes) for session in self.holds(partition)]
+
+
+class JobModel(Model):
+    """All sessions and jobs of one namespace."""
+
+    jobs: dict[str, ModelJob]
+
+    def start(self) -> None:
+        self.jobs = {}
+        #: The job that a request for the same work finds.
+        self.found_by_task: dict[Task, ModelJob] = {}
+        #: Requests that were taken: the job of each, and what it added.
+        self.requests: dict[str, tuple[ModelJob, int]] = {}
+        self.proofs: list[Proof] = []
+
+    def owned(self, kind: str, owner: str) -> list[ModelSession]:
+        """What a deletion would take now: also what a deletion of the other kind has revoked."""
+        return [each for each in self.existing() if each.is_of(kind, owner) and kind not in each.revoked]
+
+    def could_be_listed(self, kind: str, owner: str) -> int:
+        """Sessions that ran out and that the index of this owner may still list."""
+        return sum(each.unswept and each.is_of(kind, owner) for each in self.sessions.values())
+
+    def pruned(self, task: Task, older: datetime) -> list[tuple[ModelSession, list[ModelCheckpoint]]]:
+        """What a pruning would remove now. older: the moment before which checkpoints are too old."""
+        oldest = None if task.older_than is None else older
+        found = (
+            (session, session.due(task.keep_last, oldest))
+            for session in self.live()
+            if (not task.scope or getattr(session, f"{task.scope}_id") == task.target)
+            and session.agent_id not in task.except_agents
+        )
+        return [(session, due) for session, due in found if due]
+
+    def affected(self, task: Task, older: datetime) -> int:
+        if task.deletes:
+            return len(self.owned(task.kind, task.target))
+        if task.kind == "sweep":
+            return len(self.unswept())
+        return sum(len(due) for _, due in self.pruned(task, older))
+
+    def added_range(self, task: Task) -> range:
+        """What a request may add to the total of the job that it opens or joins."""
+        if task.deletes:
+            low = len(self.owned(task.kind, task.target))
+            return range(low, low + self.could_be_listed(task.kind, task.target) + 1)
+        if task in self.found_by_task and self._joinable(self.found_by_task[task]):
+            return range(1)
+        if task.kind == "sweep":
+            exactly = len(self.unswept())
+        elif task.scope == "agent":
+            exactly = len(self.owned("agent", task.target))
+        else:
+            exactly = 1 if task.scope else len(self.existing())
+        return range(exactly, exactly + 1)
+
+    def _joinable(self, job: ModelJob) -> bool:
+        stopped = job.task.deletes and job.state in ("cancelled", "failed")
+        return job.state in ("scheduled", "queued", "running", "paused") or stopped
+
+    def is_being_undone(self, task: Task) -> bool:
+        job = self.found_by_task.get(task)
+        return job is not None and (job.state == "undoing" or (job.state == "failed" and job.is_undo))
+
+    def open(self, task: Task, request_id: str, added: int, *, grace: bool) -> ModelJob:
+        """A request that is not refused; the job that it opens or joins."""
+        job = self.found_by_task.get(task)
+        if job is not None and self._joinable(job):
+            self._join(job, grace)
+        else:
+            job = ModelJob(request_id, task, "scheduled" if grace else "queued", waits=grace)
+            self.jobs[request_id] = job
+            self.found_by_task[task] = job
+        job.total += added
+        self.requests[request_id] = (job, added)
+        if task.deletes:
+            self._take(job)
+        self.end_if_nothing_to_do(job, added, grace)
+        return job
+
+    def _join(self, job: ModelJob, grace: bool) -> None:
+        stopped = job.state in ("cancelled", "failed")
+        # What was stopped waits for the grace asked for now; else the sooner begin counts.
+        job.waits = grace if stopped else job.waits and grace
+        if stopped:
+            job.state = "scheduled" if job.waits and not job.begun else "queued"
+
+    def _take(self, job: ModelJob) -> None:
+        job.cutoff = self.tick()
+        for partition in range(self.limits.partitions):
+            taken = [
+                each for each in self.owned(job.task.kind, job.task.target) if each.partition == partition
+            ]
+            job.trashes.setdefault(partition, []).append(taken)
+            for session in taken:
+                session.revoked[job.task.kind] = job
+
+    def end_if_nothing_to_do(self, job: ModelJob, added: int, grace: bool) -> None:
+        if added == 0 and not grace and job.total == 0 and job.goes_on:
+            self.finish(job)
+
+    def begin(self, job: ModelJob) -> bool:
+        """A slice: whether the job may be worked on now."""
+        worked = job.can_begin
+        if worked and job.state != "undoing":
+            job.state, job.begun = "running", True
+        return worked
+
+    def reclaim(self, job: ModelJob, count: int) -> None:
+        for session in job.held()[:count]:
+            job.removed += 1
+            job.checkpoints += len(session.checkpoints)
+            self.end(session)
+
+    def restore(self, job: ModelJob, count: int) -> None:
+        for session in job.held()[:count]:
+            job.restored += 1
+            del session.revoked[job.task.kind]
+
+    def finish(self, job: ModelJob) -> None:
+        undone = job.state == "undoing"
+        job.state = "undone" if undone else "done"
+        if self.found_by_task.get(job.task) is job:
+            del self.found_by_task[job.task]
+        if job.task.deletes and not undone:
+            self.prove(job)
+
+    def prove(self, job: ModelJob) -> None:
+        kind, target = job.task.kind, job.task.target
+        residue = sum(each.is_of(kind, target) and each.since[kind] <= job.cutoff for each in self.existing())
+        self.proofs.append(Proof(job.removed, job.checkpoints, residue))
+
+    def delete_now(self, task: Task) -> int:
+        """A deletion that does its work beside any job; how many it removes."""
+        job = ModelJob("", task, "running")
+        self._take(job)
+        self.reclaim(job, len(job.held()))
+        self.prove(job)
+        return job.removed
+
+    def prune_now(self, task: Task, older: datetime) -> int:
+        removed = 0
+        for session, due in self.pruned(task, older):
+            removed += len(due)
+            self.remove(session, due)
+        return removed
+
+    def control(self, job: ModelJob, action: str) -> bool:
+        """Whether the job's state allows it; then it is done."""
+        met = {
+            "pause": ("paused",),
+            "resume": ("scheduled", "queued", "running"),
+            "cancel": ("cancelled",),
+            "undo": ("undoing", "undone"),
+        }
+        allowed = {
+            "pause": ("scheduled", "queued", "running"),
+            "resume": ("paused", "cancelled", "failed"),
+            "cancel": ("scheduled", "queued", "running", "paused"),
+            "undo": ("scheduled", "queued", "paused", "cancelled", "failed"),
+        }
+        if job.state in met[action]:
+            return True
+        if job.state not in allowed[action] or (action == "undo" and job.begun):
+            return False
+        if action in ("pause", "cancel"):
+            job.state = "paused" if action == "pause" else "cancelled"
+        elif action == "undo" or job.is_undo:
+            job.state, job.is_undo = "undoing", True
+            self.found_by_task[job.task] = job
+        else:
+            job.state = "scheduled" if job.waits and not job.begun else "queued"
+        return True
+
+    def fail(self, job: ModelJob) -> bool:
+        """The server refused a batch once too often: whether the job was at work, and so has failed."""
+        if job.goes_on:
+            job.state = "failed"
+        return job.state == "failed"

@@ -1,0 +1,226 @@
+"""All that lies in a namespace, read at once, and compared with what the model says must lie there."""
+
+import json
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import redis
+
+from manager.keys import INDEX_LINGER_MS
+from tests.model.jobs import JobModel, ModelJob
+from tests.model.model import ModelSession, expiry_ms
+
+_DUMP = """
+local time, found = redis.call('TIME'), {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
+  local kind, held = redis.call('TYPE', key).ok, false
+  if kind == 'zset' then
+    held = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  elseif kind == 'hash' then
+    held = redis.call('HGETALL', key)
+  elseif kind == 'string' then
+    held = {redis.call('GET', key)}
+  end
+  found[#found + 1] = {key, redis.call('PTTL', key), held}
+end
+return {time[1] * 1000 + math.floor(time[2] / 1000), found}
+"""
+
+#: Has a session run out as if its time were over: Redis drops its keys, and every index that lists it has it
+#: by a score that is past. ARGV: prefix, id, expiry member, user, agent, 1 to have indexes vanish,
+#: as they do when all their members have run out.
+_RUN_OUT = """
+local prefix, id, packed, user, agent, vanish = unpack(ARGV)
+local past = redis.call('TIME')[1] * 1000 - 1000
+redis.call('UNLINK', prefix .. 's:' .. id, prefix .. 'c:' .. id, prefix .. 'o:' .. id)
+redis.call('ZADD', prefix .. 'x', 'XX', past, packed)
+local sets = redis.call('KEYS', prefix .. 'trash:*')
+sets[#sets + 1], sets[#sets + 2] = prefix .. 'u:' .. user, prefix .. 'a:' .. agent
+for _, set in ipairs(sets) do
+  redis.call('ZADD', set, 'XX', past, id)
+  if vanish == '1' and redis.call('ZCOUNT', set, past + 1, '+inf') == 0 then
+    redis.call('UNLINK', set)
+  end
+end
+return past
+"""
+
+#: How much later than it was set the server may count a time to live, milliseconds.
+_SLACK_MS = 2_000
+
+_KINDS = {"s", "c", "o", "u", "a", "x", "trash", "detached", "jobs", "job", "open", "history", "answer"}
+_RECEIPT_KINDS = {"receipts", "receipt_jobs", "receipt_key"}
+
+
+class Key(NamedTuple):
+    """One key: its time to live (ms), and its fields or members."""
+
+    ttl: int
+    held: dict[str, Any]
+
+
+class Stored:
+    """What lies in a namespace, by partition, kind and name."""
+
+    def __init__(self, now_ms: int, found: list[Any]) -> None:
+        self.now_ms = now_ms
+        self.keys: dict[tuple[int, str], dict[str, Key]] = defaultdict(dict)
+        for key, ttl, flat in found:
+            partition, _, rest = key.decode().partition("{")[2].partition("}:")
+            kind, _, name = rest.partition(":")
+            values = [part.decode() if kind != "c" else part for part in flat]
+            held = {"": values[0]} if len(values) == 1 else dict(zip(values[::2], values[1::2], strict=True))
+            self.keys[int(partition), kind][name] = Key(ttl, held)
+
+    def members(self, partition: int, kind: str, name: str = "") -> tuple[dict[str, int], set[str]]:
+        """Members of an index: those to come, with their scores, and those that are due."""
+        held = self.keys[partition, kind].get(name, Key(0, {})).held
+        scores = {member: int(float(score)) for member, score in held.items()}
+        coming = {member: score for member, score in scores.items() if score > self.now_ms}
+        return coming, scores.keys() - coming.keys()
+
+
+class Inspector:
+    """Looks behind the managers' backs."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._dump = client.register_script(_DUMP)
+        self._run_out = client.register_script(_RUN_OUT)
+        self._namespace = namespace
+
+    def read(self) -> Stored:
+        return Stored(*self._dump(args=[self._namespace]))
+
+    def let_run_out(self, session: ModelSession, *, vanish: bool) -> int:
+        """The moment (ms) at which the session has run out."""
+        prefix = f"{self._namespace}:{{{session.partition}}}:"
+        args = [prefix, session.session_id, packed(session), session.user_id, session.agent_id, int(vanish)]
+        return int(self._run_out(args=args))
+
+
+def packed(session: ModelSession) -> str:
+    """The session's member of the expiry index."""
+    return f"{session.session_id} {len(session.user_id.encode())} {session.user_id}{session.agent_id}"
+
+
+def differences(stored: Stored, model: JobModel) -> list[str]:
+    """One line for each thing in Redis that is not as the model says."""
+    lines = _lifetimes(stored)
+    for partition in range(model.limits.partitions):
+        sessions = [each for each in model.sessions.values() if each.partition == partition]
+        lines += _sessions(stored, partition, [each for each in sessions if each.exists])
+        lines += _indexes(stored, partition, sessions)
+        lines += _trashes(stored, partition, model)
+        lines += _open_jobs(stored, partition, model)
+    return lines
+
+
+def _same(what: str, found: Any, expected: Any) -> list[str]:
+    return [] if found == expected else [f"{what}: in Redis {found!r}, in the model {expected!r}"]
+
+
+def _lifetimes(stored: Stored) -> list[str]:
+    """Every key has a time to live, and an index at least that of its last member."""
+    lines = []
+    for (partition, kind), keys in stored.keys.items():
+        if kind not in _KINDS | _RECEIPT_KINDS:
+            lines.append(f"unknown keys in {partition}: {kind}:{list(keys)}")
+        for name, key in keys.items():
+            if key.ttl <= 0:
+                lines.append(f"no time to live: {partition} {kind}:{name}")
+            if kind in ("u", "a", "x", "trash"):
+                latest = max(int(float(score)) for score in key.held.values())
+                linger = INDEX_LINGER_MS if kind == "x" else 0
+                if stored.now_ms + key.ttl < latest + linger - _SLACK_MS:
+                    lines.append(f"ends before its last member: {partition} {kind}:{name}")
+    return lines
+
+
+def _sessions(stored: Stored, partition: int, sessions: list[ModelSession]) -> list[str]:
+    hashes = stored.keys[partition, "s"]
+    lines = _same(f"sessions in {partition}", hashes.keys(), {each.session_id for each in sessions})
+    with_checkpoints = {each.session_id for each in sessions if each.checkpoints}
+    for kind in "co":
+        lines += _same(f"{kind} in {partition}", stored.keys[partition, kind].keys(), with_checkpoints)
+    if lines:
+        return lines
+    for session in sessions:
+        lines += _session(stored, session, hashes[session.session_id])
+    return lines
+
+
+def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
+    name, fields, expires = session.session_id, key.held, expiry_ms(session)
+    # Behind the format byte.
+    metadata = {each[2:]: json.loads(value[1:]) for each, value in fields.items() if each.startswith("m:")}
+    order = stored.keys[session.partition, "o"].get(name, Key(0, {}))
+    data = stored.keys[session.partition, "c"].get(name, Key(0, {}))
+    pins = {each.checkpoint_id for each in session.checkpoints if each.pinned}
+    ids = [each.checkpoint_id for each in session.checkpoints]
+    created = [round(each.created_at.timestamp() * 1_000_000) for each in session.checkpoints]
+    lines = [
+        *_same(f"{name} user", fields["user"], session.user_id),
+        *_same(f"{name} agent", fields["agent"], session.agent_id),
+        *_same(f"{name} expires", int(fields["expires"]), expires),
+        *_same(f"{name} metadata", metadata, session.metadata),
+        *_same(f"{name} pins", {each[2:] for each in fields if each.startswith("p:")}, pins),
+        *_same(f"{name} number of pins", int(fields.get("pins", 0)), len(pins)),
+        *_same(f"{name} checkpoints", {each.decode() for each in data.held}, set(ids)),
+        *_same(f"{name} order", list(order.held), ids),
+        *_same(f"{name} moments", [int(float(score)) for score in order.held.values()], created),
+    ]
+    for each in (key, data, order) if ids else (key,):
+        if abs(stored.now_ms + each.ttl - expires) > _SLACK_MS:
+            lines.append(f"{name} ends {stored.now_ms + each.ttl - expires} ms after its expiry")
+    return lines
+
+
+def _indexes(stored: Stored, partition: int, sessions: list[ModelSession]) -> list[str]:
+    """Indexes list what exists, and what ran out until a sweep has come. The expiry index does so exactly;
+    that of an owner may have vanished when all its members had run out.
+    """
+    existing = [each for each in sessions if each.exists]
+    unswept = [each for each in sessions if each.unswept]
+    coming, due = stored.members(partition, "x")
+    lines = _same(f"expiry index {partition}", coming, {packed(each): expiry_ms(each) for each in existing})
+    lines += _same(f"expiry index {partition}, due", due, {packed(each) for each in unswept})
+    for letter, whose in (("u", "user"), ("a", "agent")):
+        owners = {getattr(each, f"{whose}_id") for each in sessions} | stored.keys[partition, letter].keys()
+        for owner in owners:
+            coming, due = stored.members(partition, letter, owner)
+            of_owner = [each for each in existing if each.is_of(whose, owner)]
+            expected = {each.session_id: expiry_ms(each) for each in of_owner if whose not in each.revoked}
+            lines += _same(f"index {letter}:{owner}", coming, expected)
+            allowed = {each.session_id for each in unswept if each.is_of(whose, owner)}
+            if not due <= allowed:
+                lines.append(f"index {letter}:{owner} lists {due - allowed}, which are swept or gone")
+    return lines
+
+
+def _trashes(stored: Stored, partition: int, model: JobModel) -> list[str]:
+    lines, held = [], defaultdict(dict)
+    for name in stored.keys[partition, "trash"]:
+        held[name.rpartition(":")[0]] |= stored.members(partition, "trash", name)[0]
+    holding: dict[str, ModelJob] = {each.job_id: each for each in model.jobs.values() if each.task.deletes}
+    for job_id in held.keys() | holding.keys():
+        expected = holding[job_id].holds(partition) if job_id in holding else []
+        scores = {each.session_id: expiry_ms(each) for each in expected}
+        lines += _same(f"trash of {job_id}", held.get(job_id, {}), scores)
+    return lines
+
+
+def _open_jobs(stored: Stored, partition: int, model: JobModel) -> list[str]:
+    """Who looks for stalled jobs finds every job that is to go on, and no other."""
+    found = stored.keys[partition, "jobs"].get("", Key(0, {})).held.keys()
+    at_home = {name for name, key in stored.keys[partition, "job"].items() if "state" in key.held}
+    expected = {each.job_id for each in model.jobs.values() if each.listed_as_open} & at_home
+    lines = _same(f"open jobs in {partition}", found, expected)
+    if partition == 0:
+        homes = {
+            name
+            for number in range(model.limits.partitions)
+            for name, key in stored.keys[number, "job"].items()
+            if "state" in key.held
+        }
+        lines += [f"job {job_id} has no record" for job_id in model.jobs.keys() - homes]
+    return lines
