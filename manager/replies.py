@@ -5,6 +5,8 @@ from typing import Any
 import redis
 
 from manager.errors import StoreError, StoreOutcomeUnknownError, StoreRefusedError, StoreUnavailableError
+from manager.refusals import TLS_ADVICE, advice_on_rights, is_refused_tls
+from manager.script_source import Script
 
 #: What a connection that cannot be made, or breaks, raises.
 CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
@@ -17,7 +19,7 @@ class NotConnectedError(redis.ConnectionError):
     """No connection could be made, so nothing was sent."""
 
 
-def translated(reply: Any) -> Any:
+def translated(reply: Any, script: Script | None = None) -> Any:
     """`reply`, with an error of redis-py made one of ours."""
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
@@ -25,9 +27,11 @@ def translated(reply: Any) -> Any:
     if isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
-        error = StoreUnavailableError(f"no connection to the server: {reply}")
+        advice = f" {TLS_ADVICE}" if is_refused_tls(reply) else ""
+        error = StoreUnavailableError(f"no connection to the server: {reply}{advice}")
     elif isinstance(reply, redis.ResponseError):
-        error = StoreRefusedError(f"the server refused the call: {reply}")
+        advice = advice_on_rights(reply, script) if script else ""
+        error = StoreRefusedError(f"the server refused the call: {reply}{advice}")
     else:
         error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
     error.__cause__ = reply
