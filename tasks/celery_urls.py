@@ -38,7 +38,9 @@ def next_database(redis_url: str, offset: int) -> str:
     Of what redis-py takes behind the `?`, Celery understands only what is about TLS; it would take anything
     else for an argument of its own and fail.
     """
-    url = split("AGENT_SESSIONS_REDIS_URL", redis_url)
+    url = urlsplit("")
+    with suppress(SettingsError):
+        url = split("AGENT_SESSIONS_REDIS_URL", redis_url)
     query = dict(parse_qsl(url.query))
     path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
     database = query.get("db") or path or "0"
