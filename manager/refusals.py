@@ -11,7 +11,7 @@ from manager.script_source import Script
 TLS_ADVICE = "(with TLS: one side misses or does not trust the certificate of the other; docs/security.md)"
 
 #: How servers say, from within a script, that their user may not run a command or see a key: Valkey; Redis.
-_LACKS_RIGHTS = re.compile("ACL failure in script|user executing the script can't")
+_LACKS_RIGHTS = re.compile("^NOPERM|ACL failure in script|user executing the script can't")
 _COMMANDS = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?")
 
 

@@ -44,7 +44,7 @@ def next_database(redis_url: str, offset: int) -> str:
     query = dict(parse_qsl(url.query))
     path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
     database = query.get("db") or path or "0"
-    is_number = database.isascii() and database.isdigit()
+    is_number = database.isascii() and database.isdigit() and len(database) < 10
     if url.scheme not in ("redis", "rediss", "unix") or not is_number:
         raise SettingsError(
             "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
