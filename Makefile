@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo dev test fuzz lint bench planted lock clean
+.PHONY: setup demo dev test fuzz lint audit bench planted lock clean
 setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,8 @@ fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+audit: setup
+	$(BIN)/python .ci/audit.py
 bench: setup
 	$(BIN)/python -m benchmarks
 planted: setup
