@@ -192,7 +192,7 @@ async def test_arguments_that_are_no_good_fail_their_task_and_change_nothing(
 def _refusals(worker: CeleryProcess) -> int:
     """How often the worker has refused a message: for its kind, or because it is not of the kind it says."""
     log = worker.log()
-    return log.count("Received invalid task message: Refusing") + log.count("Can't decode message body")
+    return log.count("Received invalid task message") + log.count("Can't decode message body")
 
 
 def _says(error: object, text: str) -> bool:
