@@ -1,7 +1,7 @@
 # Needs only make and Python 3.11 or newer; everything else is set up in .venv from requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: setup demo dev test fuzz lint bench planted model lock clean
+.PHONY: setup demo dev test fuzz lint audit bench planted model lock clean
 setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -18,6 +18,8 @@ fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+audit: setup
+	$(BIN)/python .ci/audit.py
 bench: setup
 	$(BIN)/python -m benchmarks
 planted: setup

@@ -102,7 +102,7 @@ class BatchLane:
                 call.reply.cancel()
             raise
         for call, reply in zip(calls, replies, strict=True):
-            call.answer(translated(reply, call.keys))
+            call.answer(translated(reply, call))
 
     def _give_up_on_waiting(self) -> None:
         """Ends the calls that have waited for as long as the server was silent."""

@@ -111,7 +111,9 @@ class MultiplexedLane:
         except REFUSED_CREDENTIALS as error:
             self._fail_all_taken_up(error)
         except CONNECTION_ERRORS as error:
-            self._keep_waiting(list(self._waiting), NotConnectedError(str(error)))
+            failure = NotConnectedError(str(error))
+            failure.__cause__ = error
+            self._keep_waiting(list(self._waiting), failure)
         except Exception as error:  # such as a database that the server has not
             self._fail_all_taken_up(error)
         else:

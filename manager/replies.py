@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from manager.call import Call
 from manager.errors import (
     AgentSessionsError,
     CorruptDataError,
@@ -13,6 +14,7 @@ from manager.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from manager.refusals import TLS_ADVICE, advice_on_rights, is_refused_tls
 
 #: What a connection that cannot be made, or breaks, raises.
 CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
@@ -29,19 +31,21 @@ class NotConnectedError(redis.ConnectionError):
     """No connection could be made, so nothing was sent."""
 
 
-def translated(reply: Any, keys: Sequence[Any] = ()) -> Any:
-    """`reply` of a script called with these keys, with an error of redis-py made one of ours."""
+def translated(reply: Any, call: Call | None = None) -> Any:
+    """`reply` to a call, with an error of redis-py made one of ours."""
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
     error: AgentSessionsError
     if isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
-        error = StoreUnavailableError(f"no connection to the server: {reply}")
-    elif damage := damage_told_by(str(reply), keys):
+        advice = f" {TLS_ADVICE}" if is_refused_tls(reply) else ""
+        error = StoreUnavailableError(f"no connection to the server: {reply}{advice}")
+    elif damage := damage_told_by(str(reply), call.keys if call else ()):
         error = CorruptDataError(damage)
     elif isinstance(reply, redis.ResponseError):
-        error = StoreRefusedError(f"the server refused the call: {reply}")
+        advice = advice_on_rights(reply, call.script) if call else ""
+        error = StoreRefusedError(f"the server refused the call: {reply}{advice}")
     else:
         error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
     error.__cause__ = reply

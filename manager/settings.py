@@ -151,6 +151,22 @@ class Settings(BaseSettings):
         (), description="Beat: limits of single agents instead of those for all, as JSON."
     )
 
+    flower_basic_auth: SecretStr | None = Field(
+        None, description="Flower: `user:password`. Without it, Flower listens on loopback only."
+    )
+    flower_api: bool = Field(
+        False, description="Flower: whether its HTTP API, which can stop workers and send tasks, is on."
+    )
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _names_a_user(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            user, _, password = value.get_secret_value().partition(":")
+            if not (user and password and value.get_secret_value().isascii()):
+                raise ValueError("must be user:password, in ASCII")
+        return value
+
     @field_validator("prune_agents", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:

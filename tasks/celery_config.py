@@ -1,11 +1,11 @@
 """Celery's settings, from ours. Each line that is not Celery's default says why."""
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from kombu.entity import Queue
 
-from manager import JobKind, Settings, SettingsError
+from manager import JobKind, Settings
+from tasks.celery_urls import next_database, split_tls
 
 #: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
 BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
@@ -78,43 +78,21 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "socket_timeout": max(settings.call_timeout_seconds, _LEAST_SOCKET_TIMEOUT_SECONDS),
         "socket_connect_timeout": settings.connect_timeout_seconds,
     }
+    broker, broker_tls = split_tls(
+        "AGENT_SESSIONS_BROKER_URL", settings.broker_url or next_database(settings.redis_url, 1)
+    )
+    backend, backend_tls = split_tls(
+        "AGENT_SESSIONS_RESULT_BACKEND", settings.result_backend or next_database(settings.redis_url, 2)
+    )
     return {
         **_FIXED,
         **{f"redis_{name}": seconds for name, seconds in timeouts.items()},
         "broker_transport_options": {**_BROKER_TRANSPORT_OPTIONS, **timeouts},
-        "broker_url": settings.broker_url or _celery_url(settings.redis_url, database_offset=1),
-        "result_backend": settings.result_backend or _celery_url(settings.redis_url, database_offset=2),
+        "broker_url": broker,
+        "broker_use_ssl": broker_tls,
+        "result_backend": backend,
+        "redis_backend_use_ssl": backend_tls,
         "result_expires": settings.job_retention_seconds,
         # A slice that has not ended by then is stuck; the lifeline takes its job up again.
         "task_time_limit": settings.slice_seconds + 60,
     }
-
-
-def _celery_url(redis_url: str, *, database_offset: int) -> str:
-    """The same server for Celery, in a database of its own.
-
-    Of what redis-py takes behind the `?`, Celery understands only what is about TLS; it would take anything
-    else for an argument of its own and fail.
-    """
-    try:
-        url = urlsplit(redis_url)
-        query = dict(parse_qsl(url.query))
-        path = unquote(url.path).strip("/") if url.scheme in ("redis", "rediss") else ""
-        database = int(query.get("db") or path or "0")
-    except ValueError:  # its message may show a part of a password
-        database = -1
-    if database < 0 or url.scheme not in ("redis", "rediss", "unix"):
-        raise SettingsError(
-            "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
-            " Celery uses another server, set AGENT_SESSIONS_BROKER_URL and AGENT_SESSIONS_RESULT_BACKEND"
-        )
-    number = database + database_offset
-    if url.scheme == "unix":
-        user, password = query.get("username", ""), query.get("password", "")
-        credentials = url.netloc.rpartition("@")[0] or (f"{user}:{password}" if password else "")
-        place = f"{credentials}@{url.path}" if credentials else url.path
-        return f"redis+socket://{place}?virtual_host={number}"
-    tls = {name: value for name, value in query.items() if name.startswith("ssl_")}
-    if url.scheme == "rediss":
-        tls.setdefault("ssl_cert_reqs", "required")  # Celery wants it said, redis-py means it anyway
-    return urlunsplit(url._replace(path=f"/{number}", query=urlencode(tls)))

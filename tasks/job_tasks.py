@@ -15,6 +15,7 @@ from manager import (
     JobState,
     StoreError,
 )
+from manager.checks import check_count
 from manager.jobs.records import Slice
 from tasks.bridge import bridge
 from tasks.celery_app import app
@@ -49,9 +50,13 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
         The job's result, once it is done: sessions deleted, sessions cleaned, or checkpoints removed.
 
     Raises:
+        InvalidArgumentError: an argument is of the wrong kind.
         JobNotFoundError: there is no such job.
         JobFailedError: the job has failed.
     """
+    check_count("lane", lane, 0)
+    if number is not None:
+        check_count("number", number, 1)
     here = bridge()
     if runs_inline(self):
         return here.run(here.manager.runner.run(job_id)).removed

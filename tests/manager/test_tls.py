@@ -12,7 +12,7 @@ from manager.connection import PoolChannel, open_channel
 from tests.manager.test_connection_kinds import live_once
 from tests.support.clients import close
 from tests.support.leftovers import find_leftovers
-from tests.support.tls import Certificates, kind_with_tls, make_certificates, tls_server
+from tests.support.tls import Certificates, make_certificates, tls_server
 
 Opener = Callable[..., SessionManager]
 
@@ -52,14 +52,11 @@ async def test_the_twin_has_the_certificates_of_the_client(certificates: Certifi
 async def test_sessions_live_over_tls_and_a_stranger_is_refused(
     open_manager: Opener, certificates: Certificates, cls: type, tmp_path: Path, namespace: str
 ) -> None:
-    kind = kind_with_tls(certificates)
-    if kind is None:
-        return  # no server here can do TLS; that the twin has its arguments, the test above says
-    with tls_server(certificates, kind) as (server, port):
+    with tls_server(certificates) as (server, port):
         conn = cls(**_arguments(certificates), port=port)
         manager = open_manager(conn=conn)
         await live_once(manager)
-        stranger = cls(**_arguments(make_certificates(tmp_path)), port=port)
+        stranger = cls(**_arguments(make_certificates(tmp_path / "stranger")), port=port)
         suspicious = open_manager(conn=stranger, connect_retries=0)
         with pytest.raises(StoreUnavailableError, match=r"(?i)certificate"):
             await suspicious.session_exists("sess_1")

@@ -80,6 +80,11 @@ class CeleryProcess:
         assert self._ready in self.log(), self.log()
         return self
 
+    def wait_for(self, text: str, timeout: float = 30) -> bool:
+        """Waits until its log says that."""
+        wait_until_blocking(lambda: text in self.log(), description=f"{text!r} in the log", timeout=timeout)
+        return True
+
     def wait(self, timeout: float = 30) -> int:
         """Exit status, once the process has ended."""
         assert self._process is not None
@@ -108,16 +113,17 @@ class CeleryProcess:
         try:
             return self.start()
         except BaseException:
-            self._remove()
+            self.remove()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._remove()
+        self.remove()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Ends it, if it runs, and forgets its log."""
         if self.running:
             self.kill()
-        self._log.unlink()
+        self._log.unlink(missing_ok=True)
 
     def _ready_or_ended(self) -> bool:
         return not self.running or self._ready in self.log()

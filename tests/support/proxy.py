@@ -20,14 +20,19 @@ class _Link:
 class Proxy:
     """Listens on a free port of 127.0.0.1 and passes everything on to the server, except as told.
 
+    Args:
+        server_port: of the server, on 127.0.0.1.
+        source: address that the server sees its connections come from, to tell clients apart there.
+
     Example:
         >>> async with Proxy(server.port) as proxy:
         ...     proxy.lose_reply_of_call(1)
         ...     await SessionManager(redis.Redis(port=proxy.port)).create_session("ann", "chatbot")
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, source: str = "127.0.0.1") -> None:
         self._server_port = server_port
+        self._source = source
         self._lost: set[int] = set()
         self._held: set[int] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -82,7 +87,9 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        server_reader, server_writer = await asyncio.open_connection(
+            "127.0.0.1", self._server_port, local_addr=(self._source, 0)
+        )
         self._writers |= {writer, server_writer}
         link = _Link()
         pumps = [

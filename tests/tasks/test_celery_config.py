@@ -1,5 +1,7 @@
 """How Celery is configured."""
 
+import ssl
+
 import pytest
 
 from manager import JobKind, Settings, SettingsError
@@ -12,8 +14,7 @@ from tasks.celery_config import celery_config, queue_of
     [
         ("redis://localhost", "redis://localhost/1"),
         ("redis://:secret@db.example:7000/4", "redis://:secret@db.example:7000/5"),
-        ("rediss://db.example/0", "rediss://db.example/1?ssl_cert_reqs=required"),
-        ("rediss://db.example/0?ssl_cert_reqs=none", "rediss://db.example/1?ssl_cert_reqs=none"),
+        ("rediss://db.example/0?ssl_cert_reqs=none&ssl_password=pw", "rediss://db.example/1"),
         ("redis://localhost/0?protocol=3&max_connections=50&socket_timeout=2", "redis://localhost/1"),
         ("redis://localhost?db=3", "redis://localhost/4"),
         ("unix:///run/redis.sock?db=2&password=pw", "redis+socket://:pw@/run/redis.sock?virtual_host=3"),
@@ -25,6 +26,23 @@ def test_the_broker_is_by_default_the_next_database_of_the_same_server(
     redis_url: str, broker_url: str
 ) -> None:
     assert celery_config(Settings(redis_url=redis_url))["broker_url"] == broker_url
+
+
+def test_what_an_address_says_of_tls_is_told_apart_from_it() -> None:
+    query = "ssl_ca_certs=%2Fca.pem&ssl_password=pw&ssl_check_hostname=false"
+    config = celery_config(Settings(redis_url=f"rediss://db/0?{query}", result_backend="rediss://r/0"))
+    assert config["broker_use_ssl"] == {
+        "ssl_ca_certs": "/ca.pem",
+        "ssl_password": "pw",
+        "ssl_check_hostname": False,
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }
+    assert config["redis_backend_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
+def test_a_way_to_check_certificates_that_there_is_not_is_named_with_its_variable() -> None:
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_RESULT_BACKEND: ssl_cert_reqs must be one of"):
+        celery_config(Settings(result_backend="rediss://r/0?ssl_cert_reqs=maybe"))
 
 
 def test_broker_and_results_may_lie_elsewhere() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import NamedTuple
 
 from kombu.exceptions import OperationalError
+from redis.exceptions import NoPermissionError
 
 from manager import EnqueueError, JobProgress, JobState
 from tasks import Job, app
@@ -74,6 +75,6 @@ def _some_worker_reads(queue: str) -> bool:
         with app.connection_for_write(transport_options=options) as connection:
             inspect = app.control.inspect(timeout=_PATIENCE_SECONDS, connection=connection)
             answers = inspect.active_queues() or {}
-    except (OperationalError, OSError):
-        return False
+    except (OperationalError, OSError, NoPermissionError):
+        return False  # a caller with few rights may not ask
     return any(each["name"] == queue for queues in answers.values() for each in queues)

@@ -1,0 +1,180 @@
+"""The rights that docs/security.md gives to each user of the server are enough, and none is too many."""
+
+import asyncio
+import fnmatch
+import re
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+import redis
+
+from manager import SessionManager, Settings
+from tests.support.cli import run_cli
+from tests.support.every_call import ENTRY_TASKS, leave_work_for_a_worker, look, use_jobs, use_sessions
+from tests.support.flower import FlowerProcess
+from tests.support.processes import CeleryProcess, run_program
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.rights import Watch, commands_in, create_user, is_cleared, leave_behind, rights_in
+from tests.support.wait_until import wait_until
+
+CALLER, WORKER, FLOWER, READER = (
+    f"agent-sessions-{role}" for role in ("caller", "worker", "flower", "reader")
+)
+USERS = (CALLER, WORKER, FLOWER, READER)
+_NAMESPACE = "rights"
+
+#: Each user's connections come from an address of their own.
+_SOURCES = {user: f"127.0.0.{number}" for number, user in enumerate(USERS, 2)}
+
+
+def _settings(user: str, port: int, **more: object) -> dict[str, object]:
+    url = f"redis://{user}:CHANGE-ME@127.0.0.1:{port}/0"
+    return {"redis_url": url, "namespace": _NAMESPACE, "receipt_key": "of the test", **more}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """It knows the users of the page, and nobody may come without a name but the tests."""
+    with RedisServer() as running, running.client() as client:
+        for user, rules in rights_in().items():
+            create_user(client, user, rules, _NAMESPACE)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def watch(server: RedisServer) -> Watch:
+    """What each user did while the whole system was used, from creating sessions to looking at Flower."""
+    with server.client() as raw, server.client(db=1) as broker, Watch(server) as watch:
+        asyncio.run(_use_everything(server, raw, broker))
+        denied = raw.execute_command("ACL", "LOG")
+        assert [entry for entry in denied if _matters(entry)] == []
+    return watch
+
+
+def _matters(entry: dict[bytes, bytes]) -> bool:
+    """redis-py introduces itself, and does without if it may not."""
+    return not entry[b"object"].startswith(b"client|")
+
+
+async def _use_everything(server: RedisServer, raw: redis.Redis, broker: redis.Redis) -> None:
+    async with AsyncExitStack() as stack:
+        proxies = {
+            user: await stack.enter_async_context(Proxy(server.port, source))
+            for user, source in _SOURCES.items()
+        }
+        await _use_all_processes(
+            {user: _settings(user, proxy.port) for user, proxy in proxies.items()}, raw, broker
+        )
+
+
+async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis, broker: redis.Redis) -> None:
+    worker = CeleryProcess(
+        "worker",
+        "--concurrency",
+        "2",
+        "--loglevel",
+        "INFO",
+        ready="ready.",
+        **of[WORKER],
+        slice_seconds=0.01,
+        stalled_after_seconds=0.5,
+    )
+    beat = CeleryProcess(
+        "beat", "--loglevel", "INFO", **of[WORKER], sweep_interval_seconds=1, resume_interval_seconds=1
+    )
+    flower = FlowerProcess(**of[FLOWER])
+    processes = (worker, beat, flower)
+    try:
+        for process in (flower, worker, beat):
+            if process is not beat:
+                leave_behind(broker)
+            await asyncio.to_thread(process.start)
+            await wait_until(
+                lambda: is_cleared(broker), description="what was left to be cleared", timeout=30
+            )
+        await _call_everything(of, raw)
+        await wait_until(
+            lambda: _shows_the_worker(flower),
+            description="Flower to show what it asked the worker",
+            timeout=20,
+        )
+        pages = [await asyncio.to_thread(flower.get, path) for path in ("/tasks", "/broker")]
+        assert [page.status for page in pages] == [200, 200]
+        await asyncio.gather(*(asyncio.to_thread(process.terminate) for process in processes))
+        assert "Restoring 1 unacknowledged" in worker.log()
+        for process in processes:
+            assert "permission" not in process.log(), process.log()
+    finally:
+        for process in processes:
+            process.remove()
+
+
+async def _shows_the_worker(flower: FlowerProcess) -> bool:
+    workers = await asyncio.to_thread(flower.get, "/workers?refresh=1")
+    name = re.search(r"celery@[\w.-]+", workers.text)
+    page = name and await asyncio.to_thread(flower.get, f"/worker/{name.group()}")
+    return bool(page and "maintenance" in page.text)
+
+
+async def _call_everything(of: dict[str, dict[str, object]], raw: redis.Redis) -> None:
+    caller = Settings(**of[CALLER], max_checkpoints=4)  # type: ignore[arg-type]
+    async with SessionManager.from_settings(caller) as manager:
+        await use_sessions(manager)
+        await use_jobs(manager)
+        [job] = await leave_work_for_a_worker(manager, raw)
+        assert (await job.wait(timeout=30)).removed == 1
+    assert await asyncio.to_thread(run_program, ENTRY_TASKS, **of[CALLER]) == [4, 1, 1, 0]
+    erased = await asyncio.to_thread(run_cli, "delete-user", "crowd", "--yes", "--wait", **of[CALLER])
+    assert erased.status == 0
+    async with SessionManager.from_settings(Settings(**of[READER])) as manager:  # type: ignore[arg-type]
+        await look(manager)
+    for command in (("jobs", "list"), ("receipts", "list"), ("receipts", "verify")):
+        assert (await asyncio.to_thread(run_cli, *command, **of[READER])).status == 0
+    raw.script_flush()
+    async with SessionManager.from_settings(Settings(**of[READER])) as manager:  # type: ignore[arg-type]
+        await look(manager)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_each_command_that_a_user_may_run_is_one_that_it_runs(watch: Watch, user: str) -> None:
+    used, granted = watch.commands[_SOURCES[user]], commands_in(rights_in()[user])
+    assert (sorted(used - granted), sorted(granted - used)) == ([], [])
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_each_pattern_of_a_user_is_that_of_a_key_or_channel_it_names(watch: Watch, user: str) -> None:
+    words = watch.words[_SOURCES[user]]
+    patterns = [
+        rule[1:].replace("agent_sessions", _NAMESPACE) for rule in rights_in()[user] if rule[0] in "~&"
+    ]
+    unused = [pattern for pattern in patterns if not _is_named(pattern, words)]
+    assert unused == []
+
+
+def _is_named(pattern: str, words: set[str]) -> bool:
+    """The watch shows what cannot be printed as `\\x06`."""
+    shown = pattern.replace("??", r"\x06\x16")
+    return shown in words or bool(fnmatch.filter(words, shown))
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_no_user_can_do_what_it_need_not(server: RedisServer, user: str) -> None:
+    forbidden = [
+        ("FLUSHALL",), ("FLUSHDB",), ("KEYS", "*"), ("SCAN", "0"), ("CONFIG", "GET", "*"), ("SHUTDOWN",),
+        ("DEBUG", "SLEEP", "0"), ("SWAPDB", "0", "1"), ("ACL", "LIST"), ("MONITOR",), ("CLIENT", "LIST"),
+        ("SCRIPT", "FLUSH"), ("EVALSHA", "0" * 40, "1", "other:x"), ("PUBLISH", "other", "x"),
+        ("EVAL", "return redis.call('HGETALL', 'other:{0}:s:x')", "0"),
+    ]  # fmt: skip
+    with server.client(username=user, password="CHANGE-ME", protocol=2) as client:
+        for command in forbidden:
+            with pytest.raises(redis.ResponseError, match=r"(?i)permission|ACL failure|can't"):
+                client.execute_command(*command)
+
+
+def test_a_worker_without_its_rights_says_so_and_does_not_start(server: RedisServer) -> None:
+    with CeleryProcess("worker", **_settings(READER, server.port)) as process:
+        assert process.wait() == 1
+        assert "'info' command" in process.log()
+        assert "docs/security.md" in process.log()
