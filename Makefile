@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo dev test fuzz lint bench planted lock clean
+.PHONY: setup demo dev test fuzz lint bench planted chaos lock clean
 setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,8 @@ bench: setup
 	$(BIN)/python -m benchmarks
 planted: setup
 	$(BIN)/python -m tests.planted
+chaos: setup
+	$(BIN)/python -m tests.chaos --seconds "$(or $(SECONDS),120)" --seed "$(SEED)"
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
 clean:

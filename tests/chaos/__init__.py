@@ -1,0 +1,15 @@
+"""`make chaos`: the whole stack at work while everything breaks, and then a verdict.
+
+    __main__   what to type, and how it ends
+    driver     one run, from start to verdict
+    stack      the processes: server, proxy, workers, Beats, callers, and who restarts them
+    faults     what is broken
+    callers    processes that call and write down what they were told; `rounds` is what they do
+    journal    what they write
+    expected   what must be true if they were told the truth
+    found      what is true in the end
+    verdict    how the two differ
+    report     the tables that are printed
+
+Nothing here is judged by a clock of a caller's: a session that was to run out is waited for.
+"""
