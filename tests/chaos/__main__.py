@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 
 from rich.console import Console
@@ -20,6 +21,7 @@ def main() -> int:
     console = Console()
     seed = arguments.seed or secrets.token_hex(4)
     console.print(f"Chaos for {arguments.seconds:.0f} s, seed {seed}")
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # it too ends what was started
     run = asyncio.run(run_chaos(seed, arguments.seconds))
     show(run, console)
     return int(bool(run.violations))

@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import tasks
-from manager import JobNotFoundError
-from tests.chaos.callers import Caller
+from manager import JobNotFoundError, new_session_id
+from tests.chaos.callers import Answer, Caller
 
 #: Sessions of a round, usually and where a deletion is to take several batches.
 _FEW, _MANY = (3, 9), 230
@@ -182,14 +182,21 @@ def _agent(caller: Caller, number: int) -> str:
 
 
 async def _create(caller: Caller, user: int | None = None) -> str | None:
-    """Id of a new session. Not repeated where the outcome is unknown: another call is another session."""
+    """Id of a new session. Half of the callers give it an id, and repeat the call until there is an answer.
+    The others do not, for another call would be another session.
+    """
     user_id = _user(caller, caller.rng.randrange(2) if user is None else user)
     agent_id, metadata = _agent(caller, caller.rng.randrange(2)), {"made by": caller.round, "n": 0}
 
-    async def create() -> str:
-        return (await caller.manager.create_session(user_id, agent_id, metadata)).session_id
+    session_id = new_session_id(user_id) if caller.rng.random() < 0.5 else None
 
-    answer = await caller.call("create", create, user_id=user_id, agent_id=agent_id, metadata=metadata)
+    async def create() -> str:
+        create_session = caller.manager.create_session
+        return (await create_session(user_id, agent_id, metadata, session_id=session_id)).session_id
+
+    call = caller.insist if session_id else caller.call
+    asked = {"user_id": user_id, "agent_id": agent_id, "metadata": metadata, "session_id": session_id}
+    answer = await call("create", create, **asked)
     return answer.told if answer.answered else None
 
 
@@ -205,12 +212,7 @@ async def _use(caller: Caller, session_id: str) -> None:
             patch=patch,
         )
         data = {"turn": turn, "text": "x" * rng.choice((10, 400, 3_000))}
-        saved = await caller.call(
-            "save",
-            partial(manager.save_checkpoint, session_id, data),
-            session_id=session_id,
-            data=data,
-        )
+        saved = await _save(caller, session_id, data)
         if saved.answered and rng.random() < 0.3:
             await caller.insist(
                 "pin",
@@ -220,6 +222,14 @@ async def _use(caller: Caller, session_id: str) -> None:
             )
     await caller.insist("refresh", partial(manager.refresh_session, session_id), session_id=session_id)
     await _read(caller, session_id)
+
+
+async def _save(caller: Caller, session_id: str, data: dict[str, Any]) -> Answer:
+    """As with creations, half of them are repeated."""
+    checkpoint_id = f"ckpt-{uuid4()}" if caller.rng.random() < 0.5 else None
+    save = partial(caller.manager.save_checkpoint, session_id, data, checkpoint_id=checkpoint_id)
+    call = caller.insist if checkpoint_id else caller.call
+    return await call("save", save, session_id=session_id, data=data, checkpoint_id=checkpoint_id)
 
 
 async def _read(caller: Caller, *sessions: str) -> None:
