@@ -21,10 +21,8 @@ lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 bench: setup
 	$(BIN)/python -m benchmarks
-planted: setup
-	$(BIN)/python -m tests.planted
-chaos: setup
-	$(BIN)/python -m tests.chaos --seconds "$(or $(SECONDS),120)" --seed "$(SEED)"
+planted: setup; $(BIN)/python -m tests.planted
+chaos: setup; $(BIN)/python -m tests.chaos --seconds "$(or $(SECONDS),120)" --seed "$(SEED)"
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
 clean:

@@ -4,7 +4,7 @@
     driver     one run, from start to verdict
     stack      the processes: server, proxy, workers, Beats, callers, and who restarts them
     faults     what is broken
-    callers    processes that call and write down what they were told; `rounds` is what they do
+    callers    processes that play `rounds`: what users do, call by call; `calling` writes down each answer
     journal    what they write
     expected   what must be true if they were told the truth
     found      what is true in the end

@@ -81,25 +81,29 @@ async def _settle(stack: Stack, manager: SessionManager, broker: redis.Redis) ->
     problems = [await _until_ended(caller) for caller in stack.callers]
     sizes = [worker.log_path.stat().st_size for worker in stack.workers]
     _make_due(broker)
-    await _until_done(manager)
+    done = await _until_done(manager)
     problems += [await _until_heard_of(*each) for each in zip(stack.workers, sizes, strict=True)]
     for process in [*stack.beats, *stack.workers]:
         problems.append("" if process.status is None else f"{process.name} is dead")
     stack.end_beats()  # not before, for it is Beat's ticks that show that workers listen
-    await _until_done(manager)
+    if done:  # and the last sweeps that they asked for
+        await _until_done(manager)
     return [problem for problem in problems if problem]
 
 
-async def _until_done(manager: SessionManager) -> None:
-    """Returns when nothing is left to do, or when that takes too long; the verdict says what is left."""
+async def _until_done(manager: SessionManager) -> bool:
+    """Whether nothing is left to do, once that is so or takes too long; the verdict says what is left."""
 
     async def done() -> bool:
         if (await SessionJobs(manager).preview_sweep()).sessions:
             return False
         return all(job.state.ended for job in await all_jobs(manager))
 
-    with suppress(AssertionError):
+    try:
         await wait_until(done, description="the stack to be done", timeout=_PEACE_SECONDS)
+    except AssertionError:
+        return False
+    return True
 
 
 async def _until_ended(caller: Process) -> str:

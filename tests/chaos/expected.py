@@ -143,7 +143,15 @@ def _unchanged(session: ExpectedSession, entry: Entry) -> None:
 
 
 def _deleted(expected: Expected, entry: Entry) -> None:
-    # `False` is what a deletion says that was repeated after its reply was lost.
+    session = expected.sessions[entry.asked["session_id"]]
+    if not entry.told and not session.deleted:
+        expected.lies.append(
+            f"the deletion of live session {session.session_id} was told that it is not live"
+        )
+    session.deleted = True
+
+
+def _maybe_deleted(expected: Expected, entry: Entry) -> None:
     expected.sessions[entry.asked["session_id"]].deleted = True
 
 
@@ -233,4 +241,9 @@ _ANSWERED: dict[str, Change] = {
     "sweep": _swept,
 }
 
-_UNKNOWN: dict[str, Change] = {"create": _maybe_created, "save": _maybe_saved, "expire": _maybe_expires}
+_UNKNOWN: dict[str, Change] = {
+    "create": _maybe_created,
+    "save": _maybe_saved,
+    "expire": _maybe_expires,
+    "delete": _maybe_deleted,
+}

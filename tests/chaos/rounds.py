@@ -11,9 +11,12 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import redis
+from kombu.exceptions import OperationalError
+
 import tasks
 from manager import JobNotFoundError, new_session_id
-from tests.chaos.callers import Answer, Caller
+from tests.chaos.calling import Answer, Caller
 
 #: Sessions of a round, usually and where a deletion is to take several batches.
 _FEW, _MANY = (3, 9), 230
@@ -107,10 +110,13 @@ async def pause(caller: Caller, sessions: list[str]) -> None:
 async def send_task(caller: Caller, sessions: list[str]) -> None:
     """A user goes by a Celery message, which is repeated until the job is known, and comes back."""
     user_id, task_id = _user(caller, 0), f"task-{uuid4()}"
-    arguments = {"args": (user_id,), "task_id": task_id, "ignore_result": True}
 
-    async def send() -> None:
-        await asyncio.to_thread(lambda: tasks.delete_user_sessions.apply_async(**arguments) and None)
+    def send() -> bool:
+        try:
+            tasks.delete_user_sessions.apply_async((user_id,), task_id=task_id, ignore_result=True)
+        except (OperationalError, redis.RedisError):  # what Celery raises while its broker is away
+            return False
+        return True
 
     async def known() -> str | None:
         try:
@@ -119,7 +125,7 @@ async def send_task(caller: Caller, sessions: list[str]) -> None:
             return None
 
     while True:
-        await caller.call("send", send, task_id=task_id)
+        await caller.call("send", partial(asyncio.to_thread, send), task_id=task_id)
         for _ in range(10):
             if (await caller.insist("look for", known, target=user_id, what="user")).told:
                 await _read(caller, *sessions)
