@@ -11,5 +11,6 @@
     verdict    how the two differ
     report     the tables that are printed
 
-Nothing here is judged by a clock of a caller's: a session that was to run out is waited for.
+The seed chooses the faults, their order and their pauses, and what each caller does; what meets what is up to
+the machine. Nothing is judged by a caller's clock: a session that is to run out is waited for.
 """

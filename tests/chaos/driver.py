@@ -15,7 +15,7 @@ from tasks import SessionJobs
 from tests.chaos.expected import Expected, replay
 from tests.chaos.faults import Saboteur
 from tests.chaos.found import Found, all_jobs, look
-from tests.chaos.journal import Entry, read_journals
+from tests.chaos.journal import read_journals
 from tests.chaos.stack import Process, Stack
 from tests.chaos.verdict import violations
 from tests.support.wait_until import wait_until
@@ -35,7 +35,6 @@ class Run(NamedTuple):
     faults: Counter[str]
     restarts: Counter[str]
     exits: Counter[str]
-    entries: list[Entry]
     expected: Expected
     found: Found
     violations: list[str]
@@ -55,8 +54,7 @@ async def run_chaos(seed: str, seconds: float) -> Run:
         async with SessionManager.from_settings(settings) as manager:
             with stack.server.client() as client, stack.server.client(db=1) as broker:
                 unrest = await _settle(stack, manager, broker)
-                entries = read_journals(stack.journals())
-                expected = replay(entries)
+                expected = replay(read_journals(stack.journals()))
                 found = await look(manager, client, expected.sessions, expected.jobs)
         broken = [*unrest, *violations(expected, found)]
         stack.keeps_logs = bool(broken)
@@ -66,7 +64,6 @@ async def run_chaos(seed: str, seconds: float) -> Run:
             saboteur.counts,
             stack.restarts,
             stack.exits,
-            entries,
             expected,
             found,
             broken,

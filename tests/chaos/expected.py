@@ -6,7 +6,7 @@ that repeats them makes another session or checkpoint. Everything else is repeat
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,14 +68,17 @@ class Expected:
     unknown_creates: Counter[str] = field(default_factory=Counter)
     #: Requests for deletions, by idempotency key or task id -> id of the job.
     requests: dict[str, str] = field(default_factory=dict)
+    #: Calls, by name and outcome.
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: What callers were told that cannot have been right at that moment.
     lies: list[str] = field(default_factory=list)
 
 
-def replay(entries: list[Entry]) -> Expected:
+def replay(entries: Iterable[Entry]) -> Expected:
     """What the entries, each journal in its order, say together."""
     expected = Expected()
     for entry in entries:
+        expected.calls[entry.call, entry.outcome] += 1
         if entry.outcome == "failed":
             expected.lies.append(f"{entry.round}: {entry.call} {entry.asked} failed: {entry.told}")
         elif entry.outcome == "refused" and entry.call not in ("undo", "pause", "resume"):
@@ -193,7 +196,7 @@ def _delete(expected: Expected, entry: Entry, what: str, target: str, request: s
     expected.requests[request] = job_id
     job = expected.jobs.setdefault(job_id, ExpectedJob(job_id, what, target))
     for session in expected.rounds[entry.round]:
-        if session.deleted or what in session.revoked_by:
+        if session.deleted or session.expires or what in session.revoked_by:
             continue
         if target == (session.user_id if what == "user" else session.agent_id):
             session.revoked_by[what] = job_id

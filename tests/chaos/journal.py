@@ -11,7 +11,7 @@ An outcome is one of
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,9 @@ class Journal:
         self._file.write(json.dumps(Entry(time.time(), round_, call, outcome, told, asked)) + "\n")
 
 
-def read_journals(paths: Iterable[Path]) -> list[Entry]:
+def read_journals(paths: Iterable[Path]) -> Iterator[Entry]:
     """All entries, each journal in its order."""
-    return [Entry(*json.loads(line)) for path in paths for line in path.read_text().splitlines()]
+    for path in paths:
+        with path.open() as file:
+            for line in file:
+                yield Entry(*json.loads(line))

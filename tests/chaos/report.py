@@ -45,15 +45,15 @@ def _seen(run: Run) -> dict[str, int]:
 
 def _calls(run: Run) -> Table:
     outcomes = ("answered", "refused", "unavailable", "unknown", "failed")
-    counts = Counter((entry.call, entry.outcome) for entry in run.entries)
+    counts = run.expected.calls
     table = Table(title="Calls by what callers were told", title_justify="left")
     table.add_column("call")
     for outcome in outcomes:
         table.add_column(outcome, justify="right")
     for call in sorted({call for call, _ in counts}):
         table.add_row(call, *(str(counts[call, outcome]) for outcome in outcomes))
-    totals = Counter(entry.outcome for entry in run.entries)
-    table.add_row("all", *(str(totals[outcome]) for outcome in outcomes), style="bold")
+    totals = [sum(n for (_, told), n in counts.items() if told == outcome) for outcome in outcomes]
+    table.add_row("all", *map(str, totals), style="bold")
     return table
 
 

@@ -36,6 +36,12 @@ async def play(caller: Caller) -> None:
     await ending(caller, sessions)
 
 
+async def forget(caller: Caller) -> None:
+    """Deletes what a round of some time ago has left."""
+    for number in range(2):
+        await _revoke(caller, "user", _user(caller, number))
+
+
 async def keep(caller: Caller, sessions: list[str]) -> None:
     """They stay as they are."""
     user_id = _user(caller, 0)
@@ -153,11 +159,14 @@ async def expire(caller: Caller, sessions: list[str]) -> None:
 async def prune(caller: Caller, sessions: list[str]) -> None:
     """All but the newest checkpoint and those pinned go from the sessions of an agent."""
     agent_id, key = _agent(caller, 0), uuid4().hex
-    await caller.insist(
+    answer = await caller.insist(
         "prune",
         lambda: _id_of(caller.jobs.prune_checkpoints(agent_id=agent_id, keep_last=1, idempotency_key=key)),
         agent_id=agent_id,
     )
+    if answer.answered:
+        job = caller.jobs.get(answer.told)
+        await caller.insist("wait", lambda: _state_of(job.wait()), job_id=job.id)
 
 
 Ending = Callable[[Caller, list[str]], Awaitable[None]]
