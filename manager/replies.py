@@ -29,21 +29,27 @@ class NotConnectedError(redis.ConnectionError):
     """No connection could be made, so nothing was sent."""
 
 
-def translated(reply: Any, keys: Sequence[Any] = ()) -> Any:
-    """`reply` of a script called with these keys, with an error of redis-py made one of ours."""
+def translated(reply: Any, keys: Sequence[Any] = (), *, uncertain: bool = False) -> Any:
+    """`reply` of a script called with these keys, with an error of redis-py made one of ours.
+
+    Args:
+        uncertain: whether an earlier sending of the same call may have been applied.
+    """
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
     error: AgentSessionsError
     if isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
-    elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
+    elif isinstance(reply, NotConnectedError | redis.BusyLoadingError) and not uncertain:
         error = StoreUnavailableError(f"no connection to the server: {reply}")
     elif damage := damage_told_by(str(reply), keys):
         error = CorruptDataError(damage)
     elif isinstance(reply, redis.ResponseError):
         error = StoreRefusedError(f"the server refused the call: {reply}")
     else:
-        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
+        error = StoreOutcomeUnknownError(
+            f"the connection broke before the answer came: {str(reply) or reply!r}"
+        )
     error.__cause__ = reply
     return error
 

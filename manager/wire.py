@@ -147,7 +147,9 @@ class Wire(asyncio.Protocol):
                 if isinstance(reply, redis.exceptions.NoScriptError):
                     unknown.append(call)
                 elif not call.reply.done():
-                    call.answer(translated(reply, call.keys) if isinstance(reply, Exception) else reply)
+                    if isinstance(reply, Exception):
+                        reply = translated(reply, call.keys, uncertain=call.uncertain)
+                    call.answer(reply)
         except (redis.exceptions.InvalidResponse, IndexError) as error:
             self._lose(redis.ConnectionError(f"what came is no answer: {error!r}"))
             return

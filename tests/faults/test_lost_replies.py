@@ -276,14 +276,15 @@ async def test_a_refused_batch_is_counted_once(
 
 
 async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_earlier_one(
-    open_manager: Opener, namespace: str
+    open_manager: Opener, namespace: str, connections: str
 ) -> None:
     """`make chaos` saw it told as not applied, while the session was there."""
     slowly = ("--key-load-delay", "100")  # µs for each key
     with RedisServer(keeps_data=True, config=slowly) as server:
         _fill(server, 12_000)
         async with Proxy(server.port) as proxy:
-            manager = open_manager(redis_url=proxy.url(), connect_retries=1)
+            manager = open_manager(redis_url=proxy.url(), connect_retries=1, connections=connections)
+            other = open_manager(redis_url=server.url(), connect_retries=1, connections=connections)
             await manager.create_session("warm", "up")
             proxy.hold_reply_of_call(proxy.calls + 1)
             call = asyncio.create_task(manager.create_session("ann", "bot"))
@@ -292,7 +293,7 @@ async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_ea
             starting = asyncio.create_task(asyncio.to_thread(server.start))
             await wait_until(lambda: _is_loading(server), description="the server to load its data")
             with pytest.raises(StoreUnavailableError, match="loading"):  # of this one nothing can be applied
-                await manager.create_session("bob", "bot")
+                await other.create_session("bob", "bot")
             proxy.cut_connections()
             proxy.release_replies()
             with pytest.raises(StoreOutcomeUnknownError, match="loading"):
