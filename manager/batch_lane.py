@@ -140,6 +140,9 @@ class BatchLane:
                 call.sent = True
             try:
                 return await self._channel.run(connection, commands)
+            except CONNECTION_ERRORS as error:
+                _note_uncertain(calls, error)
+                raise
             finally:
                 await self._channel.release(connection)
 
@@ -150,3 +153,9 @@ class BatchLane:
             return not isinstance(error, REFUSED_CREDENTIALS)
 
         return await self._retry.call_with_retry(once, failed, is_retryable)
+
+
+def _note_uncertain(calls: list[Call], error: Exception) -> None:
+    """That what was sent may have been applied, unless the server said that it is only loading its data."""
+    for call in calls:
+        call.uncertain = call.uncertain or not isinstance(error, redis.BusyLoadingError)

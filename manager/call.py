@@ -14,7 +14,7 @@ class Call:
     It may be sent more than once: every script is safe to repeat.
     """
 
-    __slots__ = ("command", "due_at", "failures", "made_at", "reply", "script", "sent")
+    __slots__ = ("command", "due_at", "failures", "made_at", "reply", "script", "sent", "uncertain")
 
     def __init__(self, script: Script, command: Command, loop: asyncio.AbstractEventLoop) -> None:
         self.script = script
@@ -27,6 +27,8 @@ class Call:
         self.due_at: float | None = None
         #: Whether the server may have seen it.
         self.sent = False
+        #: Whether an earlier sending of it had no answer, and may have been applied.
+        self.uncertain = False
         #: How many connections could not be made for it, or broke under it.
         self.failures = 0
 

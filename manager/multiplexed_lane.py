@@ -136,6 +136,8 @@ class MultiplexedLane:
         """The connection is gone. What had no answer is sent again on the next one, or fails."""
         if self._wire is wire:
             self._wire = None
+        for call in unanswered:
+            call.uncertain = True
         if isinstance(error, redis.TimeoutError):
             self._give_up_on_waiting()
         self._keep_waiting([*unanswered, *self._waiting], error)

@@ -36,18 +36,21 @@ def translated(reply: Any, call: Call | None = None) -> Any:
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
     error: AgentSessionsError
-    if isinstance(reply, REFUSED_CREDENTIALS):
+    if damage := damage_told_by(str(reply), call.keys if call else ()):
+        error = CorruptDataError(damage)
+    elif call is not None and call.uncertain:  # whatever is said of a repetition, the first may be applied
+        error = StoreOutcomeUnknownError(f"the answer was lost, and when it was sent again: {reply}")
+    elif isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
         advice = f" {TLS_ADVICE}" if is_refused_tls(reply) else ""
         error = StoreUnavailableError(f"no connection to the server: {reply}{advice}")
-    elif damage := damage_told_by(str(reply), call.keys if call else ()):
-        error = CorruptDataError(damage)
     elif isinstance(reply, redis.ResponseError):
         advice = advice_on_rights(reply, call.script) if call else ""
         error = StoreRefusedError(f"the server refused the call: {reply}{advice}")
     else:
-        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reply!r}")
+        reason = str(reply) or repr(reply)
+        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reason}")
     error.__cause__ = reply
     return error
 

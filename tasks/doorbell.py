@@ -70,7 +70,8 @@ class Doorbell:
                 raise _not_taken(turn, "it has just kept another caller waiting in vain")
             try:
                 self._app.send_task("tasks.run_job", **message_of(turn))
-            except (OperationalError, OSError) as error:
+            # kombu raises the last on a channel that another thread has lost its connection under.
+            except (OperationalError, OSError, AttributeError) as error:
                 if time.monotonic() - started > _SLOW_SECONDS:
                     _left_alone_until[self._app] = time.monotonic() + _PAUSE_SECONDS
                 raise _not_taken(turn, str(error)) from error

@@ -26,6 +26,8 @@ class Conclusion:
         if not await scripts.seal_job(self._store, keys, record.job_id, work=work.name, joins=joins):
             return
         record = await self._records.read(record.job_id)  # with all that was counted by now
+        if record.state.ended:  # another ended it just now; one that is undone has no receipt
+            return
         receipt, retention_ms = "", self._retention_ms
         if work.kind.deletes and record.state is not JobState.UNDOING:
             issued = await self._receipts.issue(record)

@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from manager import (
     InvalidArgumentError,
@@ -18,6 +21,7 @@ from manager.jobs import scripts as job_scripts
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire, save_turns
+from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
 
@@ -269,3 +273,55 @@ async def test_a_refused_batch_is_counted_once(
     assert await fail() is True
     await manager.ledger.control(job_id, "resume")
     await manager.runner.run(job_id)
+
+
+async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_earlier_one(
+    open_manager: Opener, namespace: str, connections: str
+) -> None:
+    """`make chaos` saw it told as not applied, while the session was there."""
+    slowly = ("--key-load-delay", "100")  # µs for each key
+    with RedisServer(keeps_data=True, config=slowly) as server:
+        _fill(server, 12_000)
+        async with Proxy(server.port) as proxy:
+            manager = open_manager(redis_url=proxy.url(), connect_retries=1, connections=connections)
+            other = open_manager(redis_url=server.url(), connect_retries=1, connections=connections)
+            await manager.create_session("warm", "up")
+            proxy.hold_reply_of_call(proxy.calls + 1)
+            call = asyncio.create_task(manager.create_session("ann", "bot"))
+            await wait_until(lambda: _users(server, namespace) == 2, description="the session to be created")
+            server.kill()
+            starting = asyncio.create_task(asyncio.to_thread(server.start))
+            await wait_until(lambda: _is_loading(server), description="the server to load its data")
+            with pytest.raises(StoreUnavailableError, match="loading"):  # of this one nothing can be applied
+                await other.create_session("bob", "bot")
+            proxy.cut_connections()
+            proxy.release_replies()
+            with pytest.raises(StoreOutcomeUnknownError, match="loading"):
+                await call
+            await starting
+            assert await manager.get_active_session_count("ann") == 1
+            await manager.aclose()
+
+
+def _fill(server: RedisServer, keys: int) -> None:
+    with server.client(db=5) as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(keys):
+            pipeline.set(f"key {number}", number)
+        pipeline.execute()
+
+
+def _users(server: RedisServer, namespace: str) -> int:
+    with server.client() as client:
+        return len(client.keys(f"{namespace}:*:u:*"))
+
+
+def _is_loading(server: RedisServer) -> bool:
+    with server.client(retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            client.ping()
+        except redis.exceptions.BusyLoadingError:
+            return True
+        except redis.RedisError:
+            return False
+    return False

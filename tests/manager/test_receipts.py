@@ -11,7 +11,10 @@ from manager import InvalidArgumentError, JobState, Receipt, SessionManager
 from manager.jobs.options import Order
 from manager.models import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire, save_turns
+from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
 
@@ -245,3 +248,30 @@ async def test_a_job_whose_id_begins_with_that_of_another_is_another(manager: Se
     done = await manager.runner.run("a")
     assert done.receipt is not None
     assert done.receipt.residue.sessions == 2
+
+
+async def test_an_undo_that_somebody_else_ends_meanwhile_leaves_no_receipt(
+    open_manager: Opener, server: RedisServer
+) -> None:
+    """`make chaos` saw it: the caller of an undo and a worker end it at once, and one is through between two
+    steps of the other.
+    """
+    manager = open_manager()
+    await create_sessions(manager, 3)
+    async with Proxy(server.port) as proxy:
+        slow = open_manager(redis_url=proxy.url())
+        await slow.delete_user_sessions("nobody")  # has the scripts loaded
+        receipts = await receipts_of(manager)
+        job_id = await manager.revoke_user_sessions("ann", grace=3_600)
+        await manager.ledger.control(job_id, "undo")
+        record = await slow.ledger.read(job_id)
+        calls = proxy.calls
+        proxy.hold_reply_of_call(calls + 1)
+        ending = asyncio.create_task(slow.ledger.conclude(record))
+        await wait_until(lambda: proxy.calls > calls, description="the job to be sealed")
+        assert (await manager.runner.run(job_id)).state is JobState.UNDONE
+        proxy.release_replies()
+        await ending
+        await slow.aclose()
+    assert await receipts_of(manager) == receipts
+    assert (await manager.ledger.progress(job_id)).restored == 3

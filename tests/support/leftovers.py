@@ -1,8 +1,8 @@
 """What a test left behind in Redis that should not be there.
 
-Every key has a time to live; no index lists a session that is gone (a *ghost*); and every session that no
-bulk deletion has revoked is in all three of its indexes. Members that expired by their score and wait for a
-sweep are allowed.
+Every key has a time to live; no index lists a session that is gone (a *ghost*); no checkpoints are there
+without their session (*orphans*); and every session that no bulk deletion has revoked is in all three of its
+indexes. Members that expired by their score and wait for a sweep are allowed.
 """
 
 import time
@@ -28,6 +28,7 @@ def find_leftovers(client: redis.Redis, namespace: str) -> list[str]:
         by_prefix[prefix + b"}:"][kind].append(name)
     for prefix, names in by_prefix.items():
         lines += _index_problems(client, prefix, names)
+        lines += _orphans(client, prefix, names)
     return lines
 
 
@@ -65,6 +66,17 @@ def _index_problems(client: redis.Redis, prefix: bytes, names: dict[bytes, list[
             if member not in listed.get(index, set())
         ]
     return lines
+
+
+def _orphans(client: redis.Redis, prefix: bytes, names: dict[bytes, list[bytes]]) -> list[str]:
+    known = set(names[b"s"])
+    return [
+        f"orphan: {prefix + kind + b':' + name!r} has no session"
+        for kind in (b"c", b"o")
+        for name in names[kind]
+        # In this order: they run out in the same millisecond.
+        if name not in known and client.exists(prefix + kind + b":" + name)
+    ]
 
 
 def _session(client: redis.Redis, prefix: bytes, name: bytes) -> dict[str, Any]:

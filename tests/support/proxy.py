@@ -35,6 +35,7 @@ class Proxy:
         self._source = source
         self._lost: set[int] = set()
         self._held: set[int] = set()
+        self._torn = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
@@ -50,6 +51,10 @@ class Proxy:
     def lose_reply_of_call(self, *numbers: int) -> None:
         """The server acts on these calls, counted from 1; then the connection breaks before the reply."""
         self._lost.update(numbers)
+
+    def tear_replies(self, count: int) -> None:
+        """Of each of the next so many replies, the first half arrives; then the connection breaks."""
+        self._torn = count
 
     def hold_replies(self) -> None:
         """Keeps the replies to all calls back until `release_replies`."""
@@ -87,9 +92,13 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        server_reader, server_writer = await asyncio.open_connection(
-            "127.0.0.1", self._server_port, local_addr=(self._source, 0)
-        )
+        try:
+            server_reader, server_writer = await asyncio.open_connection(
+                "127.0.0.1", self._server_port, local_addr=(self._source, 0)
+            )
+        except OSError:  # the server is down
+            writer.transport.abort()
+            return
         self._writers |= {writer, server_writer}
         link = _Link()
         pumps = [
@@ -126,6 +135,11 @@ class Proxy:
                     return
                 if link.holds_reply:
                     await self._open.wait()
+                if self._torn:
+                    self._torn -= 1
+                    writer.write(chunk[: len(chunk) // 2])
+                    await writer.drain()
+                    return
                 writer.write(chunk)
                 await writer.drain()
         except ConnectionError:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from manager import SessionManager, Settings, SettingsError
+from manager import EnqueueError, JobKind, SessionManager, Settings, SettingsError
+from manager.jobs.records import Slice
 from tasks import SessionJobs
 
 
@@ -31,3 +32,22 @@ def test_an_address_of_no_broker_is_refused_before_anything_is_revoked(settings:
     with pytest.raises(SettingsError, match="AGENT_SESSIONS_BROKER_URL must be") as caught:
         SessionJobs(manager)
     assert "secret" not in str(caught.value)
+
+
+def test_a_connection_that_is_half_closed_does_not_take_the_message(
+    manager: SessionManager, settings: Settings
+) -> None:
+    """`make chaos` saw it: while connections break under several threads, kombu uses a channel that has lost
+    its connection already, and that is no error of its own but an AttributeError.
+    """
+    doorbell = SessionJobs(manager)._doorbell
+    turn = Slice("job_1", JobKind.SWEEP, 0, 1)
+    doorbell.send([turn])
+    with doorbell._app.amqp.producer_pool.acquire() as producer:
+        channel = producer.channel
+        channel.connection = None
+        for cached in ("client", "_pool", "_async_pool"):
+            channel.__dict__.pop(cached, None)
+    with pytest.raises(EnqueueError, match="job_1"):
+        doorbell.send([turn])
+    doorbell.send([turn])
