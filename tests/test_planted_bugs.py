@@ -3,6 +3,7 @@
 import pytest
 
 from tests.planted.bugs import ROOT, Bug, load_bugs, planted
+from tests.planted.table import PAGE, page
 
 
 @pytest.mark.parametrize("bug", load_bugs(), ids=lambda bug: f"{bug.area}: {bug.bug}")
@@ -14,3 +15,8 @@ def test_bug_can_be_planted(bug: Bug) -> None:
         path, _, name = test.partition("::")
         assert (ROOT / path).exists()
         assert not name or name.rpartition("::")[2].partition("[")[0] in (ROOT / path).read_text()
+
+
+def test_the_page_on_guarantees_lists_them() -> None:
+    """To mend it: python -m tests.planted.table"""
+    assert page() == PAGE.read_text()
