@@ -13,7 +13,7 @@ demo: setup
 dev: setup
 	$(BIN)/python -m worker.dev
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 lint: setup

@@ -67,6 +67,8 @@ class PoolChannel:
     def __init__(self, pool: aredis.ConnectionPool) -> None:
         self._pool = pool
         self.width = pool.max_connections
+        #: Whether its connections are redis-py's own, so that their bytes can be handled elsewhere.
+        self.is_plain = pool.connection_class in _ASYNC_CLASSES.values()
 
     def new_connection(self) -> aredis.Connection:
         """A connection like those of the pool, outside it, and not connected yet."""

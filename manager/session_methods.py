@@ -149,7 +149,7 @@ class SessionMethods(ManagerBase):
         agent_id: str = ""
         if "agent_id" in updates:
             agent_id = self._check_id("agent_id", updates["agent_id"])
-        expires_ms = 0
+        expires_ms: int | None = None
         if "expires_at" in updates:
             expires_ms = check_moment_ms("expires_at", updates["expires_at"])
         fields: list[bytes] = []
@@ -157,7 +157,7 @@ class SessionMethods(ManagerBase):
         if "metadata" in updates:
             fields, sealer = await self._sealed(keys, session_id, updates["metadata"])
             size = str(metadata_bytes(fields))
-        if expires_ms:
+        if expires_ms is not None:
             await self._vault.prolong(keys, session_id, expires_ms - time.time() * 1000)
         with self._changing(session_id):
             updated = await scripts.update_session(
@@ -165,7 +165,7 @@ class SessionMethods(ManagerBase):
                 keys,
                 session_id=session_id,
                 agent_id=agent_id,
-                expires_ms=expires_ms or "",
+                expires_ms="" if expires_ms is None else expires_ms,
                 metadata_size=size,
                 metadata=fields,
             )

@@ -125,7 +125,9 @@ class Settings(BaseSettings):
         None, description="Keys that encrypt what is stored: JSON, 32 bytes in base64 by key id."
     )
     encryption_key_id: str | None = Field(
-        None, description="The key that new values get. Unset: the first; `none`: they are not encrypted."
+        None,
+        description="The key that new values get. Unset: the first; `none`: they are not encrypted.",
+        repr=False,  # somebody may have put the key itself here
     )
     encryption_required: bool = Field(False, description="Whether values that are not encrypted are refused.")
     user_keys_url: str | None = Field(

@@ -106,7 +106,7 @@ class Store:
     def _new_lane(self) -> Lane:
         channel = open_channel(self._conn)
         backoff = ExponentialWithJitterBackoff(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS)
-        if isinstance(channel, PoolChannel) and self._connections == "one":
+        if isinstance(channel, PoolChannel) and channel.is_plain and self._connections == "one":
             return MultiplexedLane(
                 channel.new_connection, backoff, self._connect_retries, self._timeout_seconds
             )

@@ -5,7 +5,8 @@ from typing import Any
 from kombu.entity import Queue
 
 from manager import JobKind, Settings
-from tasks.celery_urls import next_database, split_tls
+from manager.settings import ENV_PREFIX
+from tasks.celery_urls import CeleryUrl, next_database, split_tls
 
 #: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
 BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
@@ -78,12 +79,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "socket_timeout": max(settings.call_timeout_seconds, _LEAST_SOCKET_TIMEOUT_SECONDS),
         "socket_connect_timeout": settings.connect_timeout_seconds,
     }
-    broker, broker_tls = split_tls(
-        "AGENT_SESSIONS_BROKER_URL", settings.broker_url or next_database(settings.redis_url, 1)
-    )
-    backend, backend_tls = split_tls(
-        "AGENT_SESSIONS_RESULT_BACKEND", settings.result_backend or next_database(settings.redis_url, 2)
-    )
+    broker, broker_tls = _address(settings, "broker_url", offset=1)
+    backend, backend_tls = _address(settings, "result_backend", offset=2)
     return {
         **_FIXED,
         **{f"redis_{name}": seconds for name, seconds in timeouts.items()},
@@ -96,3 +93,11 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # A slice that has not ended by then is stuck; the lifeline takes its job up again.
         "task_time_limit": settings.slice_seconds + 60,
     }
+
+
+def _address(settings: Settings, field: str, *, offset: int) -> tuple[CeleryUrl, dict[str, Any] | None]:
+    """Where broker or results lie, and how TLS goes there: as set, or beside the sessions."""
+    own: str | None = getattr(settings, field)
+    if own is not None:
+        return split_tls(f"{ENV_PREFIX}{field.upper()}", own)
+    return split_tls(f"{ENV_PREFIX}REDIS_URL", next_database(settings.redis_url, offset))

@@ -126,6 +126,6 @@ async def test_one_refused_call_does_not_harm_the_others_of_its_batch(
     raw.set(broken, "no sorted set", ex=60)
     saves = (manager.save_checkpoint(session.session_id, {"turn": 1}) for session in sessions)
     answers = await asyncio.gather(*saves, return_exceptions=True)
-    assert [type(answer).__name__ for answer in answers] == ["str", "str", "StoreRefusedError", "str", "str"]
+    assert [type(answer).__name__ for answer in answers] == ["str", "str", "CorruptDataError", "str", "str"]
     raw.delete(broken)
     await manager.delete_session(sessions[2].session_id)

@@ -136,7 +136,12 @@ async def test_a_read_begun_before_a_change_does_not_bring_the_old_state_back(
 ) -> None:
     session = await manager.create_session("ann", "bot", {"a": 1})
     async with Proxy(server.port) as proxy:
-        cached = open_manager(CachedSessionManager, arguments={"max_staleness": 600}, redis_url=proxy.url())
+        cached = open_manager(
+            CachedSessionManager,
+            arguments={"max_staleness": 600},
+            redis_url=proxy.url(),
+            connections="pool",  # on one connection, the change would wait behind the read
+        )
         await cached.session_exists(session.session_id)
         calls = proxy.calls
         proxy.hold_reply_of_call(calls + 1)

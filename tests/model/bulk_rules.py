@@ -79,7 +79,8 @@ class BulkRules(ModelBase):
         removed = self.model.prune_now(task, older())
         assert await call == removed
         if removed:
-            self.saw(f"a pruning of {scope or 'all'} with {'an age' if task.older_than else 'a number'}")
+            self.saw(f"a pruning of {scope or 'all'}")
+            self.saw(f"a pruning by {'an age' if task.older_than else 'a number'}")
         if removed and pinned:
             self.saw("a pruning passed over a pin")
 
