@@ -69,6 +69,10 @@ def split_tls(variable: str, url: str) -> tuple[CeleryUrl, dict[str, Any] | None
         SettingsError: it is no address; the message names the variable and shows nothing of it.
     """
     parts = split(variable, url)
+    database = parts.path.strip("/")
+    if "://" not in url or (parts.scheme in ("redis", "rediss") and database and not database.isdecimal()):
+        # Celery would take the one for a host of AMQP, the other for a queue's name, and show it.
+        raise SettingsError(f"{variable} must be like redis://host:6379/1, with a number behind the host")
     if parts.scheme != "rediss":
         return CeleryUrl(url), None
     query = dict(parse_qsl(parts.query))

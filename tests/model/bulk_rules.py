@@ -54,6 +54,10 @@ class BulkRules(ModelBase):
             self.saw("a deletion reclaimed what another had revoked")
 
     @step(number=MANAGER)
+    async def check(self, number: int) -> None:
+        assert [finding async for finding in self.manager(number).checkup()] == []
+
+    @step(number=MANAGER)
     async def sweep(self, number: int) -> None:
         if self.model.is_being_undone(Task("sweep")):
             with pytest.raises(JobStateError, match="being undone"):

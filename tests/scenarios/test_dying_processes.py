@@ -96,7 +96,7 @@ async def test_a_job_that_kills_its_process_keeps_no_other_from_its_end(
         assert (await other.wait(timeout=30)).removed == 5
 
     def deaths() -> int:
-        return deadly_worker.log().count("signal 9 (SIGKILL)")
+        return deadly_worker.log().count("exited with 'signal 9 (SIGKILL)'")
 
     before, started = deaths(), time.monotonic()
     await wait_until(lambda: deaths() >= before + 3, description="three deaths", timeout=30)

@@ -132,7 +132,7 @@ def test_a_process_whose_store_is_silent_does_not_start(silent: str, command: st
         assert "does not answer" in process.log()
 
 
-@pytest.mark.parametrize(("command", "says"), [("worker", "Cannot connect"), ("beat", "resume stalled jobs")])
+@pytest.mark.parametrize(("command", "says"), [("worker", "Cannot connect"), ("beat", "Trying again")])
 def test_a_process_whose_broker_is_silent_waits_for_it_and_can_be_stopped(
     process_settings: dict[str, Any], silent: str, command: str, says: str
 ) -> None:

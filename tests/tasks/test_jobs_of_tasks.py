@@ -49,14 +49,13 @@ def program(worker_settings: dict[str, object], worker: CeleryProcess) -> Any:
 async def test_a_job_that_failed_raises_in_whoever_waits_for_it(
     program: Any, manager: SessionManager, jobs: SessionJobs, raw: redis.Redis
 ) -> None:
-    sessions = await create_sessions(manager, 5)
-    for session in sessions:
-        await save_turns(manager, session.session_id, 1)
-    key = manager._partitions.home.checkpoints(sessions[2].session_id)
-    raw.rename(key, key + b":aside")
+    await create_sessions(manager, 5)
+    job = jobs.get(await manager.revoke_user_sessions("ann"))
+    key = manager._partitions.home.prefix + f"trash:{job.id}:1".encode()
+    raw.rename(key, b"aside:" + key)
     raw.set(key, "of another type", ex=60)
 
-    job = await jobs.delete_user_sessions("ann")
+    await job.resume()  # enqueues it
 
     with pytest.raises(JobFailedError, match="WRONGTYPE"):
         await job.wait(timeout=30)
@@ -72,7 +71,7 @@ except JobFailedError as error:
     assert "has failed" in await program("answer", setup)
     assert await manager.get_sessions_by_user("ann") == []
 
-    raw.rename(key + b":aside", key)
+    raw.rename(b"aside:" + key, key)
     await job.resume()
     assert (await job.wait(timeout=30)).removed == 5
 
