@@ -25,6 +25,9 @@ _MOST_UNANSWERED = 4_096
 #: Most bytes written at a time, and most that may wait in the socket's buffer before calls wait outside.
 _PORTION_BYTES = 1_048_576
 
+#: Between two parts of a long answer there is less than this, seconds.
+_PAUSE_SECONDS = 0.1
+
 #: Errors of the server that redis-py has a class for, by their first word.
 _ERRORS: dict[str, type[redis.RedisError]] = {
     "NOSCRIPT": redis.exceptions.NoScriptError,
@@ -69,6 +72,7 @@ class Wire(asyncio.Protocol):
         self._writable = True
         self._is_lost = False
         self._has_answered = False
+        self._heard_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._closed = self._loop.create_future()
 
@@ -138,6 +142,7 @@ class Wire(asyncio.Protocol):
         reader, unanswered = self._reader, self._unanswered
         unknown: list[Call] = []
         self._has_answered = True
+        self._heard_at = self._loop.time()
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOTHING_YET:
@@ -174,10 +179,14 @@ class Wire(asyncio.Protocol):
         if not calls:
             return
         overdue_at = min(call.due_at or 0.0 for call in calls)
-        if overdue_at <= self._loop.time():
-            self._lose(redis.TimeoutError("no answer in time"))
-        else:
+        now = self._loop.time()
+        if overdue_at > now:
             self._watch = self._loop.call_at(overdue_at, self._look_for_silence)
+        elif now - self._heard_at < _PAUSE_SECONDS or self._news.poll(0):
+            # It was this process that was busy: answers came in time, and are being read.
+            self._watch = self._loop.call_at(now + _PAUSE_SECONDS / 10, self._look_for_silence)
+        else:
+            self._lose(redis.TimeoutError("no answer in time"))
 
     def _lose(self, error: Exception) -> None:
         """Ends the connection."""

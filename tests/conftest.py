@@ -79,3 +79,12 @@ def raw(server: RedisServer) -> Iterator[redis.Redis]:
     """A plain client, for looking behind the manager's back."""
     with server.client() as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have recorded of themselves, such as seeds and how many inputs they had."""
+    reports = [each for group in terminalreporter.stats.values() for each in group]
+    for report in reports:
+        if getattr(report, "when", "") == "teardown":  # the last of a test, with all that it recorded
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{name}: {value}: {report.nodeid.rpartition('::')[2]}")

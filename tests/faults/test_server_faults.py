@@ -199,3 +199,19 @@ async def test_a_job_survives_the_death_of_the_server(open_manager: Opener, brea
         assert (await manager.ledger.progress(job_id)).removed == progress.removed
         progress = await manager.runner.run_slice(job_id)
     assert progress.removed == 1000
+
+
+async def test_a_process_that_was_busy_itself_takes_no_answer_for_lost(
+    open_manager: Opener, server: RedisServer
+) -> None:
+    """Answers that came in time, and are more than one read of the socket takes, count as come."""
+    manager = open_manager(call_timeout_seconds=0.5, compress_above_bytes=10**9)
+    session = await manager.create_session("ann", "bot")
+    checkpoint_id = await manager.save_checkpoint(session.session_id, {"text": "x" * 1_000_000})
+    reads = [
+        asyncio.ensure_future(manager.get_checkpoint(session.session_id, checkpoint_id)) for _ in range(20)
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)  # sent by now
+    time.sleep(0.8)  # noqa: ASYNC251  (as a caller does who computes within the event loop)
+    assert all(await asyncio.gather(*reads))

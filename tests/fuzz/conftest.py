@@ -1,13 +1,19 @@
-"""Says at the end how many inputs there were."""
+"""Counts what the tests were given; tests/conftest.py prints it."""
+
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.fuzz import inputs
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if inputs.taken:
-        seed = "the same in every run" if inputs.SEED is None else f"FUZZ_SEED={inputs.SEED}"
-        terminalreporter.write_sep("=", f"fuzz: {sum(inputs.taken.values()):,} inputs, {seed}")
-        for test, count in sorted(inputs.taken.items(), key=lambda each: -each[1]):
-            terminalreporter.write_line(f"{count:>10,}  {test}")
+@pytest.fixture(autouse=True)
+def inputs_are_counted(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    name = request.node.originalname
+    before = inputs.taken.get(name, 0)
+    yield
+    seed = "the same in every run" if inputs.SEED is None else f"FUZZ_SEED={inputs.SEED}"
+    if count := inputs.taken.get(name, 0) - before:
+        record_property("fuzz", f"{count:,} inputs, {seed}")

@@ -1,6 +1,7 @@
 """The managers do what the model does, whatever comes after whatever. `make model` goes on for longer."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -65,11 +66,10 @@ EVENTS = {
 
 
 @pytest.mark.timeout(900)
-def test_managers_do_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_managers_do_what_the_model_does(record_property: Callable[[str, object], None]) -> None:
     seed = int(os.environ.get(_SEED_VARIABLE, 1))
     *_, tally = run(_STEPS, seed, shrink=False)
-    with capsys.disabled():
-        print(f"\nmodel: {tally.steps} steps from seed {seed}")  # noqa: T201
+    record_property("model", f"{tally.steps:,} steps from seed {seed}")
     assert tally.steps >= _STEPS
     assert tally.rules.keys() == {rule.function.__name__ for rule in Machine.setup_state().rules}
     assert tally.events.keys() >= EVENTS

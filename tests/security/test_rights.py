@@ -92,7 +92,7 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
                 leave_behind(broker)
             await asyncio.to_thread(process.start)
             await wait_until(
-                lambda: is_cleared(broker), description="what was left to be cleared", timeout=30
+                lambda: is_cleared(broker), description="what was left to be cleared", timeout=90
             )
         await _call_everything(of, raw)
         await wait_until(
