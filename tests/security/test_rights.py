@@ -25,6 +25,12 @@ CALLER, WORKER, FLOWER, READER = (
 USERS = (CALLER, WORKER, FLOWER, READER)
 _NAMESPACE = "rights"
 
+#: A worker keeps it unacknowledged until then, and puts it back when it is told to stop.
+_A_TASK_FOR_LATER = """
+import tasks
+print('"' + tasks.cleanup_expired_sessions.apply_async(countdown=100).id + '"')
+"""
+
 #: Each user's connections come from an address of their own.
 _SOURCES = {user: f"127.0.0.{number}" for number, user in enumerate(USERS, 2)}
 
@@ -91,9 +97,10 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
             if process is not beat:
                 leave_behind(broker)
             await asyncio.to_thread(process.start)
-            await wait_until(
-                lambda: is_cleared(broker), description="what was left to be cleared", timeout=90
-            )
+            try:
+                await wait_until(lambda: is_cleared(broker), description="the broker cleared", timeout=60)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{process.log()}") from error
         await _call_everything(of, raw)
         await wait_until(
             lambda: _shows_the_worker(flower),
@@ -102,8 +109,14 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
         )
         pages = [await asyncio.to_thread(flower.get, path) for path in ("/tasks", "/broker")]
         assert [page.status for page in pages] == [200, 200]
+        held = await asyncio.to_thread(run_program, _A_TASK_FOR_LATER, **of[CALLER])
+        await wait_until(
+            lambda: f"[{held}] received" in worker.log(),
+            description="the worker to hold a message",
+            timeout=30,
+        )
         await asyncio.gather(*(asyncio.to_thread(process.terminate) for process in processes))
-        assert "Restoring 1 unacknowledged" in worker.log()
+        assert re.search(r"Restoring \d+ unacknowledged", worker.log())
         for process in processes:
             assert "permission" not in process.log(), process.log()
     finally:
