@@ -16,6 +16,7 @@ async def use_sessions(manager: SessionManager) -> None:
     await manager.update_session_metadata(name, {"b": 2})
     await manager.refresh_session(name)
     assert await manager.get_session(name)
+    assert await manager.get_sessions([name, other.session_id])
     assert await manager.session_exists(name)
     turns = await save_turns(manager, name, 6)
     assert await manager.pin_checkpoint(name, turns[-2])
