@@ -124,7 +124,7 @@ class ModelBase(RuleBasedStateMachine):
 
     def _open(self, number: int) -> SessionManager:
         kind: type[SessionManager] = _Cached if number == CACHED else _Plain
-        more = {"cache_size": 3, "max_staleness": 600} if number == CACHED else {}
+        more = {"cache_size": 3, "max_staleness": 600, "tracking": False} if number == CACHED else {}
         client = aredis.Redis if number == 1 else redis.Redis
         conn = client.from_url(self.settings.redis_url, decode_responses=number == 1)
         most = self.model.limits.max_sessions
