@@ -143,7 +143,9 @@ class CachedSessionManager(SessionManager):
                         del self._readings[session_id]
 
     def _remember(self, session_id: Any, read: Read, reading: "_Reading") -> None:
-        if not isinstance(read, tuple):
+        if isinstance(read, AgentSessionsError):
+            return
+        if read is None:
             self._drop_copy(session_id)
             return
         now_ms, session = read
@@ -197,7 +199,7 @@ class CachedSessionManager(SessionManager):
             self._readings.pop(session_id, None)
             self._copies.pop(session_id, None)
 
-    def _drop_copy(self, session_id: Any) -> None:
+    def _drop_copy(self, session_id: str) -> None:
         with self._lock:
             self._copies.pop(session_id, None)
 

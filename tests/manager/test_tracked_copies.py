@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import CachedSessionManager, Session, SessionManager, Settings, tracking
+from manager import CachedSessionManager, InvalidArgumentError, Session, SessionManager, Settings, tracking
 from manager.tracking import Lease
 from tests.support.keyspace import script_calls
 from tests.support.processes import run_program
@@ -409,3 +409,13 @@ async def test_batches_read_from_memory_what_is_there(
         sessions[2], None, None, sessions[0],
     ]  # fmt: skip
     assert script_calls(raw) == before + 1
+
+
+async def test_bad_ids_in_a_batch_are_errors_in_their_place(open_tracking: Any) -> None:
+    cached = await open_tracking()
+    session = await cached.create_session("ann", "bot")
+    for _ in range(2):
+        found = await cached.get_sessions(["", session.session_id, [1], None, session.session_id])
+        assert found[1] == found[4] == session
+        assert found[1] is not found[4]
+        assert all(isinstance(found[place], InvalidArgumentError) for place in (0, 2, 3))
