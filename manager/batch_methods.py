@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from manager import batch_scripts
@@ -50,11 +50,9 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             ... ])
             >>> failed = [each for each in created if isinstance(each, AgentSessionsError)]
         """
-
-        async def create(new: NewSession) -> Session:
-            return await self.create_session(**_arguments(new, NewSession))
-
-        return await _each(check_many("sessions", sessions), create)
+        return await _each(
+            check_many("sessions", sessions), lambda new: self.create_session(**_arguments(new, NewSession))
+        )
 
     async def get_sessions(self, session_ids: Iterable[str]) -> list[Session | AgentSessionsError | None]:
         """Reads many sessions, some tens in one call of the server; None for each that is not live.
@@ -98,11 +96,10 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             ... ])
             ['ckpt_xyz789', 'ckpt_uvw456']
         """
-
-        async def save(new: NewCheckpoint) -> str:
-            return await self.save_checkpoint(**_arguments(new, NewCheckpoint))
-
-        return await _each(check_many("checkpoints", checkpoints), save)
+        return await _each(
+            check_many("checkpoints", checkpoints),
+            lambda new: self.save_checkpoint(**_arguments(new, NewCheckpoint)),
+        )
 
     async def _read_sessions(self, session_ids: list[Any]) -> list[Read]:
         reads: list[Read] = [None] * len(session_ids)
@@ -117,19 +114,25 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             for keys, here in places.items()
             for start in range(0, len(here), _PAGE)
         ]
+        unread = iter(pages)
 
-        async def read_page(page: tuple[Keys, list[int]]) -> None:
-            keys, left = page
-            while left:
-                found = await _settled(self._read_page(keys, [session_ids[place] for place in left]))
-                if isinstance(found, AgentSessionsError):
-                    found = [found] * len(left)
-                for place, read in zip(left, found, strict=False):
-                    reads[place] = read
-                left = left[len(found) :]
+        async def take() -> None:
+            for keys, left in unread:
+                await self._read_all(keys, left, session_ids, reads)
 
-        await _at_once(pages, read_page)
+        await _at_once(take, len(pages))
         return reads
+
+    async def _read_all(self, keys: Keys, left: list[int], session_ids: list[str], reads: list[Read]) -> None:
+        """Reads the sessions at these places, in as many calls as their size asks for."""
+        while left:
+            try:
+                found = await self._read_page(keys, [session_ids[place] for place in left])
+            except AgentSessionsError as error:
+                found = [error] * len(left)
+            for place, read in zip(left, found, strict=False):
+                reads[place] = read
+            left = left[len(found) :]
 
     async def _read_page(self, keys: Keys, session_ids: list[str]) -> list[Read]:
         """Of the first of these sessions, at least one."""
@@ -160,13 +163,6 @@ def _arguments(entry: Any, kind: Any) -> dict[str, Any]:
     return dict(entry)
 
 
-async def _settled(call: Awaitable[T]) -> T | AgentSessionsError:
-    try:
-        return await call
-    except AgentSessionsError as error:
-        return error
-
-
 async def _each(entries: list[Any], call: Callable[[Any], Awaitable[T]]) -> list[T | AgentSessionsError]:
     """What `call` makes of each entry. Entries about one session wait for each other."""
     results: dict[int, T | AgentSessionsError] = {}
@@ -174,23 +170,22 @@ async def _each(entries: list[Any], call: Callable[[Any], Awaitable[T]]) -> list
     for place, entry in enumerate(entries):
         session_id = entry.get("session_id") if isinstance(entry, Mapping) else entry
         queues[session_id if isinstance(session_id, str) else place].append(place)
+    left = iter(queues.values())
 
-    async def work_off(places: list[int]) -> None:
-        for place in places:
-            results[place] = await _settled(call(entries[place]))
+    async def take() -> None:
+        for places in left:
+            for place in places:
+                try:
+                    results[place] = await call(entries[place])
+                except AgentSessionsError as error:
+                    results[place] = error
 
-    await _at_once(list(queues.values()), work_off)
+    await _at_once(take, len(queues))
     return [results[place] for place in range(len(entries))]
 
 
-async def _at_once(work: list[T], do: Callable[[T], Awaitable[None]]) -> None:
-    """Does all the work, `_AT_ONCE` pieces at a time."""
-    left = iter(work)
-
-    async def take() -> None:
-        for piece in left:
-            await do(piece)
-
+async def _at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) -> None:
+    """Does so many pieces of work, some at a time: `take` takes one after the other, while there are any."""
     async with asyncio.TaskGroup() as takers:
-        for _ in range(min(len(work), _AT_ONCE)):
+        for _ in range(min(pieces, _AT_ONCE)):
             takers.create_task(take())
