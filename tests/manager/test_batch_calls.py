@@ -11,6 +11,7 @@ from manager import (
     AgentSessionsError,
     CachedSessionManager,
     CorruptDataError,
+    DecryptionError,
     InvalidArgumentError,
     Session,
     SessionLimitError,
@@ -274,4 +275,20 @@ async def test_entries_about_one_session_wait_for_each_other(
         await manager.save_checkpoints(new)
         assert proxy.calls - before == 5
         assert await turns(manager, session.session_id) == list(range(-1, 5))
+        await manager.aclose()
+
+
+async def test_where_users_have_keys_an_erased_one_harms_its_own_entries_only(open_manager: Opener) -> None:
+    with RedisServer() as key_server:
+        manager = open_manager(encryption_keys=key_ring("k1"), user_keys_url=key_server.url())
+        sessions = await _created(manager, 3, metadata={"a": "secret"})
+        ids = [each.session_id for each in sessions]
+        assert await manager.get_sessions(ids) == sessions
+        assert await manager.erase_user_key("user 1")
+        found = await manager.get_sessions(ids)
+        assert (found[0], found[2]) == (sessions[0], sessions[2])
+        assert isinstance(found[1], DecryptionError)
+        saved = await manager.save_checkpoints([{"session_id": each, "data": {"a": 1}} for each in ids])
+        assert _kinds(saved) == [str, DecryptionError, str]
+        assert await manager.delete_sessions(ids) == [True] * 3
         await manager.aclose()
