@@ -154,11 +154,11 @@ def _arguments(entry: Any, kind: Any) -> dict[str, Any]:
     """The arguments of a single call."""
     if not isinstance(entry, Mapping):
         raise InvalidArgumentError(f"an entry must be a dict, not {type(entry).__name__}")
-    allowed, required = set(kind.__annotations__), kind.__required_keys__
-    if not required <= entry.keys() <= allowed:
+    required, optional = kind.__required_keys__, kind.__optional_keys__
+    if not required <= entry.keys() or entry.keys() - required - optional:
         raise InvalidArgumentError(
             f"an entry must have {', '.join(sorted(required))}, and may have"
-            f" {', '.join(sorted(allowed - required))}; this one has {shown(list(entry))}"
+            f" {', '.join(sorted(optional))}; this one has {shown(list(entry))}"
         )
     return dict(entry)
 
@@ -186,6 +186,4 @@ async def _each(entries: list[Any], call: Callable[[Any], Awaitable[T]]) -> list
 
 async def _at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) -> None:
     """Does so many pieces of work, some at a time: `take` takes one after the other, while there are any."""
-    async with asyncio.TaskGroup() as takers:
-        for _ in range(min(pieces, _AT_ONCE)):
-            takers.create_task(take())
+    await asyncio.gather(*(take() for _ in range(min(pieces, _AT_ONCE))))

@@ -238,8 +238,11 @@ class ModelBase(RuleBasedStateMachine):
             self.model.save(session, ModelCheckpoint(checkpoint_id, data, pin))
         if len(session.checkpoints) < before + len(pins):
             self.saw("a save dropped the oldest")
-        # The server chose the moments; they rise strictly.
-        found = await self.managers[0].list_checkpoints(session_id)
+        await self.learn_moments(session)
+
+    async def learn_moments(self, session: ModelSession) -> None:
+        """When its new checkpoints were made: the server chose the moments; they rise strictly."""
+        found = await self.managers[0].list_checkpoints(session.session_id)
         moments = [each["created_at"] for each in found]
         assert all(one < other for one, other in itertools.pairwise(moments))
         created = {each["checkpoint_id"]: each["created_at"] for each in found}
