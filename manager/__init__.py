@@ -26,7 +26,7 @@ from manager.integrity.findings import Damage, Finding
 from manager.jobs.models import JobKind, JobPage, JobProgress, JobState, Preview, Receipt, Residue
 from manager.jobs.options import JobOptions
 from manager.keys import new_checkpoint_id, new_job_id, new_session_id
-from manager.models import Checkpoint, Session
+from manager.models import Checkpoint, NewCheckpoint, NewSession, Session
 from manager.session_manager import SessionManager
 from manager.settings import Settings, load_settings
 
@@ -51,6 +51,8 @@ __all__ = [
     "JobState",
     "JobStateError",
     "JobWaitTimeoutError",
+    "NewCheckpoint",
+    "NewSession",
     "Preview",
     "Receipt",
     "Residue",

@@ -1,6 +1,8 @@
 """Checks of arguments, made before anything is sent. Each raises `InvalidArgumentError`."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from manager.errors import InvalidArgumentError
 
@@ -72,6 +74,13 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{name} must be True or False, not {shown(value)}")
     return value
+
+
+def check_many(name: str, value: object) -> list[Any]:
+    """The entries of a list, or of anything else that can be gone through and is not one thing itself."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidArgumentError(f"{name} must be a list, not {type(value).__name__}")
+    return list(value)
 
 
 def check_age_seconds(name: str, value: object) -> float:

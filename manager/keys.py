@@ -50,12 +50,17 @@ keys. Ids stay valid when the number of partitions changes, but what is stored d
 
 import hashlib
 import secrets
+from enum import StrEnum
 
 #: How long the expiry index outlives its last member, milliseconds (one day).
 INDEX_LINGER_MS = 86_400_000
 
 #: Prefixes of the ids this package makes.
 SESSION_PREFIX, CHECKPOINT_PREFIX, JOB_PREFIX = "sess_", "ckpt_", "job_"
+
+#: Most partitions whose keys are tracked by prefixes of their own: with each change the server goes through
+#: all prefixes. Beyond, the whole namespace is tracked.
+_MOST_TRACKED = 32
 
 #: Digits that `int(…, 32)` reads.
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
@@ -183,6 +188,19 @@ class Keys:
         return self.prefix + b"receipt_key"
 
 
+class Change(StrEnum):
+    """What the change of a key says of sessions. The value is how such a key goes on behind its partition."""
+
+    SESSION = "s:"
+    """One has changed or is gone."""
+    USER_REVOKED = "detached:u:"
+    """A deletion took a user's index away, or ended."""
+    AGENT_REVOKED = "detached:a:"
+    """A deletion took an agent's index away, or ended."""
+    OTHER = ""
+    """Nothing."""
+
+
 class Partitions:
     """All partitions of one namespace.
 
@@ -195,6 +213,22 @@ class Partitions:
         self.all = [Keys(namespace, number) for number in range(count)]
         #: Where the state of a job lies that is about no user and no single session, and all receipts.
         self.home = self.all[0]
+
+    def prefixes_of_changes(self) -> list[bytes]:
+        """Prefixes of all keys that change where what a reader sees of a session does.
+
+        Indexes are not among them, though a revocation takes one away: they change with every creation too.
+        """
+        if len(self.all) > _MOST_TRACKED:
+            return [self.home.prefix.partition(b"{")[0] + b"{"]
+        return [keys.prefix + kind for keys in self.all for kind in (b"s:", b"detached:")]
+
+    @staticmethod
+    def change_told_by(key: bytes) -> tuple[Change, str]:
+        """What the change of this key means, and for which session, user or agent."""
+        name = key.partition(b"}:")[2].decode(errors="replace")
+        change = next(change for change in Change if name.startswith(change))
+        return change, name.removeprefix(change)
 
     def of_user(self, user_id: str) -> Keys:
         return self.all[_shard_of_user(user_id) % len(self.all)]

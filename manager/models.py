@@ -1,7 +1,7 @@
 """What callers get back."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from pydantic import BaseModel
 
@@ -31,3 +31,21 @@ class Checkpoint(BaseModel):
     session_id: str
     data: dict[str, Any]
     created_at: datetime
+
+
+class NewSession(TypedDict):
+    """An entry of `create_sessions`: the arguments of `create_session`."""
+
+    user_id: str
+    agent_id: str
+    metadata: NotRequired[dict[str, Any] | None]
+    session_id: NotRequired[str | None]
+
+
+class NewCheckpoint(TypedDict):
+    """An entry of `save_checkpoints`: the arguments of `save_checkpoint`."""
+
+    session_id: str
+    data: dict[str, Any]
+    checkpoint_id: NotRequired[str | None]
+    pin: NotRequired[bool]

@@ -200,9 +200,7 @@ async def list_sessions(
     sessions = []
     for flat in reply[2:]:
         session_id = flat[0].decode(errors="backslashreplace")
-        damage = flat[1].decode(errors="backslashreplace") if len(flat) == 2 else ""
-        fields = {} if damage else _pairs(flat[1:])
-        sessions.append(StoredSession(session_id, keys.session(session_id), fields, damage))
+        sessions.append(stored_session(session_id, keys.session(session_id), flat[1:]))
     return (reply[0], reply[1]), sessions
 
 
@@ -287,6 +285,13 @@ async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
     places = [*_session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, store.repeated_within_ms]
     return int(await store.call(_CLEAR_CHECKPOINTS, places, args))
+
+
+def stored_session(session_id: str, key: bytes, flat: list[bytes]) -> StoredSession:
+    """Of a session's fields and their values in turn, or of what the server says of a damaged one."""
+    if len(flat) == 1:
+        return StoredSession(session_id, key, {}, flat[0].decode(errors="backslashreplace"))
+    return StoredSession(session_id, key, _pairs(flat))
 
 
 def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:

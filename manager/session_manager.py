@@ -1,16 +1,13 @@
 """The async face of the store: sessions, checkpoints, and bulk work on them."""
 
+from manager.batch_methods import BatchMethods
 from manager.bulk_methods import BulkMethods
-from manager.checkpoint_methods import CheckpointMethods
 from manager.integrity_methods import IntegrityMethods
 from manager.key_methods import KeyMethods
 from manager.listing_methods import ListingMethods
-from manager.session_methods import SessionMethods
 
 
-class SessionManager(
-    SessionMethods, ListingMethods, CheckpointMethods, BulkMethods, KeyMethods, IntegrityMethods
-):
+class SessionManager(BatchMethods, ListingMethods, BulkMethods, KeyMethods, IntegrityMethods):
     """Keeps the sessions and checkpoints of LLM agents in Redis.
 
     Reading or writing one session is one round trip; calls made in the same tick of the event loop leave

@@ -39,8 +39,24 @@ _ERRORS: dict[str, type[redis.RedisError]] = {
 _NOTHING_YET = object()
 
 
-def _server_error(text: str) -> redis.RedisError:
+def server_error(text: str) -> redis.RedisError:
     return _ERRORS.get(text.partition(" ")[0], redis.ResponseError)(text)
+
+
+async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
+    """Has redis-py make the connection, and hands its bytes to `protocol`; keep what is returned."""
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:  # cancelled in the handshake, it would stay open
+        await connection.disconnect(nowait=True)
+        raise
+    # redis-py has no public way to give a connection away. Without its streams it counts as closed.
+    stream, connection._writer, connection._reader = connection._writer, None, None
+    transport: Any = stream.transport  # type: ignore[union-attr]
+    if transport.is_closing():
+        raise redis.ConnectionError("the server closed the connection")
+    transport.set_protocol(protocol)
+    return stream  # type: ignore[return-value]
 
 
 class Wire(asyncio.Protocol):
@@ -64,7 +80,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse,
-            replyError=_server_error,
+            replyError=server_error,
             notEnoughData=_NOTHING_YET,
         )
         #: Calls without an answer, in the order they were sent; None where nobody needs the answer.
@@ -78,17 +94,8 @@ class Wire(asyncio.Protocol):
 
     async def connect(self, connection: aredis.Connection) -> None:
         """Has redis-py make the connection, and takes it over."""
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException:  # cancelled in the handshake, it would stay open
-            await connection.disconnect(nowait=True)
-            raise
-        # redis-py has no public way to give a connection away. Without its streams it counts as closed.
-        self._stream, connection._writer, connection._reader = connection._writer, None, None
-        self._transport: Any = self._stream.transport  # type: ignore[union-attr]
-        if self._transport.is_closing():
-            raise redis.ConnectionError("the server closed the connection")
-        self._transport.set_protocol(self)
+        self._stream = await take_over(connection, self)
+        self._transport: Any = self._stream.transport
         self._transport.set_write_buffer_limits(_PORTION_BYTES)
         self._news = select.poll()
         self._news.register(self._transport.get_extra_info("socket"), select.POLLIN)

@@ -10,6 +10,7 @@ from manager.script_source import load_script
 _LUA = Path(__file__).parents[2] / "manager" / "lua"
 _PYTHON = [
     _LUA.parent / "scripts.py",
+    _LUA.parent / "batch_scripts.py",
     _LUA.parent / "encryption" / "scripts.py",
     _LUA.parent / "jobs" / "scripts.py",
     _LUA.parent / "jobs" / "proof_scripts.py",
@@ -121,8 +122,11 @@ def test_its_header_names_what_its_body_takes(name: str, array: str) -> None:
     lines = [line for line in header if f"{array}[" in line]
     named = [int(re.match(rf"-- {array}\[(\d+)\] \S", line).group(1)) for line in lines]
     assert named == list(range(1, len(named) + 1)), "one line each, in order"
-    rest = re.search(r"ARGV\[(\d+)\] and on:", "\n".join(lines))
-    if rest:
+    rest = re.search(rf"{array}\[(\d+)\] and on:", "\n".join(lines))
+    if rest and array == "KEYS":
+        assert "in ipairs(KEYS) do" in body
+        assert named.pop() == 1
+    elif rest:
         assert f"first_field = {rest.group(1)}" in body or re.search(
             rf"first_field = .*\b{rest.group(1)}$", body, re.MULTILINE
         )

@@ -124,7 +124,7 @@ class ModelBase(RuleBasedStateMachine):
 
     def _open(self, number: int) -> SessionManager:
         kind: type[SessionManager] = _Cached if number == CACHED else _Plain
-        more = {"cache_size": 3, "max_staleness": 600} if number == CACHED else {}
+        more = {"cache_size": 3, "max_staleness": 600, "tracking": False} if number == CACHED else {}
         client = aredis.Redis if number == 1 else redis.Redis
         conn = client.from_url(self.settings.redis_url, decode_responses=number == 1)
         most = self.model.limits.max_sessions
@@ -238,8 +238,11 @@ class ModelBase(RuleBasedStateMachine):
             self.model.save(session, ModelCheckpoint(checkpoint_id, data, pin))
         if len(session.checkpoints) < before + len(pins):
             self.saw("a save dropped the oldest")
-        # The server chose the moments; they rise strictly.
-        found = await self.managers[0].list_checkpoints(session_id)
+        await self.learn_moments(session)
+
+    async def learn_moments(self, session: ModelSession) -> None:
+        """When its new checkpoints were made: the server chose the moments; they rise strictly."""
+        found = await self.managers[0].list_checkpoints(session.session_id)
         moments = [each["created_at"] for each in found]
         assert all(one < other for one, other in itertools.pairwise(moments))
         created = {each["checkpoint_id"]: each["created_at"] for each in found}

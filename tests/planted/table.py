@@ -16,6 +16,8 @@ _AREAS = {
     "transport": "The connection",
     "scenarios": "Processes and servers that fail",
     "chaos": "Everything at once",
+    "batches": "Many sessions at once",
+    "tracking": "Copies of sessions",
     "integrity": "Damaged data",
     "fuzz": "Anything that may come in",
     "encryption": "Encryption at rest",

@@ -9,9 +9,16 @@ from contextlib import AsyncExitStack
 import pytest
 import redis
 
-from manager import SessionManager, Settings
+from manager import CachedSessionManager, SessionManager, Settings
 from tests.support.cli import run_cli
-from tests.support.every_call import ENTRY_TASKS, leave_work_for_a_worker, look, use_jobs, use_sessions
+from tests.support.every_call import (
+    ENTRY_TASKS,
+    leave_work_for_a_worker,
+    look,
+    use_copies,
+    use_jobs,
+    use_sessions,
+)
 from tests.support.flower import FlowerProcess
 from tests.support.processes import CeleryProcess, run_program
 from tests.support.proxy import Proxy
@@ -138,6 +145,8 @@ async def _call_everything(of: dict[str, dict[str, object]], raw: redis.Redis) -
         await use_jobs(manager)
         [job] = await leave_work_for_a_worker(manager, raw)
         assert (await job.wait(timeout=30)).removed == 1
+    async with CachedSessionManager.from_settings(caller) as cached:
+        await use_copies(cached)
     assert await asyncio.to_thread(run_program, ENTRY_TASKS, **of[CALLER]) == [4, 1, 1, 0]
     erased = await asyncio.to_thread(run_cli, "delete-user", "crowd", "--yes", "--wait", **of[CALLER])
     assert erased.status == 0

@@ -2,10 +2,11 @@
 
 import redis
 
-from manager import SessionManager
+from manager import CachedSessionManager, SessionManager
 from tasks import Job, SessionJobs
 from tests.support.jobs import make_due, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
+from tests.support.wait_until import wait_until
 
 
 async def use_sessions(manager: SessionManager) -> None:
@@ -16,6 +17,7 @@ async def use_sessions(manager: SessionManager) -> None:
     await manager.update_session_metadata(name, {"b": 2})
     await manager.refresh_session(name)
     assert await manager.get_session(name)
+    assert await manager.get_sessions([name, other.session_id])
     assert await manager.session_exists(name)
     turns = await save_turns(manager, name, 6)
     assert await manager.pin_checkpoint(name, turns[-2])
@@ -35,6 +37,16 @@ async def use_sessions(manager: SessionManager) -> None:
     await let_expire(manager, expiring)
     assert await manager.cleanup_expired_sessions() == 1
     assert await manager.delete_user_sessions("ann") == 1
+
+
+async def use_copies(manager: CachedSessionManager) -> None:
+    """Has the server tell of changes, and reads a session from memory."""
+    [session] = await create_sessions(manager, 1, "carol", "helper")
+    await manager.get_session(session.session_id)
+    await wait_until(manager.is_told_of_changes, description="the server tells of changes")
+    for _ in range(2):
+        assert await manager.get_session(session.session_id) == session
+    assert await manager.delete_session(session.session_id)
 
 
 async def use_jobs(manager: SessionManager) -> None:

@@ -36,6 +36,7 @@ class Proxy:
         self._lost: set[int] = set()
         self._held: set[int] = set()
         self._torn = 0
+        self._holds_everything = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
@@ -66,7 +67,13 @@ class Proxy:
         self._open.clear()
         self._held.add(number)
 
+    def hold_everything(self) -> None:
+        """Keeps back whatever the server says, until `release_replies`."""
+        self._holds_everything = True
+        self._open.clear()
+
     def release_replies(self) -> None:
+        self._holds_everything = False
         self._open.set()
 
     def refuse_connections(self) -> None:
@@ -133,7 +140,7 @@ class Proxy:
             while chunk := await reader.read(1 << 20):
                 if link.loses_reply:
                     return
-                if link.holds_reply:
+                if link.holds_reply or self._holds_everything:
                     await self._open.wait()
                 if self._torn:
                     self._torn -= 1

@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 _BLOCK = re.compile(r"```acl\n(.*?)```", re.DOTALL)
 
 #: Commands with subcommands that have rights of their own.
-_CONTAINERS = {"SCRIPT", "MEMORY"}
+_CONTAINERS = {"CLIENT", "MEMORY", "SCRIPT"}
 
 #: What every connection may do before it has any right, and what redis-py does without if it is refused.
 _FREE = {"AUTH", "HELLO", "QUIT", "RESET", "CLIENT"}
@@ -87,7 +87,7 @@ class Watch:
 
 def _command_of(words: str) -> str | None:
     first, *others = words.upper().split(" ", 2)
-    if first in _FREE:
+    if first in _FREE and others[:1] != ["TRACKING"]:
         return None
     return f"{first}|{others[0]}".lower() if first in _CONTAINERS else first.lower()
 
