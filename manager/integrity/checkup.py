@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from manager import checkpoint_scripts
 from manager import scripts as session_scripts
 from manager.checkpoint_methods import to_checkpoint
 from manager.codec import metadata_values
@@ -165,18 +166,20 @@ class Checkup:
         except CorruptDataError as error:
             found.append(_corrupt(place.key, error))
         after_us = 0.0
-        while page := await session_scripts.list_checkpoints(
-            self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
-        ):
-            opener = await self._vault.opener(each.data for each in page if each.data is not None)
-            for checkpoint in page:
+        while True:
+            page = await checkpoint_scripts.list_checkpoints(
+                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
+            )
+            if not page.checkpoints:
+                return found
+            opener = await self._vault.opener(page.values())
+            for checkpoint in page.checkpoints:
                 try:
                     if checkpoint.data is not None:  # else the order has told it
                         to_checkpoint(session_id, checkpoint, opener)
                 except CorruptDataError as error:
                     found.append(_corrupt(checkpoint.key, error))
-            after_us = page[-1].created_us
-        return found
+            after_us = page.checkpoints[-1].created_us
 
     async def _walk_index(self, key: bytes, pace: Pace) -> AsyncIterator[Finding]:
         place = self._places.find(key)

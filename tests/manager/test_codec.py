@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from manager import CorruptDataError
-from manager.codec import decode_checkpoint, decode_metadata, encode_checkpoint, encode_metadata
+from manager.checkpoint_scripts import StoredCheckpoint
+from manager.codec import checkpoint_json, decode_checkpoint, decode_metadata, encode_metadata, packed
 from manager.encryption.sealing import NO_KEYS
-from manager.scripts import StoredCheckpoint, StoredSession
+from manager.scripts import StoredSession
 
 _OBJECT = b'{"a":1}'
 
@@ -77,8 +78,8 @@ def test_what_is_stored_never_changes() -> None:
         b"m:\xc3\xa9",
         b'j{"b":[null,"\xc3\xa9"]}',
     ]
-    assert encode_checkpoint({"a": 1}, 100, 100) == b'j{"a":1}'
-    compressed = encode_checkpoint({"a": 1}, 100, 0)
+    assert packed(checkpoint_json({"a": 1}, 100), 100) == b'j{"a":1}'
+    compressed = packed(checkpoint_json({"a": 1}, 100), 0)
     assert compressed[:1] == b"z"
     assert zlib.decompress(compressed[1:]) == b'{"a":1}'
 

@@ -43,7 +43,7 @@ end
 local function remove_checkpoints(prefix, session_id, ids)
   for first = 1, #ids, 1000 do
     local last = math.min(first + 999, #ids)
-    redis.call('HDEL', prefix .. 'c:' .. session_id, unpack(ids, first, last))
+    remove_data(prefix .. 'c:' .. session_id, ids, first, last)
     redis.call('ZREM', prefix .. 'o:' .. session_id, unpack(ids, first, last))
   end
 end
