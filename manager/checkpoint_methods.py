@@ -93,7 +93,7 @@ class CheckpointMethods(ManagerBase):
             live = await self._save_in_pieces(save, session_id, checkpoint_id, data, plain, sealer)
         if live is None:
             value = packed(plain, self.settings.compress_above_bytes)
-            live = await save(seal_checkpoint(checkpoint_id, value, sealer), pieces=[])
+            live = await save(seal_checkpoint(checkpoint_id, value, sealer))
         if not live:
             raise SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
         await sealer.confirm()

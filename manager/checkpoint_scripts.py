@@ -1,6 +1,6 @@
 """One typed function per script on checkpoints, as `manager.scripts` has them for sessions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from manager.keys import Keys
@@ -68,7 +68,7 @@ async def save_checkpoint(
     checkpoint_id: str,
     data: bytes,
     *,
-    pieces: list[bytes],
+    pieces: Sequence[bytes] = (),
     pin: bool = False,
     max_unpinned: int | None = None,
 ) -> bool | None:

@@ -17,7 +17,7 @@
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local pin, max_unpinned, limit = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
-local first_piece = 8
+local first_field = 8
 
 local created = now_us()
 local session, damage = live_session(prefix, session_key, session_id, math.floor(created / 1000))
@@ -31,7 +31,7 @@ if string.sub(data, 1, 1) == 'p' then
     return 1
   end
   local fresh = {}
-  for i = first_piece, #ARGV, 2 do
+  for i = first_field, #ARGV, 2 do
     fresh[ARGV[i]] = ARGV[i + 1]
   end
   if not hold_pieces(checkpoints, data, fresh) then

@@ -126,9 +126,9 @@ async def test_a_repeated_save_drops_nothing_more(
     session_id = (await unbounded.create_session("ann", "bot")).session_id
     await save_turns(unbounded, session_id, 300)
     arguments = (bounded._store, bounded._partitions.home, session_id, "ckpt_new", b"j{}")
-    assert await scripts.save_checkpoint(*arguments, pieces=[], pin=True, max_unpinned=10)
+    assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)
     written = snapshot(raw, namespace)
-    assert await scripts.save_checkpoint(*arguments, pieces=[], pin=True, max_unpinned=10)
+    assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)
     assert snapshot(raw, namespace) == written
 
 
