@@ -132,7 +132,7 @@ class Checkup:
             self._store, place.keys, place.name, place.kind, repair=self._repair
         )
         if readable:
-            for look in (self._look_at_order, self._look_at_data, self._look_at_values):
+            for look in (self._look_at_order, self._look_at_data, self._look_at_pieces, self._look_at_values):
                 found += await look(place)
         return found
 
@@ -153,6 +153,9 @@ class Checkup:
             )
             found += page
         return found
+
+    async def _look_at_pieces(self, place: Place) -> list[Finding]:
+        return await scripts.check_pieces(self._store, place.keys, place.name, repair=self._repair)
 
     async def _look_at_values(self, place: Place) -> list[Finding]:
         """What the session's hash and its checkpoints hold, read as callers do."""
