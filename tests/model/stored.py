@@ -71,14 +71,11 @@ class Stored:
         for key, ttl, flat in found:
             partition, _, rest = key.decode().partition("{")[2].partition("}:")
             kind, _, name = rest.partition(":")
-            values = [part.decode() if kind != "c" else part for part in flat]
             if kind == "c":
-                self.pieces |= {
-                    (int(partition), name): piece_problems(dict(zip(flat[::2], flat[1::2], strict=True)))
-                }
-                values = [
-                    part for i in range(0, len(flat), 2) if flat[i][:1] != b"\xff" for part in flat[i : i + 2]
-                ]
+                checkpoints = dict(zip(flat[::2], flat[1::2], strict=True))
+                self.pieces[int(partition), name] = piece_problems(checkpoints)
+                flat = [part for each in checkpoints.items() if each[0][:1] != b"\xff" for part in each]
+            values = [part.decode() if kind != "c" else part for part in flat]
             held = {"": values[0]} if len(values) == 1 else dict(zip(values[::2], values[1::2], strict=True))
             self.keys[int(partition), kind][name] = Key(ttl, held)
 

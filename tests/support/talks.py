@@ -1,14 +1,16 @@
-"""Conversations as agents keep them, in words of no language in particular but as long and as varied as English."""
+"""Conversations as agents keep them, in made-up words, as long and as varied as those of English."""
 
 import random
 from typing import Any
 
-_BEGINNINGS = "b br c ch cl d dr f fl g gr h j k l m n p pl pr qu r s sh sl st str t th tr v w wh".split()
-_MIDDLES = "a ai e ea ee i ie o oa oo ou u".split()
-_ENDS = "b ck d ft g ght l ll m mp n nd ng nt p r rd rn s ss st t th ve x".split()
-_SMALL = (
-    "the of to and a in is that it for was on are as with you be at or have this from not but what".split()
-)
+#: Beginnings, middles and ends of words, and the small words that come again and again.
+_PARTS = """
+b br c ch cl d dr f fl g gr h j k l m n p pl pr qu r s sh sl st str t th tr v w wh
+a ai e ea ee i ie o oa oo ou u
+b ck d ft g ght l ll m mp n nd ng nt p r rd rn s ss st t th ve x
+the of to and a in is that it for was on are as with you be at or have this from not but what
+"""
+_BEGINNINGS, _MIDDLES, _ENDS, _SMALL = (line.split() for line in _PARTS.strip().splitlines())
 
 #: Roughly the length of a question and of an answer, characters.
 _QUESTION, _ANSWER = 110, 440
