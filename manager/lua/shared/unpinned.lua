@@ -1,9 +1,9 @@
--- How many checkpoints are pinned. Where that was damaged, at most so many as there are fields: too many
+-- How many checkpoints are pinned. Where that was damaged, at most so many as there are fields and values: too many
 -- only keeps more.
 local function count_pins(prefix, session_id)
   local session_key = prefix .. 's:' .. session_id
   local pins = redis.call('HGET', session_key, 'pins')
-  return pins and (stored_number(pins) or redis.call('HLEN', session_key)) or 0
+  return pins and (stored_number(pins) or #redis.call('HGETALL', session_key)) or 0
 end
 
 -- Ids that are not pinned among the `among` oldest checkpoints of a session, oldest first, at most
