@@ -12,6 +12,7 @@ from benchmarks.encryption_cases import encryption_cases
 from benchmarks.latency_cases import latency_cases
 from benchmarks.report import print_report, save, setting
 from benchmarks.server import SERVER_VARIABLE, URL_VARIABLE, bench_server
+from benchmarks.sharing_cases import sharing_cases
 from benchmarks.timing import Comparison
 
 _GROUPS = {
@@ -19,6 +20,7 @@ _GROUPS = {
     "get": get_cases,
     "checkpoint": checkpoint_cases,
     "encryption": encryption_cases,
+    "sharing": sharing_cases,
     "detach": detach_cases,
     "reclaim": reclaim_cases,
     "sweep": sweep_cases,

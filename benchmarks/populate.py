@@ -7,7 +7,7 @@ from typing import NamedTuple
 import redis
 
 from manager import SessionManager
-from manager.codec import encode_checkpoint
+from manager.codec import checkpoint_json, packed
 from manager.keys import Keys, new_session_id
 
 _SCRIPT = (files("benchmarks") / "populate.lua").read_text()
@@ -43,7 +43,7 @@ def new_owned(count: int) -> Owned:
 def populate(client: redis.Redis, keys: Keys, owned: Owned, what: Populated) -> None:
     """Writes the sessions of `owned`."""
     script = client.register_script(_SCRIPT)
-    data = encode_checkpoint(what.data, 1 << 30, 1 << 30)
+    data = packed(checkpoint_json(what.data, 1 << 30), 1 << 30)
     seconds, micros = client.time()
     expires = seconds * 1000 + micros // 1000 + what.expires_in_ms
     for first in range(0, len(owned), _BATCH):

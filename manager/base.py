@@ -18,6 +18,7 @@ from manager.jobs.receipts import Receipts
 from manager.jobs.records import Records
 from manager.jobs.runner import Runner
 from manager.keys import Partitions
+from manager.known_pieces import KnownPieces
 from manager.settings import Settings, load_settings
 from manager.store import Store
 
@@ -51,7 +52,7 @@ class ManagerBase:
             connect_retries=settings.connect_retries,
             connections=settings.connections,
         )
-        self._vault = open_vault(settings, self._store)
+        self._vault, self._known_pieces = open_vault(settings, self._store), KnownPieces()
         records = Records(self._store, self._partitions)
         #: Proofs of the deletions in this namespace.
         self.receipts = Receipts(self._store, self._partitions, settings)

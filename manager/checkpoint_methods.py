@@ -1,18 +1,20 @@
 """Methods of `SessionManager` on checkpoints."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from manager import scripts
+from manager import checkpoint_scripts as scripts
 from manager.base import ManagerBase
+from manager.checkpoint_scripts import StoredCheckpoint
 from manager.checks import check_flag
-from manager.codec import decode_checkpoint, encode_checkpoint, seal_checkpoint
+from manager.codec import checkpoint_json, decode_checkpoint, packed, seal_checkpoint, seal_recipe
 from manager.damage import Listing
-from manager.encryption.sealing import Opener
+from manager.encryption.sealing import Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
-from manager.scripts import StoredCheckpoint
+from manager.pieces import cut
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
@@ -75,19 +77,24 @@ class CheckpointMethods(ManagerBase):
         if checkpoint_id is None:
             checkpoint_id = new_checkpoint_id()
         self._check_id("checkpoint_id", checkpoint_id)
-        encoded = encode_checkpoint(
-            data, self.settings.max_checkpoint_bytes, self.settings.compress_above_bytes
-        )
-        sealer = await self._vault.sealer_of(keys, session_id)
-        if not await scripts.save_checkpoint(
+        plain = checkpoint_json(data, self.settings.max_checkpoint_bytes)
+        save = partial(
+            scripts.save_checkpoint,
             self._store,
             keys,
             session_id,
             checkpoint_id,
-            seal_checkpoint(checkpoint_id, encoded, sealer),
             pin=pin,
             max_unpinned=self.settings.max_checkpoints,
-        ):
+        )
+        sealer = await self._vault.sealer_of(keys, session_id)
+        live = None
+        if len(plain) > self.settings.share_above_bytes:
+            live = await self._save_in_pieces(save, session_id, checkpoint_id, data, plain, sealer)
+        if live is None:
+            value = packed(plain, self.settings.compress_above_bytes)
+            live = await save(seal_checkpoint(checkpoint_id, value, sealer))
+        if not live:
             raise SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
         await sealer.confirm()
         return checkpoint_id
@@ -124,12 +131,11 @@ class CheckpointMethods(ManagerBase):
             page = await scripts.list_checkpoints(
                 self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            data = [stored.data for stored in page if stored.data is not None]
-            opener = await self._vault.opener(data)
-            found += listing.readable(page, partial(to_checkpoint, session_id, opener=opener))
-            if len(page) < _PAGE and sum(map(len, data)) < _PAGE_BYTES:
+            opener = await self._vault.opener(page.values())
+            found += listing.readable(page.checkpoints, partial(to_checkpoint, session_id, opener=opener))
+            if len(page.checkpoints) < _PAGE and page.size < _PAGE_BYTES:
                 return found
-            after_us = page[-1].created_us
+            after_us = page.checkpoints[-1].created_us
 
     async def pin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
         """Pins a checkpoint: no pruning and no bound removes it, only a deletion or the session's end.
@@ -192,7 +198,35 @@ class CheckpointMethods(ManagerBase):
 
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        stored = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
-        if stored is None:
+        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
+        if not page.checkpoints:
             return None
-        return to_checkpoint(session_id, stored, await self._vault.opener([stored.data or b""]))
+        [stored] = page.checkpoints
+        found = to_checkpoint(session_id, stored, await self._vault.opener(page.values()))
+        if stored.opened and not checkpoint_id:
+            self._known_pieces.learn(session_id, stored.opened)
+        return found
+
+    async def _save_in_pieces(
+        self,
+        save: Callable[..., Awaitable[bool | None]],
+        session_id: str,
+        checkpoint_id: str,
+        data: dict[str, Any],
+        plain: bytes,
+        sealer: Sealer,
+    ) -> bool | None:
+        """Whether the session was live; None where the checkpoint is not made of pieces.
+
+        What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
+        """
+        for _ in range(2):
+            recipe = cut(data, plain, *self._known_pieces.of(session_id))
+            if recipe is None:
+                return None
+            value, pieces = seal_recipe(checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
+            live = await save(value, pieces=pieces)
+            self._known_pieces.remember(session_id, recipe.pieces if live else ())
+            if live is not None:
+                return live
+        return None

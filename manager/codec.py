@@ -6,8 +6,11 @@ A stored value is one format byte and a payload:
     z   JSON in UTF-8, compressed with zlib
     e   a stored value, encrypted under a key of the ring (see encryption/)
     u   a stored value, encrypted under its user's own key
+    p   a recipe: which pieces, a line feed, and a stored value of the JSON around them (see pieces.py)
 
-A checkpoint is one such value, and so is each value of the metadata. Encryption is the outermost layer.
+A checkpoint is one such value, and so is each value of the metadata. Encryption is the outermost layer, but
+for recipes: scripts have to know of which pieces a checkpoint is made. A piece is a stored value of its own,
+of items in JSON with a byte 255 between each two; a recipe's JSON has one where pieces go.
 """
 
 import json
@@ -17,9 +20,20 @@ from typing import Any, NoReturn
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from manager.encryption.sealing import CHECKPOINT, METADATA, CannotOpenError, Opener, Sealer
+from manager.checkpoint_scripts import StoredCheckpoint
+from manager.encryption.sealing import (
+    CHECKPOINT,
+    METADATA,
+    PIECE,
+    PIECED_CHECKPOINT,
+    CannotOpenError,
+    Opener,
+    Sealer,
+)
 from manager.errors import CorruptDataError, DecryptionError, InvalidArgumentError
-from manager.scripts import StoredCheckpoint, StoredSession
+from manager.json_text import as_json
+from manager.pieces import RECIPE, Recipe, joined
+from manager.scripts import StoredSession
 
 _PLAIN, _ZLIB = b"j", b"z"
 
@@ -31,12 +45,9 @@ _JSON_OBJECT = TypeAdapter(dict[str, JsonValue])
 
 def _dump(name: str, value: Any) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return as_json(value)
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{name} cannot be held as JSON: {error}") from error
-    # A lone surrogate (half an emoji, as token streams produce) has no UTF-8, and two halves side by side,
-    # escaped as JSON would have it, come back as one character. Python passes them through both ways.
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _check_json_object(name: str, value: object) -> None:
@@ -108,34 +119,76 @@ def decode_metadata(session: StoredSession, opener: Opener) -> dict[str, Any]:
     return metadata
 
 
-def encode_checkpoint(data: object, max_bytes: int, compress_above_bytes: int) -> bytes:
-    """The data as a stored value in the clear."""
+def checkpoint_json(data: object, max_bytes: int) -> bytes:
+    """The data as JSON."""
     _check_json_object("data", data)
     plain = _dump("data", data)
     if len(plain) > max_bytes:
         raise InvalidArgumentError(
             f"data is {len(plain)} bytes as JSON; the limit is {max_bytes} (max_checkpoint_bytes)"
         )
+    return plain
+
+
+def packed(plain: bytes, compress_above_bytes: int) -> bytes:
+    """JSON as a stored value in the clear."""
     if len(plain) > compress_above_bytes:
         return _ZLIB + zlib.compress(plain, _ZLIB_LEVEL)
     return _PLAIN + plain
 
 
 def seal_checkpoint(checkpoint_id: str, value: bytes, sealer: Sealer) -> bytes:
-    """What `encode_checkpoint` gave, as it is stored."""
+    """What `packed` gave for a checkpoint, as it is stored."""
     return sealer.seal(CHECKPOINT, checkpoint_id.encode(), value)
 
 
+def seal_recipe(
+    checkpoint_id: str, recipe: Recipe, sealer: Sealer, compress_above_bytes: int
+) -> tuple[bytes, list[bytes]]:
+    """A checkpoint as it is stored, and names and stored values of its new pieces in turn."""
+    head = recipe.head.encode()
+    around = sealer.seal(
+        PIECED_CHECKPOINT, _place(checkpoint_id, head), packed(recipe.literal, compress_above_bytes)
+    )
+    pieces: list[bytes] = []
+    for name, text in recipe.fresh.items():
+        # However short: there are many of them, and they last.
+        value = min(_ZLIB + zlib.compress(text, _ZLIB_LEVEL), _PLAIN + text, key=len)
+        pieces += (name.encode(), sealer.seal(PIECE, name.encode(), value))
+    return RECIPE + head + b"\n" + around, pieces
+
+
+def _place(checkpoint_id: str, head: bytes) -> bytes:
+    """What the rest of a recipe is sealed with, so that nobody gives it other pieces."""
+    return checkpoint_id.encode() + b"\xff" + head
+
+
 def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
-    """What `encode_checkpoint` was given. Its key and id are named if it cannot be read."""
+    """What `checkpoint_json` was given. Its key and id are named if it cannot be read."""
     try:
-        name = checkpoint.checkpoint_id.encode()
-        data = _load(opener.open(session_id, CHECKPOINT, name, checkpoint.data or b""))
+        stored = checkpoint.data or b""
+        if stored[:1] == RECIPE:
+            data = _parsed(_from_pieces(session_id, checkpoint, opener))
+        else:
+            name = checkpoint.checkpoint_id.encode()
+            data = _load(opener.open(session_id, CHECKPOINT, name, stored))
         if not isinstance(data, dict):
             raise ValueError(f"it is no JSON object but {type(data).__name__}")
     except _UNREADABLE as error:
         raise _unreadable(f"checkpoint {checkpoint.checkpoint_id!r} at {checkpoint.key!r}", error) from error
     return data
+
+
+def _from_pieces(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) -> bytes:
+    """The JSON of a checkpoint that is a recipe."""
+    head, _, around = (checkpoint.data or b"")[1:].partition(b"\n")
+    sealed_as = _place(checkpoint.checkpoint_id, head)
+    literal = _unpacked(opener.open(session_id, PIECED_CHECKPOINT, sealed_as, around))
+    opened = {} if checkpoint.opened is None else checkpoint.opened
+    for name, stored in checkpoint.pieces.items():
+        if stored is not None and name not in opened:
+            opened[name] = _unpacked(opener.open(session_id, PIECE, name.encode(), stored))
+    return joined(head.decode(), literal, opened)
 
 
 def _unreadable(what: str, error: Exception) -> CorruptDataError:
@@ -155,12 +208,19 @@ _UNREADABLE = (ValueError, zlib.error, RecursionError)
 
 def _load(stored: bytes) -> Any:
     """The value that was stored."""
-    payload = stored[1:]
+    return _parsed(_unpacked(stored))
+
+
+def _parsed(plain: bytes) -> Any:
+    return _JSON.decode(plain.decode("utf-8", "surrogatepass"))
+
+
+def _unpacked(stored: bytes) -> bytes:
     if stored[:1] == _ZLIB:
-        payload = _inflated(payload)
-    elif stored[:1] != _PLAIN:
+        return _inflated(stored[1:])
+    if stored[:1] != _PLAIN:
         raise ValueError(f"unknown format byte {stored[:1]!r}")
-    return _JSON.decode(payload.decode("utf-8", "surrogatepass"))
+    return stored[1:]
 
 
 def _inflated(payload: bytes) -> bytes:

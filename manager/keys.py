@@ -9,7 +9,10 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
                                      user_key (id of the key of its values), only where users have keys;
                                      pins (how many checkpoints are pinned) and a field p:<checkpoint_id>
                                      for each, only where one was
-    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py)
+    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py); and of pieces that
+                                     checkpoints share (see pieces.py), behind a byte 255, which no id has:
+                                     name of the piece -> stored value, and '' -> how many times recipes name
+                                     each piece, JSON
     P o:<session_id>     sorted set  checkpoint id, scored by creation (µs, strictly rising)
     P u:<user_id>        sorted set  session ids of the user, scored by expiry (ms)
     P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)

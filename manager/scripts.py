@@ -1,7 +1,7 @@
 """One typed function per script. Nothing else builds `KEYS` and `ARGV`, or reads a raw reply."""
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from manager.errors import CorruptDataError
 from manager.keys import INDEX_LINGER_MS, Keys
@@ -18,21 +18,11 @@ _DELETE_SESSION = load_script("delete_session")
 _LIST_SESSIONS = load_script("list_sessions")
 _COUNT_USER_SESSIONS = load_script("count_user_sessions")
 _COUNT_SESSIONS = load_script("count_sessions")
-_SAVE_CHECKPOINT = load_script("save_checkpoint")
-_GET_CHECKPOINT = load_script("get_checkpoint")
-_LIST_CHECKPOINTS = load_script("list_checkpoints")
-_PIN_CHECKPOINT = load_script("pin_checkpoint")
-_UNPIN_CHECKPOINT = load_script("unpin_checkpoint")
-_LIST_PINS = load_script("list_pins")
-_DELETE_CHECKPOINT = load_script("delete_checkpoint")
-_CLEAR_CHECKPOINTS = load_script("clear_checkpoints")
 
 #: Where a page of a sorted set begins: before its first member.
 START = (b"", b"")
 #: How many open deletions one counting script looks at.
 _TRASHES_PER_COUNT = 1_000
-#: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
-_REMOVED_PER_SAVE = 100
 
 #: Largest score that is a moment, microseconds, or a number of something.
 _LARGEST_SCORE = 253_402_300_799_999_999
@@ -48,17 +38,6 @@ class StoredSession(NamedTuple):
     fields: dict[bytes, bytes]
     #: What the server says of one that it could not read, else ''.
     damage: str = ""
-
-
-class StoredCheckpoint(NamedTuple):
-    """A checkpoint as it lies in Redis."""
-
-    checkpoint_id: str
-    key: bytes
-    #: A whole number, unless it was damaged.
-    created_us: float
-    #: None where it is gone.
-    data: bytes | None
 
 
 class Created(NamedTuple):
@@ -99,12 +78,8 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _session_keys(keys: Keys, session_id: str) -> list[bytes]:
+def session_keys(keys: Keys, session_id: str) -> list[bytes]:
     return [keys.session(session_id), keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
-
-
-def _pin_keys(keys: Keys, session_id: str) -> list[bytes]:
-    return [keys.session(session_id), keys.checkpoint_order(session_id)]
 
 
 async def create_session(
@@ -163,7 +138,7 @@ async def update_session(
     metadata: list[bytes],
 ) -> bool | None:
     """Whether the session was live; None where the moment of expiry is past. '' leaves a thing as it is."""
-    places = [*_session_keys(keys, session_id), keys.new_answer()]
+    places = [*session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size]
     reply = await store.call(_UPDATE_SESSION, places, [*args, store.repeated_within_ms, *metadata])
     return None if reply == b"PAST" else bool(reply)
@@ -182,12 +157,12 @@ async def merge_metadata(
 async def refresh_session(store: Store, keys: Keys, session_id: str, ttl_ms: int) -> bool:
     """Whether the session was live."""
     args = [keys.prefix, session_id, ttl_ms, INDEX_LINGER_MS]
-    return bool(await store.call(_REFRESH_SESSION, _session_keys(keys, session_id), args))
+    return bool(await store.call(_REFRESH_SESSION, session_keys(keys, session_id), args))
 
 
 async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
     """Whether the session was live."""
-    places = [*_session_keys(keys, session_id), keys.expiry_index, keys.new_answer()]
+    places = [*session_keys(keys, session_id), keys.expiry_index, keys.new_answer()]
     args = [keys.prefix, session_id, store.repeated_within_ms]
     return bool(await store.call(_DELETE_SESSION, places, args))
 
@@ -220,79 +195,8 @@ async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]
     return int(reply[0]), int(reply[1])
 
 
-async def save_checkpoint(
-    store: Store,
-    keys: Keys,
-    session_id: str,
-    checkpoint_id: str,
-    data: bytes,
-    *,
-    pin: bool = False,
-    max_unpinned: int | None = None,
-) -> bool:
-    """Whether the session was live."""
-    bound = "" if max_unpinned is None else max_unpinned
-    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, _REMOVED_PER_SAVE]
-    return bool(await store.call(_SAVE_CHECKPOINT, _session_keys(keys, session_id), args))
-
-
-async def get_checkpoint(
-    store: Store, keys: Keys, session_id: str, checkpoint_id: str
-) -> StoredCheckpoint | None:
-    """The checkpoint, or with '' the newest; None where there is none."""
-    places = _session_keys(keys, session_id)
-    reply = await store.call(_GET_CHECKPOINT, places, [keys.prefix, session_id, checkpoint_id])
-    return None if reply is None else _stored_checkpoint(places[1], reply)
-
-
-async def list_checkpoints(
-    store: Store, keys: Keys, session_id: str, *, after_us: float, limit: int, max_bytes: int
-) -> list[StoredCheckpoint]:
-    """One page of checkpoints younger than `after_us`, oldest first; empty at the end."""
-    places = _session_keys(keys, session_id)
-    args = [keys.prefix, session_id, f"{after_us:.0f}", limit, max_bytes]
-    reply = await store.call(_LIST_CHECKPOINTS, places, args)
-    return [_stored_checkpoint(places[1], reply[i : i + 3]) for i in range(0, len(reply), 3)]
-
-
-async def pin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there is such a checkpoint."""
-    args = [keys.prefix, session_id, checkpoint_id]
-    return bool(await store.call(_PIN_CHECKPOINT, _pin_keys(keys, session_id), args))
-
-
-async def unpin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there is such a checkpoint."""
-    args = [keys.prefix, session_id, checkpoint_id]
-    return bool(await store.call(_UNPIN_CHECKPOINT, _pin_keys(keys, session_id), args))
-
-
-async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
-    """Ids of the pinned checkpoints, oldest first."""
-    reply = await store.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
-    return [checkpoint_id.decode(errors="backslashreplace") for checkpoint_id in reply]
-
-
-async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there was such a checkpoint."""
-    places = [*_session_keys(keys, session_id), keys.new_answer()]
-    args = [keys.prefix, session_id, checkpoint_id, store.repeated_within_ms]
-    return bool(await store.call(_DELETE_CHECKPOINT, places, args))
-
-
-async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
-    """How many checkpoints there were."""
-    places = [*_session_keys(keys, session_id), keys.new_answer()]
-    args = [keys.prefix, session_id, store.repeated_within_ms]
-    return int(await store.call(_CLEAR_CHECKPOINTS, places, args))
-
-
 def stored_session(session_id: str, key: bytes, flat: list[bytes]) -> StoredSession:
     """Of a session's fields and their values in turn, or of what the server says of a damaged one."""
     if len(flat) == 1:
         return StoredSession(session_id, key, {}, flat[0].decode(errors="backslashreplace"))
     return StoredSession(session_id, key, _pairs(flat))
-
-
-def _stored_checkpoint(key: bytes, reply: list[Any]) -> StoredCheckpoint:
-    return StoredCheckpoint(reply[0].decode(errors="backslashreplace"), key, float(reply[1]), reply[2])

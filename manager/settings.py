@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     )
     max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
+    share_above_bytes: int = Field(
+        4_096,
+        description="Checkpoints larger than this, as JSON, share what they have in common in their session.",
+        ge=0,
+    )
     max_checkpoints: int | None = Field(
         None,
         description="Most unpinned checkpoints of one session; saving another drops the oldest.",

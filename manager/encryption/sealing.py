@@ -10,6 +10,8 @@ RING, USER = b"e", b"u"
 
 #: Kinds of values.
 METADATA, CHECKPOINT = b"metadata", b"checkpoint"
+#: A checkpoint's JSON around its pieces, sealed with its id and the list of them; and a piece, with its name.
+PIECED_CHECKPOINT, PIECE = b"pieced checkpoint", b"piece"
 
 
 class CannotOpenError(ValueError):
@@ -26,8 +28,8 @@ class Sealer:
         """The stored value to write for `value`, a stored value in the clear.
 
         Args:
-            kind: `METADATA` or `CHECKPOINT`.
-            name: the key of the metadata, or the checkpoint's id.
+            kind: `METADATA`, `CHECKPOINT`, `PIECED_CHECKPOINT` or `PIECE`.
+            name: the key of the metadata, or the checkpoint's id, and so on.
         """
         return value
 

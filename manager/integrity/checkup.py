@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from manager import checkpoint_scripts
 from manager import scripts as session_scripts
 from manager.checkpoint_methods import to_checkpoint
 from manager.codec import metadata_values
@@ -131,7 +132,7 @@ class Checkup:
             self._store, place.keys, place.name, place.kind, repair=self._repair
         )
         if readable:
-            for look in (self._look_at_order, self._look_at_data, self._look_at_values):
+            for look in (self._look_at_order, self._look_at_data, self._look_at_pieces, self._look_at_values):
                 found += await look(place)
         return found
 
@@ -153,6 +154,9 @@ class Checkup:
             found += page
         return found
 
+    async def _look_at_pieces(self, place: Place) -> list[Finding]:
+        return await scripts.check_pieces(self._store, place.keys, place.name, repair=self._repair)
+
     async def _look_at_values(self, place: Place) -> list[Finding]:
         """What the session's hash and its checkpoints hold, read as callers do."""
         found: list[Finding] = []
@@ -165,18 +169,20 @@ class Checkup:
         except CorruptDataError as error:
             found.append(_corrupt(place.key, error))
         after_us = 0.0
-        while page := await session_scripts.list_checkpoints(
-            self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
-        ):
-            opener = await self._vault.opener(each.data for each in page if each.data is not None)
-            for checkpoint in page:
+        while True:
+            page = await checkpoint_scripts.list_checkpoints(
+                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
+            )
+            if not page.checkpoints:
+                return found
+            opener = await self._vault.opener(page.values())
+            for checkpoint in page.checkpoints:
                 try:
                     if checkpoint.data is not None:  # else the order has told it
                         to_checkpoint(session_id, checkpoint, opener)
                 except CorruptDataError as error:
                     found.append(_corrupt(checkpoint.key, error))
-            after_us = page[-1].created_us
-        return found
+            after_us = page.checkpoints[-1].created_us
 
     async def _walk_index(self, key: bytes, pace: Pace) -> AsyncIterator[Finding]:
         place = self._places.find(key)

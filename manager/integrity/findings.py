@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class Damage(StrEnum):
-    """What is wrong. The first nine can be mended; what they lose could be read by nobody."""
+    """What is wrong. The first ten can be mended; what they lose could be read by nobody."""
 
     GHOST = "ghost"
     """An index lists a session that is gone, or is another's. Mended: taken out."""
@@ -25,6 +25,8 @@ class Damage(StrEnum):
     """The size of the metadata is wrong. Mended: counted again."""
     CHECKPOINTS = "checkpoints"
     """A checkpoint without data, or data that the order does not list. Mended: taken out."""
+    PIECES = "pieces"
+    """A piece that no checkpoint names, or a wrong count of those that do. Mended: removed; counted again."""
     TRASH = "trash"
     """What a deletion took away, and its job is gone. Mended: removed, with its sessions."""
     CORRUPT = "corrupt"

@@ -14,6 +14,7 @@ _CHECK_INDEX = load_script("check_index")
 _CHECK_SESSION = load_script("check_session")
 _CHECK_ORDER = load_script("check_order")
 _CHECK_DATA = load_script("check_data")
+_CHECK_PIECES = load_script("check_pieces")
 _CHECK_TRASH = load_script("check_trash")
 
 #: Checkpoints of one session that one script looks at.
@@ -77,6 +78,13 @@ async def check_data(
     places = [keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
     reply = await store.call(_CHECK_DATA, places, [cursor, _PAGE, int(repair)])
     return int(reply[0]), _findings(reply[1:])
+
+
+async def check_pieces(store: Store, keys: Keys, session_id: str, *, repair: bool) -> list[Finding]:
+    """Pieces that no checkpoint names, or whose number of names is wrong."""
+    places = [keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
+    reply = await store.call(_CHECK_PIECES, places, [int(repair)])
+    return _findings(reply[1:])
 
 
 async def check_trash(store: Store, keys: Keys, name: str, *, repair: bool) -> list[Finding]:

@@ -1,5 +1,5 @@
 -- Looks at some of a session's checkpoints for data that its order does not list, which nobody can read.
--- Uses: findings
+-- Uses: pieces findings
 -- KEYS[1] hash of the checkpoints of a session
 -- KEYS[2] sorted set: order of its checkpoints
 -- ARGV[1] cursor, 0 to begin
@@ -14,9 +14,9 @@ local findings = { tonumber(some[1]) }
 local found = collect_findings(findings, repair)
 for i = 1, #some[2], 2 do
   local checkpoint_id = some[2][i]
-  if not redis.call('ZSCORE', order, checkpoint_id) then
+  if string.sub(checkpoint_id, 1, 1) ~= COUNTS and not redis.call('ZSCORE', order, checkpoint_id) then
     found('checkpoints', checkpoints, checkpoint_id .. ' is not listed', function()
-      redis.call('HDEL', checkpoints, checkpoint_id)
+      remove_data(checkpoints, { checkpoint_id }, 1, 1)
     end)
   end
 end

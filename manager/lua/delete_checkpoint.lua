@@ -1,5 +1,5 @@
 -- Removes one checkpoint of a live session, pinned or not.
--- Uses: clock damage live pins answer
+-- Uses: clock damage live pieces pins answer
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -22,5 +22,5 @@ if not session then
 end
 drop_pin(session_key, checkpoint_id)
 local removed = redis.call('ZREM', order, checkpoint_id)
-redis.call('HDEL', checkpoints, checkpoint_id)
+remove_data(checkpoints, { checkpoint_id }, 1, 1)
 return answer_with(answer_key, removed, kept_ms)

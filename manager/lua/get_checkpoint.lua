@@ -1,12 +1,12 @@
 -- Reads one checkpoint of a live session, or its newest.
--- Uses: clock damage live
+-- Uses: clock damage live pieces
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id, or '' for the newest
--- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone} | nil
+-- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone, {stored value of each of its pieces, or nil where it is gone}} | nil
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
 
@@ -24,4 +24,5 @@ end
 if not created then
   return nil
 end
-return { checkpoint_id, created, redis.call('HGET', checkpoints, checkpoint_id) }
+local data = redis.call('HGET', checkpoints, checkpoint_id)
+return { checkpoint_id, created, data, (read_pieces(checkpoints, data, {})) }

@@ -1,5 +1,5 @@
 -- Measures one page of the live sessions of an index, or one session: what a pruning would remove.
--- Uses: clock damage live page unpinned prune pins measure_due attempt
+-- Uses: clock damage live page pieces unpinned prune pins measure_due attempt
 -- KEYS[1] sorted set: expiry index or index of an agent
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin

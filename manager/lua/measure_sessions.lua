@@ -17,7 +17,7 @@ for i = 1, #found, 2 do
   if live_session(prefix, prefix .. 's:' .. session_id, session_id, now) then
     reply[#reply + 1] = session_id
     reply[3] = reply[3] + 1
-    local saved = redis.pcall('HLEN', prefix .. 'c:' .. session_id)
+    local saved = redis.pcall('ZCARD', prefix .. 'o:' .. session_id)
     reply[4] = reply[4] + (wrong_type(saved) and 0 or saved)
     for _, kind in ipairs({ 's:', 'c:', 'o:' }) do
       reply[5] = reply[5] + memory_of(prefix .. kind .. session_id)

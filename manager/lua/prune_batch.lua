@@ -1,5 +1,5 @@
 -- Prunes the checkpoints of some live sessions of an index, behind the cursor in the job's record.
--- Uses: clock damage live page unpinned prune attempt full_server job
+-- Uses: clock damage live page pieces unpinned prune attempt full_server job
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] sorted set that the job works through: expiry index or index of an agent

@@ -1,5 +1,5 @@
 -- Prunes the checkpoints of one session, if it is live, and counts them in the job.
--- Uses: clock damage live unpinned prune attempt full_server job
+-- Uses: clock damage live pieces unpinned prune attempt full_server job
 -- KEYS[1] hash of the job
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] hash of the session

@@ -35,7 +35,7 @@ for _, session_id in ipairs(taken) do
     -- What was damaged is deleted too, with what is known of it.
     user, agent = user or letter == 'u' and owner or '', agent or letter == 'a' and owner or ''
     deleted = deleted + 1
-    local saved = redis.pcall('HLEN', prefix .. 'c:' .. session_id)
+    local saved = redis.pcall('ZCARD', prefix .. 'o:' .. session_id)
     checkpoints = checkpoints + (wrong_type(saved) and 0 or saved)
     unlinked[#unlinked + 1] = session_key
     unlinked[#unlinked + 1] = prefix .. 'c:' .. session_id

@@ -18,9 +18,11 @@ from manager import (
     new_session_id,
 )
 from manager.jobs import scripts as job_scripts
+from tests.support.leftovers import piece_problems
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire, save_turns
+from tests.support.talks import checkpoint_of, talk
 from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
@@ -51,6 +53,32 @@ async def test_there_is_exactly_one_checkpoint(
     checkpoint_id = await proxied.save_checkpoint(session.session_id, {"turn": 1})
     [found] = await manager.list_checkpoints(session.session_id)
     assert (found["checkpoint_id"], found["data"]) == (checkpoint_id, {"turn": 1})
+
+
+@LOSSES
+async def test_pieces_of_a_checkpoint_are_there_once(
+    proxied: SessionManager,
+    manager: SessionManager,
+    proxy: Proxy,
+    raw: redis.Redis,
+    namespace: str,
+    losses: int,
+) -> None:
+    session_id = (await manager.create_session("ann", "bot")).session_id
+    history = talk(20)
+    for turn in (10, 14, 18):
+        _lose_next(proxy, losses)
+        await proxied.save_checkpoint(session_id, checkpoint_of(history, turn))
+        if turn == 10:  # pieces that the next one takes for there are gone
+            await manager.clear_checkpoints(session_id)
+            await manager.save_checkpoint(session_id, checkpoint_of(talk(20, seed=1), 10))
+    listed = await manager.list_checkpoints(session_id)
+    assert [each["data"] for each in listed[1:]] == [checkpoint_of(history, turn) for turn in (14, 18)]
+    key = f"{namespace}:{{0}}:c:{session_id}"
+    assert piece_problems(raw.hgetall(key)) == []
+    _lose_next(proxy, losses)
+    assert await proxied.delete_checkpoint(session_id, listed[1]["checkpoint_id"])
+    assert piece_problems(raw.hgetall(key)) == []
 
 
 @LOSSES

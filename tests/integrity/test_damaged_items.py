@@ -221,7 +221,7 @@ async def test_previews_and_counts_go_on_past_what_is_damaged(
     deleted = await manager.ledger.preview(manager.agent_deletion("bot"))
     swept = await manager.ledger.preview(Work.sweep())
     assert (pruned.sessions, pruned.checkpoints) == (3, 9)
-    assert (deleted.sessions, deleted.checkpoints) == (4, 12)
+    assert (deleted.sessions, deleted.checkpoints) == (4, 14)
     assert swept.sessions == 1
     await manager.create_session("eve", "other")
     await manager.revoke_agent_sessions("other", grace=60)

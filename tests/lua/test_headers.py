@@ -11,6 +11,7 @@ _LUA = Path(__file__).parents[2] / "manager" / "lua"
 _PYTHON = [
     _LUA.parent / "scripts.py",
     _LUA.parent / "batch_scripts.py",
+    _LUA.parent / "checkpoint_scripts.py",
     _LUA.parent / "encryption" / "scripts.py",
     _LUA.parent / "jobs" / "scripts.py",
     _LUA.parent / "jobs" / "proof_scripts.py",

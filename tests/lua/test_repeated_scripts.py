@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from manager import SessionManager, scripts
+from manager import checkpoint_scripts as on_checkpoints
 from manager.jobs import proof_scripts
 from manager.jobs import scripts as job_scripts
 from manager.jobs.scripts import BatchReply, Target
@@ -75,11 +76,11 @@ def _merge(place: Place) -> Awaitable[Any]:
 
 
 def _save(place: Place) -> Awaitable[Any]:
-    return scripts.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_new", b"j{}")
+    return on_checkpoints.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_new", b"j{}")
 
 
 def _save_pinned_under_a_bound(place: Place) -> Awaitable[Any]:
-    return scripts.save_checkpoint(
+    return on_checkpoints.save_checkpoint(
         place.store, place.keys, place.session_id, "ckpt_new", b"j{}", pin=True, max_unpinned=1
     )
 
@@ -181,17 +182,21 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "save_checkpoint": (_save, True, True),
     "save_checkpoint pinned, under a bound": (_save_pinned_under_a_bound, True, True),
     "pin_checkpoint": (
-        lambda p: scripts.pin_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
+        lambda p: on_checkpoints.pin_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
         True,
         True,
     ),
     "delete_session": (lambda p: scripts.delete_session(p.store, p.keys, p.session_id), True, True),
     "delete_checkpoint": (
-        lambda p: scripts.delete_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
+        lambda p: on_checkpoints.delete_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
         True,
         True,
     ),
-    "clear_checkpoints": (lambda p: scripts.clear_checkpoints(p.store, p.keys, p.session_id), 2, 2),
+    "clear_checkpoints": (
+        lambda p: on_checkpoints.clear_checkpoints(p.store, p.keys, p.session_id),
+        2,
+        2,
+    ),
     "open_job, a deletion": (_open_deletion, ..., ...),
     "open_job, other work": (_open_work, ..., ...),
     "open_part": (_open_part, 1, 1),
@@ -251,8 +256,8 @@ async def test_what_came_after_a_clearing_survives_its_repetition(
     manager: SessionManager, place: Place
 ) -> None:
     for _ in range(2):
-        assert await scripts.clear_checkpoints(place.store, place.keys, place.session_id) == 2
-        await scripts.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_later", b"j{}")
+        assert await on_checkpoints.clear_checkpoints(place.store, place.keys, place.session_id) == 2
+        await on_checkpoints.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_later", b"j{}")
     [left] = await manager.list_checkpoints(place.session_id)
     assert left["checkpoint_id"] == "ckpt_later"
 

@@ -1,14 +1,24 @@
 """Stored values: one format byte, and nothing that was not written so is taken for a value."""
 
+import itertools
 import zlib
 from typing import Any
 
 import pytest
 
 from manager import CorruptDataError
-from manager.codec import decode_checkpoint, decode_metadata, encode_checkpoint, encode_metadata
-from manager.encryption.sealing import NO_KEYS
-from manager.scripts import StoredCheckpoint, StoredSession
+from manager.checkpoint_scripts import StoredCheckpoint
+from manager.codec import (
+    checkpoint_json,
+    decode_checkpoint,
+    decode_metadata,
+    encode_metadata,
+    packed,
+    seal_recipe,
+)
+from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
+from manager.pieces import Stream, cut
+from manager.scripts import StoredSession
 
 _OBJECT = b'{"a":1}'
 
@@ -77,10 +87,34 @@ def test_what_is_stored_never_changes() -> None:
         b"m:\xc3\xa9",
         b'j{"b":[null,"\xc3\xa9"]}',
     ]
-    assert encode_checkpoint({"a": 1}, 100, 100) == b'j{"a":1}'
-    compressed = encode_checkpoint({"a": 1}, 100, 0)
+    assert packed(checkpoint_json({"a": 1}, 100), 100) == b'j{"a":1}'
+    compressed = packed(checkpoint_json({"a": 1}, 100), 0)
     assert compressed[:1] == b"z"
     assert zlib.decompress(compressed[1:]) == b'{"a":1}'
+
+
+def test_recipes_and_pieces_never_change() -> None:
+    history = [{"said": letter * 600} for letter in "abc"]
+    data = {"turn": 3, "state": {"history": history}}
+    recipe = cut(data, checkpoint_json(data, 10_000), (), Stream("0123456789", itertools.count(7)))
+    assert recipe is not None
+    stored, pieces = seal_recipe("ckpt_1", recipe, IN_THE_CLEAR, 10_000)
+    assert stored == b'p0123456789:7-8\nj{"turn":3,"state":{"history":[\xff]}}'
+    assert pieces[::2] == [b"0123456789:7", b"0123456789:8"]
+    assert zlib.decompress(pieces[1][1:]) == b'{"said":"%s"}\xff{"said":"%s"}' % (b"a" * 600, b"b" * 600)
+    assert zlib.decompress(pieces[3][1:]) == b'{"said":"%s"}' % (b"c" * 600)
+    assert pieces[1][:1] == pieces[3][:1] == b"z"
+
+
+def test_a_recipe_is_read_in_any_format() -> None:
+    stored = b"p0123456789:1-2,abcdefabcd:9;abcdefabcd:9\nz" + zlib.compress(b'{"a":[\xff],"b":{"c":\xff}}')
+    pieces = {
+        "0123456789:1": b"j1\xff2",
+        "0123456789:2": b"z" + zlib.compress(b'"x"'),
+        "abcdefabcd:9": b'j{"\xc3\xa9":null}',
+    }
+    found = decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, pieces), NO_KEYS)
+    assert found == {"a": [1, 2, "x", {"é": None}], "b": {"c": {"é": None}}}
 
 
 def test_metadata_is_read_in_any_format() -> None:

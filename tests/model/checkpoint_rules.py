@@ -15,6 +15,7 @@ _DATA: list[dict[str, Any]] = [
     {},
     {"turn": 1, "history": [None, 2**70, "ü\x00"]},
     {"text": "long enough to be compressed " * 50},
+    *({"turn": turn, "history": [f"{said} to be shared " * 20 for said in range(turn)]} for turn in (20, 23)),
 ]
 DATA = st.sampled_from(_DATA)
 _AGE = timedelta(hours=10)

@@ -9,6 +9,7 @@ import redis
 from manager.keys import INDEX_LINGER_MS
 from tests.model.jobs import JobModel, ModelJob
 from tests.model.model import ModelSession, expiry_ms
+from tests.support.leftovers import piece_problems
 
 _DUMP = """
 local time, found = redis.call('TIME'), {}
@@ -65,9 +66,15 @@ class Stored:
     def __init__(self, now_ms: int, found: list[Any]) -> None:
         self.now_ms = now_ms
         self.keys: dict[tuple[int, str], dict[str, Key]] = defaultdict(dict)
+        #: What is wrong with the pieces of checkpoints, by partition and session.
+        self.pieces: dict[tuple[int, str], list[str]] = {}
         for key, ttl, flat in found:
             partition, _, rest = key.decode().partition("{")[2].partition("}:")
             kind, _, name = rest.partition(":")
+            if kind == "c":
+                checkpoints = dict(zip(flat[::2], flat[1::2], strict=True))
+                self.pieces[int(partition), name] = piece_problems(checkpoints)
+                flat = [part for each in checkpoints.items() if each[0][:1] != b"\xff" for part in each]
             values = [part.decode() if kind != "c" else part for part in flat]
             held = {"": values[0]} if len(values) == 1 else dict(zip(values[::2], values[1::2], strict=True))
             self.keys[int(partition), kind][name] = Key(ttl, held)
@@ -169,6 +176,7 @@ def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
         *_same(f"{name} order", list(order.held), ids),
         *_same(f"{name} moments", [int(float(score)) for score in order.held.values()], created),
     ]
+    lines += [f"{name}: {line}" for line in stored.pieces.get((session.partition, name), [])]
     for each in (key, data, order) if ids else (key,):
         if abs(stored.now_ms + each.ttl - expires) > _SLACK_MS:
             lines.append(f"{name} ends {stored.now_ms + each.ttl - expires} ms after its expiry")

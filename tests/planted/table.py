@@ -10,6 +10,7 @@ _BEGIN, _END = "<!-- planted bugs: begin -->\n", "<!-- planted bugs: end -->"
 #: Area, what it is about, in the order of the page.
 _AREAS = {
     "store": "Sessions and checkpoints",
+    "pieces": "What checkpoints share",
     "model": "Sessions, checkpoints and jobs against a model",
     "concurrency": "Many processes at once",
     "replies": "Lost replies",

@@ -19,7 +19,9 @@ async def use_sessions(manager: SessionManager) -> None:
     assert await manager.get_session(name)
     assert await manager.get_sessions([name, other.session_id])
     assert await manager.session_exists(name)
-    turns = await save_turns(manager, name, 6)
+    turns = await save_turns(manager, name, 5)
+    shared = {"said": ["so long that it becomes a piece " * 200, "and"]}
+    turns += [await manager.save_checkpoint(name, shared) for _ in range(2)]
     assert await manager.pin_checkpoint(name, turns[-2])
     assert await manager.pin_checkpoint(name, turns[-1])
     assert await manager.unpin_checkpoint(name, turns[-1])
@@ -110,7 +112,11 @@ async def prepare():
     async with SessionManager.from_settings() as manager:
         for user in ("carl", "dora"):
             session = await manager.create_session(user, "coder")
-            turns = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(4)]
+            said = ["so long that it becomes a piece " * 200, "and"]
+            turns = [
+                await manager.save_checkpoint(session.session_id, {"turn": turn, "said": said})
+                for turn in range(4)
+            ]
             await manager.pin_checkpoint(session.session_id, turns[1])
 
 asyncio.run(prepare())

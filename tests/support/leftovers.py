@@ -1,12 +1,15 @@
 """What a test left behind in Redis that should not be there.
 
 Every key has a time to live; no index lists a session that is gone (a *ghost*); no checkpoints are there
-without their session (*orphans*); and every session that no bulk deletion has revoked is in all three of its
+without their session (*orphans*); the pieces that checkpoints share are exactly those that they name, and are
+counted so; and every session that no bulk deletion has revoked is in all three of its
 indexes. Members that expired by their score and wait for a sweep are allowed.
 """
 
+import json
+import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import redis
@@ -29,6 +32,27 @@ def find_leftovers(client: redis.Redis, namespace: str) -> list[str]:
     for prefix, names in by_prefix.items():
         lines += _index_problems(client, prefix, names)
         lines += _orphans(client, prefix, names)
+        for name in names[b"c"]:
+            key = prefix + b"c:" + name
+            if client.type(key) == b"hash":
+                lines += [f"{key!r}: {line}" for line in piece_problems(client.hgetall(key))]
+    return lines
+
+
+def piece_problems(checkpoints: dict[bytes, bytes]) -> list[str]:
+    """What is wrong with the pieces among the fields of a hash of checkpoints."""
+    named: Counter[str] = Counter()
+    for field, stored in checkpoints.items():
+        if field[:1] != b"\xff" and stored[:1] == b"p":
+            head = stored[1:].partition(b"\n")[0].decode()
+            for stream, first, last in re.findall(r"(\w+):(\d+)(?:-(\d+))?", head):
+                named.update(f"{stream}:{number}" for number in range(int(first), int(last or first) + 1))
+    there = {field[1:].decode() for field in checkpoints if field[:1] == b"\xff" and field != b"\xff"}
+    counted = json.loads(checkpoints.get(b"\xff", b"{}"))
+    lines = [f"piece {name} is named by no checkpoint" for name in there - named.keys()]
+    lines += [f"piece {name} is gone" for name in named.keys() - there]
+    if counted != named or (b"\xff" in checkpoints) != bool(named):
+        lines.append(f"pieces are counted as {counted} and named {dict(named)} times")
     return lines
 
 

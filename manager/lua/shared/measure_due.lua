@@ -1,10 +1,14 @@
--- How many checkpoints of a session are due, exactly, and their size: that of the oldest hundred,
--- and where there are more, as much for each of them.
+-- How many checkpoints of a session are due, exactly, and their size: that of the oldest hundred and of the
+-- pieces that only they need, and where there are more, as much for each of them.
 local function measure_due(prefix, session_id, keep_last, min_created_us)
   local ids, more = due_checkpoints(prefix, session_id, keep_last, min_created_us, 100)
-  local bytes = 0
+  local key, bytes = prefix .. 'c:' .. session_id, 0
   for _, checkpoint_id in ipairs(ids) do
-    bytes = bytes + redis.call('HSTRLEN', prefix .. 'c:' .. session_id, checkpoint_id)
+    bytes = bytes + redis.call('HSTRLEN', key, checkpoint_id)
+  end
+  local _, freed = counts_without(key, ids, 1, #ids)
+  for _, name in ipairs(freed or {}) do
+    bytes = bytes + redis.call('HSTRLEN', key, COUNTS .. name)
   end
   if not more then
     return #ids, bytes

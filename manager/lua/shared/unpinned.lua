@@ -1,9 +1,9 @@
--- How many checkpoints are pinned. Where that was damaged, at most so many as there are fields: too many
+-- How many checkpoints are pinned. Where that was damaged, at most so many as there are fields and values: too many
 -- only keeps more.
 local function count_pins(prefix, session_id)
   local session_key = prefix .. 's:' .. session_id
   local pins = redis.call('HGET', session_key, 'pins')
-  return pins and (stored_number(pins) or redis.call('HLEN', session_key)) or 0
+  return pins and (stored_number(pins) or #redis.call('HGETALL', session_key)) or 0
 end
 
 -- Ids that are not pinned among the `among` oldest checkpoints of a session, oldest first, at most
@@ -43,7 +43,7 @@ end
 local function remove_checkpoints(prefix, session_id, ids)
   for first = 1, #ids, 1000 do
     local last = math.min(first + 999, #ids)
-    redis.call('HDEL', prefix .. 'c:' .. session_id, unpack(ids, first, last))
+    remove_data(prefix .. 'c:' .. session_id, ids, first, last)
     redis.call('ZREM', prefix .. 'o:' .. session_id, unpack(ids, first, last))
   end
 end

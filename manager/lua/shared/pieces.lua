@@ -1,0 +1,115 @@
+-- Pieces that checkpoints of a session share (see manager/pieces.py) lie in the hash of its checkpoints, under
+-- a byte that no id has and their name. Behind that byte alone: how often recipes name each, JSON.
+local COUNTS, MOST_PIECES, LONGEST_RECIPE = '\255', 1000, 16384
+
+-- Names of the pieces of a stored checkpoint, as often as it names each; nil where it is no recipe, or none
+-- that can be read.
+local function pieces_of(stored)
+  local head = stored and string.match(stored, '^p([^\n]*)\n')
+  if not head then
+    return nil
+  end
+  local names = {}
+  for stream, first, last in string.gmatch(head, '(%x+):(%d+)%-?(%d*)') do
+    first, last = tonumber(first), tonumber(last == '' and first or last)
+    if #names + last - first >= MOST_PIECES then
+      return nil
+    end
+    for number = first, last do
+      names[#names + 1] = stream .. ':' .. string.format('%.0f', number)
+    end
+  end
+  return names
+end
+
+-- How often recipes name each piece; nil where there is no piece, or that cannot be read.
+local function read_counts(key)
+  local stored = redis.call('HGET', key, COUNTS)
+  local readable, counts = pcall(cjson.decode, stored or '')
+  return readable and type(counts) == 'table' and counts or nil
+end
+
+local function write_counts(key, counts)
+  if next(counts) then
+    redis.call('HSET', key, COUNTS, cjson.encode(counts))
+  else
+    redis.call('HDEL', key, COUNTS)
+  end
+end
+
+-- Puts in the new pieces of a recipe, and counts all of them. False, with nothing done, where one that is not
+-- new is missing, or one that is new is there. fresh: stored values by name.
+local function hold_pieces(key, recipe, fresh)
+  local counts, names = read_counts(key), pieces_of(recipe)
+  if not names or not counts and redis.call('HEXISTS', key, COUNTS) == 1 then
+    return false
+  end
+  counts = counts or {}
+  for _, name in ipairs(names) do
+    if (fresh[name] == nil) == (counts[name] == nil) then
+      return false
+    end
+  end
+  for _, name in ipairs(names) do
+    if fresh[name] and not counts[name] then
+      redis.call('HSET', key, COUNTS .. name, fresh[name])
+    end
+    counts[name] = (tonumber(counts[name]) or 0) + 1
+  end
+  write_counts(key, counts)
+  return true
+end
+
+-- What is left of the counts, and names of the pieces that nobody needs, once some checkpoints are gone; nil
+-- where that changes nothing. Whole checkpoints may be large, so they are told by their length.
+local function counts_without(key, ids, first, last)
+  local counts = read_counts(key)
+  if not counts then
+    return nil
+  end
+  local freed, changed = {}, false
+  for i = first, last do
+    local recipe = redis.call('HSTRLEN', key, ids[i]) <= LONGEST_RECIPE and redis.call('HGET', key, ids[i])
+    for _, name in ipairs(pieces_of(recipe) or {}) do
+      changed = true
+      local left = (tonumber(counts[name]) or 0) - 1
+      counts[name] = left > 0 and left or nil
+      if left == 0 then
+        freed[#freed + 1] = name
+      end
+    end
+  end
+  return changed and counts or nil, freed
+end
+
+-- Removes some checkpoints, and the pieces that only they need.
+local function remove_data(key, ids, first, last)
+  local counts, freed = counts_without(key, ids, first, last)
+  redis.call('HDEL', key, unpack(ids, first, last))
+  if counts then
+    for _, name in ipairs(freed) do
+      redis.call('HDEL', key, COUNTS .. name)
+    end
+    write_counts(key, counts)
+  end
+end
+
+-- Stored pieces of a checkpoint in their order, nil where one is gone, without those in `told`; and how many
+-- bytes they are.
+local function read_pieces(key, stored, told)
+  local fields, bytes = {}, 0
+  for _, name in ipairs(pieces_of(stored) or {}) do
+    if not told[name] then
+      told[name] = true
+      fields[#fields + 1] = COUNTS .. name
+    end
+  end
+  if #fields == 0 then
+    return {}, 0
+  end
+  local pieces = redis.call('HMGET', key, unpack(fields))
+  for _, piece in ipairs(pieces) do
+    bytes = bytes + (piece and #piece or 0)
+  end
+  return pieces, bytes
+end

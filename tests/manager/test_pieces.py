@@ -1,0 +1,93 @@
+"""How a checkpoint is cut into pieces, known ones and new."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from manager.json_text import as_json
+from manager.pieces import LONGEST_RECIPE, MOST_PIECES, Piece, Recipe, Stream, cut, joined, names_of
+
+_LONG = "x" * 600
+
+
+class _Cuts:
+    """Cuts one checkpoint after the other, each time knowing the pieces of the one before."""
+
+    def __init__(self) -> None:
+        self.known: list[Piece] = []
+        self.stored: dict[str, bytes] = {}
+        self.stream = Stream("00000000aa", itertools.count(1))
+
+    def cut(self, data: dict[str, Any]) -> Recipe:
+        recipe = cut(data, as_json(data), self.known, self.stream)
+        assert recipe is not None
+        self.known = recipe.pieces
+        self.stored |= recipe.fresh
+        assert json.loads(joined(recipe.head, recipe.literal, self.stored)) == data
+        assert [name for place in names_of(recipe.head) for name in place] == [p.name for p in recipe.pieces]
+        return recipe
+
+
+def test_what_is_added_to_a_list_is_one_more_piece() -> None:
+    cuts = _Cuts()
+    data = {"turn": 1, "history": [_LONG, _LONG + "1"], "left": {"in": "place"}}
+    assert cuts.cut(data).head == "00000000aa:1"
+    assert cuts.cut(data).fresh == {}
+    data["history"] += ["next", "one"]
+    again = cuts.cut(data)
+    assert again.head == "00000000aa:1-2"
+    assert again.fresh == {"00000000aa:2": b'"next"\xff"one"'}
+    assert again.literal == b'{"turn":1,"history":[\xff],"left":{"in":"place"}}'
+
+
+def test_a_long_value_is_a_piece_and_a_short_list_stays_where_it_is() -> None:
+    recipe = _Cuts().cut({"prompt": _LONG, "short": ["a", "b"], "numbers": [7] * 1_000})
+    assert recipe.literal == b'{"prompt":\xff,"short":["a","b"],"numbers":\xff}'
+    assert recipe.head == "00000000aa:1;00000000aa:2"
+
+
+def test_the_beginning_of_a_number_is_not_the_number() -> None:
+    cuts = _Cuts()
+    cuts.cut({"n": [_LONG, 12]})
+    assert len(cuts.cut({"n": [_LONG, 123]}).fresh) == 1
+
+
+def test_a_change_in_the_middle_costs_a_piece_or_two() -> None:
+    cuts = _Cuts()
+    history = [f"{number} {_LONG}" for number in range(40)]
+    assert len(cuts.cut({"history": history}).fresh) == 20
+    history[13] = "changed"
+    assert len(cuts.cut({"history": history}).fresh) == 1
+    del history[:4]
+    assert cuts.cut({"history": history}).fresh == {}
+
+
+def test_a_recipe_of_too_many_pieces_begins_anew() -> None:
+    cuts = _Cuts()
+    history: list[str] = []
+    for turn in range(MOST_PIECES + 5):
+        history.append(f"{turn} {'y' * 600 if not turn else ''}")
+        assert len(cuts.cut({"history": history}).pieces) <= MOST_PIECES
+    assert len(cuts.known) < 100
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"a": 1}, {"short": ["a"] * 9}, {str(n): n for n in range(LONGEST_RECIPE)}], ids=range(4)
+)
+def test_what_has_nothing_to_share_is_not_cut(data: dict[str, Any]) -> None:
+    assert cut(data, as_json(data), [], Stream("00000000aa", itertools.count(1))) is None
+
+
+@pytest.mark.parametrize(
+    "head", ["", ";", "xyz", "00000000aa:0", "00000000aa:2-1", "00000000aa:1-1001", "a:1"]
+)
+def test_a_list_of_pieces_that_none_wrote_is_refused(head: str) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        names_of(head)
+
+
+def test_places_and_lists_have_to_fit() -> None:
+    with pytest.raises(ValueError, match="not as many places"):
+        joined("00000000aa:1", b"{}", {"00000000aa:1": b"1"})
