@@ -31,7 +31,9 @@ async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -
 
 
 async def test_bytes_that_the_server_does_not_take_are_bounded(open_manager, breakable: RedisServer) -> None:
-    manager: SessionManager = open_manager(redis_url=breakable.url(), compress_above_bytes=10**9)
+    manager: SessionManager = open_manager(
+        redis_url=breakable.url(), compress_above_bytes=10**9, share_above_bytes=10**9
+    )
     session = await manager.create_session("ann", "bot")
     await manager.save_checkpoint(session.session_id, {})
     breakable.freeze()
