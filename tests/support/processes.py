@@ -25,6 +25,10 @@ def environment(**settings: object) -> dict[str, str]:
     return {**clean, **ours, "PYTHONUNBUFFERED": "1"}
 
 
+class StillRunningError(AssertionError):
+    """A process has not ended in its time."""
+
+
 class CeleryProcess:
     """`celery -A worker <arguments>`, run from the root of the checkout.
 
@@ -94,7 +98,11 @@ class CeleryProcess:
         """Ends it as a deploy would; its exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self.wait(timeout)
+        try:
+            return self.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            said = self.log()[-4000:]
+            raise StillRunningError(f"it goes on {timeout:.0f} s after SIGTERM:\n{said}") from error
 
     def kill(self) -> None:
         """Ends it and its children as a power cut would."""
