@@ -4,15 +4,16 @@ from celery.signals import beat_init, worker_init
 
 from manager import AgentSessionsError, load_settings
 from tasks import app
-from worker import guarded_flower
+from worker import acknowledgements, guarded_flower
 from worker.server_checks import check_broker, check_server
 
 
 def install() -> None:
-    """Connects the checks to Celery's signals, gives workers a steady consumer and guards Flower."""
+    """Connects the checks to Celery's signals, has workers live through broken connections, guards Flower."""
     worker_init.connect(_refuse_to_start_on_unfit_server, weak=False)
     beat_init.connect(_refuse_to_start_on_unfit_server, weak=False)
     app.conf.worker_consumer = "worker.consumer:SteadyConsumer"
+    acknowledgements.install()
     guarded_flower.install()
 
 

@@ -1,5 +1,6 @@
 """One run: the stack is started, broken for a time, left in peace until it is done, and judged."""
 
+import asyncio
 import random
 import signal
 import time
@@ -12,6 +13,7 @@ import redis
 
 from manager import SessionManager, Settings
 from tasks import SessionJobs
+from tasks.doorbell import Doorbell
 from tests.chaos.expected import Expected, replay
 from tests.chaos.faults import Saboteur
 from tests.chaos.found import Found, all_jobs, look
@@ -83,15 +85,23 @@ async def _settle(stack: Stack, manager: SessionManager, broker: redis.Redis) ->
     for process in [*stack.beats, *stack.workers]:
         problems.append("" if process.status is None else f"{process.name} is dead")
     stack.end_beats()  # not before, for it is Beat's ticks that show that workers listen
-    if done:  # and the last sweeps that they asked for
-        await _until_done(manager)
+    if done:  # and the last sweeps that they asked for, one of which may have no message
+        await _until_done(manager, rings=True)
     return [problem for problem in problems if problem]
 
 
-async def _until_done(manager: SessionManager) -> bool:
-    """Whether nothing is left to do, once that is so or takes too long; the verdict says what is left."""
+async def _until_done(manager: SessionManager, *, rings: bool = False) -> bool:
+    """Whether nothing is left to do, once that is so or takes too long; the verdict says what is left.
+
+    Args:
+        rings: for what nobody works on, as Beat has workers do.
+    """
+    doorbell = Doorbell(manager.settings)
 
     async def done() -> bool:
+        if rings:
+            for job_id in await manager.ledger.take_stalled():
+                doorbell.ring(await manager.ledger.read(job_id))
         if (await SessionJobs(manager).preview_sweep()).sessions:
             return False
         return all(job.state.ended for job in await all_jobs(manager))
@@ -122,7 +132,9 @@ async def _until_heard_of(worker: Process, size: int) -> str:
             timeout=_PEACE_SECONDS,
         )
     except AssertionError:
-        return f"{worker.name} is alive and takes no tasks"
+        worker.signal(signal.SIGUSR1)  # Celery then logs what each thread does
+        await asyncio.sleep(1)
+        return f"{worker.name} is alive and takes no tasks:\n{worker.log_path.read_text()[-4000:]}"
     return ""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tasks.celery_config import BULK_QUEUE
 from tasks.doorbell import Doorbell
 from tests.support.callers import Callers
 from tests.support.processes import CeleryProcess, celery_worker
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
@@ -74,6 +76,24 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
     await callers.check()
     assert worker.running
     assert beat.running
+
+
+async def test_a_worker_whose_acknowledgements_are_lost_takes_the_next_task(
+    manager: SessionManager, server: RedisServer, process_settings: dict[str, Any]
+) -> None:
+    """Ten times as many as it holds at a time. (Each such loss had taken one of its places for good.)"""
+    sender = Doorbell(manager.settings)._app
+    async with Proxy(server.port) as proxy:
+        settings = {**process_settings, "broker_url": proxy.url().replace("/0", "/1")}
+        with ExitStack() as stack:
+            worker = await asyncio.to_thread(stack.enter_context, celery_worker(**settings))
+            proxy.lose_replies_to(b"HDEL", 20)
+            for number in range(30):
+                sender.send_task("tasks.resume_stalled_jobs", task_id=f"t{number}", queue=BULK_QUEUE)
+            for number in range(30):
+                said = f"[t{number}] succeeded"
+                await wait_until(lambda said=said: said in worker.log(), description=said, timeout=20)
+            assert "Couldn't ack" in worker.log()
 
 
 async def test_connections_cut_again_and_again_cost_nothing(

@@ -36,6 +36,7 @@ class Proxy:
         self._lost: set[int] = set()
         self._held: set[int] = set()
         self._torn = 0
+        self._unanswered = (b"", 0)
         self._holds_everything = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,6 +57,12 @@ class Proxy:
     def tear_replies(self, count: int) -> None:
         """Of each of the next so many replies, the first half arrives; then the connection breaks."""
         self._torn = count
+
+    def lose_replies_to(self, text: bytes, count: int) -> None:
+        """The server acts on the next so many requests with this in them; then each connection breaks before
+        the reply.
+        """
+        self._unanswered = (text, count)
 
     def hold_replies(self) -> None:
         """Keeps the replies to all calls back until `release_replies`."""
@@ -127,6 +134,10 @@ class Proxy:
                 if link.is_call:
                     self.calls += 1
                     link.loses_reply = self.calls in self._lost
+                text, count = self._unanswered
+                if count and text in chunk:
+                    self._unanswered = (text, count - 1)
+                    link.loses_reply = True
                 link.holds_reply = link.is_call and (not self._held or self.calls in self._held)
                 writer.write(chunk)
                 await writer.drain()
