@@ -52,9 +52,13 @@ class MultiplexedLane:
         self._connecting: asyncio.Task[None] | None = None
 
     def submit(self, call: Call) -> "asyncio.Future[Any]":
-        """Sends the call together with all others of this tick; its reply, or an error of ours."""
+        """Sends the call, together with all others of this tick where some are on their way; its reply, or
+        an error of ours.
+        """
         self._waiting.append(call)
-        if not self._flush_is_due:
+        if self._wire is not None and self._wire.is_idle:
+            self._flush()  # a call alone need not wait for the loop to come round
+        elif not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
         return call.reply

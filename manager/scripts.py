@@ -119,7 +119,8 @@ async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, S
     reply = await store.call(_GET_SESSION, [key], [keys.prefix, session_id])
     if reply is None:
         return None
-    return int(reply[0]), StoredSession(session_id, key, _pairs(reply[1:]))
+    now_ms = reply.pop()
+    return now_ms, StoredSession(session_id, key, _pairs(reply))
 
 
 async def session_exists(store: Store, keys: Keys, session_id: str) -> bool:
@@ -174,8 +175,8 @@ async def list_sessions(
     reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
     for flat in reply[2:]:
-        session_id = flat[0].decode(errors="backslashreplace")
-        sessions.append(stored_session(session_id, keys.session(session_id), flat[1:]))
+        session_id = flat.pop().decode(errors="backslashreplace")
+        sessions.append(stored_session(session_id, keys.session(session_id), flat))
     return (reply[0], reply[1]), sessions
 
 

@@ -101,6 +101,11 @@ class Wire(asyncio.Protocol):
         self._news.register(self._transport.get_extra_info("socket"), select.POLLIN)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._unanswered
+
+    @property
     def unanswered(self) -> list[Call]:
         """Calls on their way."""
         return [call for call in self._unanswered if call is not None]

@@ -19,13 +19,10 @@ local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]
 local ttl_ms, max_sessions, linger_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local size, first_field = ARGV[7], 8
 
-local owner = redis.call('HGET', session_key, 'user')
-if owner then
-  local stored = redis.call('HGETALL', session_key)
-  return owner ~= user and 'TAKEN' or #stored > 2 and stored or damaged(session_key)
-end
 if redis.call('EXISTS', session_key) == 1 then
-  return damaged(session_key)
+  local owner = redis.call('HGET', session_key, 'user')
+  local stored = redis.call('HGETALL', session_key)
+  return owner and owner ~= user and 'TAKEN' or owner and #stored > 2 and stored or damaged(session_key)
 end
 for _, index in ipairs({ user_index, agent_index }) do
   local _, damage = is_listed(index, session_id)

@@ -11,9 +11,8 @@ local now = now_ms()
 local reply = { now }
 local bytes = 0
 for i, session_key in ipairs(KEYS) do
-  local session, damage = live_session(prefix, session_key, ARGV[first_field + i - 1], now)
-  local fields = session and redis.call('HGETALL', session_key) or damage and { damage.err } or false
-  reply[i + 1] = fields
+  local fields, damage = live_fields(prefix, session_key, ARGV[first_field + i - 1], now)
+  reply[i + 1] = fields or damage and { damage.err } or false
   for _, part in ipairs(fields or {}) do
     bytes = bytes + #part
   end

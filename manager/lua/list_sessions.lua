@@ -6,7 +6,7 @@
 -- ARGV[3] the last member seen, or ''
 -- ARGV[4] most members to look at
 -- ARGV[5] bytes after which the page ends
--- Reply: {score and id of the last member looked at, or two '' at the end, {id, field, value, ...}, ...}; of a damaged session {id, 'CORRUPT' and the key}
+-- Reply: {score and id of the last member looked at, or two '' at the end, {field, value, ..., id}, ...}; of a damaged session {'CORRUPT' and the key, id}
 local index = KEYS[1]
 local prefix, last_score, last_member = ARGV[1], ARGV[2], ARGV[3]
 local limit, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -22,10 +22,10 @@ for i = 1, #found, 2 do
   last = i
   local session_id = found[i]
   local session_key = prefix .. 's:' .. session_id
-  local session, damage = live_session(prefix, session_key, session_id, now)
-  if session or damage then
-    local fields = session and redis.call('HGETALL', session_key) or { damage.err }
-    table.insert(fields, 1, session_id)
+  local fields, damage = live_fields(prefix, session_key, session_id, now)
+  if fields or damage then
+    fields = fields or { damage.err }
+    fields[#fields + 1] = session_id
     reply[#reply + 1] = fields
     for _, part in ipairs(fields) do
       bytes = bytes + #part
