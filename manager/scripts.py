@@ -75,7 +75,8 @@ def score_of(key: bytes, raw: bytes) -> int:
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    turns = iter(flat)
+    return dict(zip(turns, turns, strict=True))
 
 
 def session_keys(keys: Keys, session_id: str) -> list[bytes]:
@@ -173,9 +174,9 @@ async def list_sessions(
     """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
     reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
-    for flat in reply[2:]:
-        session_id = flat[0].decode(errors="backslashreplace")
-        sessions.append(stored_session(session_id, keys.session(session_id), flat[1:]))
+    for raw_id, flat in zip(reply[2::2], reply[3::2], strict=True):
+        session_id = raw_id.decode(errors="backslashreplace")
+        sessions.append(stored_session(session_id, keys.session(session_id), flat))
     return (reply[0], reply[1]), sessions
 
 
