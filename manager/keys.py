@@ -54,6 +54,7 @@ keys. Ids stay valid when the number of partitions changes, but what is stored d
 import hashlib
 import secrets
 from enum import StrEnum
+from functools import lru_cache
 
 #: How long the expiry index outlives its last member, milliseconds (one day).
 INDEX_LINGER_MS = 86_400_000
@@ -82,6 +83,7 @@ def _random_text() -> str:
     return text
 
 
+@lru_cache(4096)  # the digest takes a microsecond, and a creation needs it twice
 def _shard_of_user(user_id: str) -> int:
     digest = hashlib.blake2b(user_id.encode(), digest_size=2).digest()
     return int.from_bytes(digest) >> (16 - _SHARD_BITS)

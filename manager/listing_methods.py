@@ -27,7 +27,8 @@ class ListingMethods(ManagerBase):
             >>> for session in await manager.get_sessions_by_user("user_123"):
             ...     print(session.session_id, session.agent_id)
         """
-        return await _oldest_first(self.iter_sessions_by_user(user_id))
+        keys = self._partitions.of_user(self._check_id("user_id", user_id))
+        return await _oldest_first(self._pages(keys, keys.user_index(user_id)))
 
     async def get_sessions_by_agent(self, agent_id: str) -> list[Session]:
         """All live sessions of an agent, oldest first. For very many, use `iter_sessions_by_agent`.
@@ -35,7 +36,7 @@ class ListingMethods(ManagerBase):
         Example:
             >>> sessions = await manager.get_sessions_by_agent("chatbot")
         """
-        return await _oldest_first(self.iter_sessions_by_agent(agent_id))
+        return await _oldest_first(self._pages_of_agent(agent_id))
 
     async def iter_sessions_by_user(self, user_id: str) -> AsyncIterator[Session]:
         """Goes over the live sessions of a user, next to expire first, some hundred at a time.
@@ -48,8 +49,9 @@ class ListingMethods(ManagerBase):
             ...     print(session.session_id)
         """
         keys = self._partitions.of_user(self._check_id("user_id", user_id))
-        async for session in self._iter_index(keys, keys.user_index(user_id)):
-            yield session
+        async for page in self._pages(keys, keys.user_index(user_id)):
+            for session in page:
+                yield session
 
     async def iter_sessions_by_agent(self, agent_id: str) -> AsyncIterator[Session]:
         """Goes over the live sessions of an agent; otherwise as `iter_sessions_by_user`.
@@ -58,9 +60,8 @@ class ListingMethods(ManagerBase):
             >>> async for session in manager.iter_sessions_by_agent("chatbot"):
             ...     print(session.session_id)
         """
-        self._check_id("agent_id", agent_id)
-        for keys in self._partitions.all:
-            async for session in self._iter_index(keys, keys.agent_index(agent_id)):
+        async for page in self._pages_of_agent(agent_id):
+            for session in page:
                 yield session
 
     async def get_active_session_count(self, user_id: str | None = None) -> int:
@@ -90,7 +91,13 @@ class ListingMethods(ManagerBase):
             total += count
         return max(total, 0)
 
-    async def _iter_index(self, keys: Keys, index: bytes) -> AsyncIterator[Session]:
+    async def _pages_of_agent(self, agent_id: str) -> AsyncIterator[list[Session]]:
+        self._check_id("agent_id", agent_id)
+        for keys in self._partitions.all:
+            async for page in self._pages(keys, keys.agent_index(agent_id)):
+                yield page
+
+    async def _pages(self, keys: Keys, index: bytes) -> AsyncIterator[list[Session]]:
         cursor, listing = START, Listing()
         while True:
             cursor, page = await scripts.list_sessions(
@@ -99,12 +106,11 @@ class ListingMethods(ManagerBase):
             opener = await self._vault.opener(
                 value for stored in page for value in metadata_values(stored.fields)
             )
-            for session in listing.readable(page, partial(to_session, opener=opener)):
-                yield session
+            yield list(listing.readable(page, partial(to_session, opener=opener)))
             if cursor == START:
                 return
 
 
-async def _oldest_first(found: AsyncIterator[Session]) -> list[Session]:
-    by_id = {session.session_id: session async for session in found}
+async def _oldest_first(pages: AsyncIterator[list[Session]]) -> list[Session]:
+    by_id = {session.session_id: session async for page in pages for session in page}
     return sorted(by_id.values(), key=lambda session: session.created_at)

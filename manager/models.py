@@ -10,7 +10,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def from_microseconds(moment_us: int) -> datetime:
     """The exact moment, in UTC (`datetime.fromtimestamp` would round through a float)."""
-    return _EPOCH + timedelta(microseconds=moment_us)
+    return _EPOCH + timedelta(0, 0, moment_us)
 
 
 class Session(BaseModel):
@@ -22,6 +22,20 @@ class Session(BaseModel):
     created_at: datetime
     expires_at: datetime
     metadata: dict[str, Any] = {}
+
+
+def session_of(fields: dict[str, Any]) -> Session:
+    """`Session(**fields)`, for all of its fields, which are known to be of the right types.
+
+    It takes a third of the time, which is felt in listings. (`model_construct` takes longer than validation.)
+    """
+    session = Session.__new__(Session)
+    put = object.__setattr__
+    put(session, "__dict__", fields)
+    put(session, "__pydantic_fields_set__", set(fields))
+    put(session, "__pydantic_extra__", None)
+    put(session, "__pydantic_private__", None)
+    return session
 
 
 class Checkpoint(BaseModel):

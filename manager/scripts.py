@@ -75,7 +75,8 @@ def score_of(key: bytes, raw: bytes) -> int:
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    turns = iter(flat)
+    return dict(zip(turns, turns, strict=True))
 
 
 def session_keys(keys: Keys, session_id: str) -> list[bytes]:
@@ -120,7 +121,7 @@ async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, S
     if reply is None:
         return None
     now_ms = reply.pop()
-    return now_ms, StoredSession(session_id, key, _pairs(reply))
+    return now_ms, stored_session(session_id, key, reply)
 
 
 async def session_exists(store: Store, keys: Keys, session_id: str) -> bool:
@@ -174,8 +175,8 @@ async def list_sessions(
     """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
     reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
-    for flat in reply[2:]:
-        session_id = flat.pop().decode(errors="backslashreplace")
+    for raw_id, flat in zip(reply[2::2], reply[3::2], strict=True):
+        session_id = raw_id.decode(errors="backslashreplace")
         sessions.append(stored_session(session_id, keys.session(session_id), flat))
     return (reply[0], reply[1]), sessions
 

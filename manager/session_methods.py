@@ -17,7 +17,7 @@ from manager.codec import (
 from manager.encryption.sealing import IN_THE_CLEAR, Opener, Sealer
 from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitError
 from manager.keys import Keys, is_session_id_of, new_session_id
-from manager.models import Session, from_microseconds
+from manager.models import Session, from_microseconds, session_of
 from manager.replies import damage_told_by
 from manager.scripts import Refusal, StoredSession
 
@@ -34,13 +34,15 @@ def to_session(stored: StoredSession, opener: Opener) -> Session:
         raise CorruptDataError(damage_told_by(stored.damage))
     fields = stored.fields
     try:
-        return Session(
-            session_id=stored.session_id,
-            user_id=fields[b"user"].decode(),
-            agent_id=fields[b"agent"].decode(),
-            created_at=from_microseconds(int(fields[b"created"])),
-            expires_at=from_microseconds(int(fields[b"expires"]) * 1000),
-            metadata=decode_metadata(stored, opener),
+        return session_of(
+            {
+                "session_id": stored.session_id,
+                "user_id": fields[b"user"].decode(),
+                "agent_id": fields[b"agent"].decode(),
+                "created_at": from_microseconds(int(fields[b"created"])),
+                "expires_at": from_microseconds(int(fields[b"expires"]) * 1000),
+                "metadata": decode_metadata(stored, opener),
+            }
         )
     except (KeyError, ValueError, OverflowError) as error:
         raise CorruptDataError(f"session at {stored.key!r} cannot be read: {error!r}") from error

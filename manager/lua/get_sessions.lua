@@ -1,5 +1,5 @@
 -- Reads some sessions of one partition, each if it is live.
--- Uses: clock damage live
+-- Uses: clock damage live live_fields
 -- KEYS[1] and on: hash of each session
 -- ARGV[1] prefix of the partition
 -- ARGV[2] bytes after which it ends
@@ -11,11 +11,9 @@ local now = now_ms()
 local reply = { now }
 local bytes = 0
 for i, session_key in ipairs(KEYS) do
-  local fields, damage = live_fields(prefix, session_key, ARGV[first_field + i - 1], now)
-  reply[i + 1] = fields or damage and { damage.err } or false
-  for _, part in ipairs(fields or {}) do
-    bytes = bytes + #part
-  end
+  local fields, size = live_fields(prefix, session_key, ARGV[first_field + i - 1], now)
+  reply[i + 1] = fields or false
+  bytes = bytes + size
   if bytes >= max_bytes then
     break
   end

@@ -210,14 +210,10 @@ async def test_connections_cut_under_load_lose_nothing(
         return session.session_id
 
     talking = [asyncio.create_task(talk(user)) for user in range(60)]
-    for _ in range(4):
+    for _ in range(proxied.settings.connect_retries):
         await asyncio.sleep(0.01)
         proxy.cut_connections()
-    answers = await asyncio.gather(*talking, return_exceptions=True)
-    finished = [answer for answer in answers if isinstance(answer, str)]
-    assert all(isinstance(answer, str | StoreOutcomeUnknownError) for answer in answers)
-    assert len(finished) > 30
-    for session_id in finished:
+    for session_id in await asyncio.gather(*talking):
         assert len(await manager.list_checkpoints(session_id)) == 4
 
 

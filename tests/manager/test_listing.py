@@ -1,6 +1,7 @@
 """Lists and counts over more sessions than one page holds."""
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -114,3 +115,28 @@ async def test_a_page_of_large_sessions_is_short(manager: SessionManager) -> Non
     assert len(page) == 4
     assert cursor != START
     assert await manager.get_sessions_by_user("ann") == created
+
+
+async def test_a_listed_session_is_a_model_like_any_other(manager: SessionManager) -> None:
+    created = await manager.create_session("ann", "bot", {"a": [1, {"b": None}]})
+    [listed] = await manager.get_sessions_by_user("ann")
+    by_hand = Session(**created.model_dump())
+    assert listed == by_hand == await manager.get_session(created.session_id)
+    assert (repr(listed), listed.model_fields_set) == (repr(by_hand), by_hand.model_fields_set)
+    assert listed.model_dump_json() == by_hand.model_dump_json()
+    assert Session.model_validate_json(listed.model_dump_json()) == listed
+    assert pickle.loads(pickle.dumps(listed)) == listed
+    copy = listed.model_copy(deep=True)
+    copy.metadata["a"] = 2
+    copy.agent_id = "other"
+    assert listed == by_hand != copy
+
+
+async def test_what_the_other_index_has_lost_is_not_listed(manager: SessionManager) -> None:
+    [kept] = await create_sessions(manager, 1, "ann", "bot")
+    await create_sessions(manager, 2, "bob", "bot")
+    await create_sessions(manager, 2, "ann", "helper")
+    await manager.revoke_user_sessions("bob")
+    await manager.revoke_agent_sessions("helper")
+    assert await manager.get_sessions_by_agent("bot") == [kept]
+    assert await manager.get_sessions_by_user("ann") == [kept]
