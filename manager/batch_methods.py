@@ -46,7 +46,7 @@ class BatchMethods(SessionMethods, CheckpointMethods):
     `AgentSessionsError`) lies in its place and is not raised. Entries about one session are done one after
     the other, in their order; a batch as a whole is not atomic. What is true of the single call is true of
     an entry: after `StoreOutcomeUnknownError` it can be made again, with an id of the caller's own where it
-    makes something new.
+    makes something new. But it is not that call: a subclass that changes one has to change the other too.
     """
 
     async def create_sessions(self, sessions: Iterable[NewSession]) -> list[Session | AgentSessionsError]:
