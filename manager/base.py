@@ -100,13 +100,15 @@ class ManagerBase:
         return check_id(name, value, self.settings.max_id_bytes)
 
     @contextmanager
-    def _changing(self, session_id: str) -> Iterator[None]:
-        """Around every change of a session, which may or may not come about."""
-        self._session_changed(session_id)
+    def _changing(self, *session_ids: str) -> Iterator[None]:
+        """Around every change of sessions, which may or may not come about."""
+        for session_id in session_ids:
+            self._session_changed(session_id)
         try:
             yield
         finally:
-            self._session_changed(session_id)
+            for session_id in session_ids:
+                self._session_changed(session_id)
 
     @contextmanager
     def _revoking(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[None]:

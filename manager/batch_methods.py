@@ -1,30 +1,42 @@
 """Methods of `SessionManager` for many sessions at once, each entry for itself."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from manager import batch_scripts
+from manager import batch_scripts, checkpoint_methods, session_methods
+from manager.batch_scripts import SealedCheckpoint, SealedSession
+from manager.batches import PAGE_BYTES, Batch, Plan, at_once
 from manager.checkpoint_methods import CheckpointMethods
 from manager.checks import check_many, shown
-from manager.codec import metadata_values
+from manager.codec import metadata_bytes, metadata_values, packed, seal_checkpoint, seal_metadata
+from manager.encryption.sealing import Opener
 from manager.errors import AgentSessionsError, InvalidArgumentError
 from manager.keys import Keys
 from manager.models import NewCheckpoint, NewSession, Session
 from manager.scripts import StoredSession
 from manager.session_methods import SessionMethods, to_session
 
-#: Calls of one batch that are on their way at a time: enough to keep the server busy, and little memory.
-_AT_ONCE = 256
+#: Sessions that one script reads; that keeps it well below a millisecond.
+_PAGE = 50
 
-#: Sessions and bytes that one script reads; that keeps it well below a millisecond.
-_PAGE, _PAGE_BYTES = 50, 262_144
-
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: A session with the server's time (ms) when it was read; None where it is not live.
 Read = tuple[int, Session] | AgentSessionsError | None
+
+
+class _NewSession(NamedTuple):
+    plan: session_methods.Planned
+    #: None where it is created on its own.
+    sealed: SealedSession | None
+
+
+class _NewCheckpoint(NamedTuple):
+    plan: checkpoint_methods.Planned
+    #: None where it is saved on its own.
+    sealed: SealedCheckpoint | None
 
 
 class BatchMethods(SessionMethods, CheckpointMethods):
@@ -34,7 +46,7 @@ class BatchMethods(SessionMethods, CheckpointMethods):
     `AgentSessionsError`) lies in its place and is not raised. Entries about one session are done one after
     the other, in their order; a batch as a whole is not atomic. What is true of the single call is true of
     an entry: after `StoreOutcomeUnknownError` it can be made again, with an id of the caller's own where it
-    makes something new.
+    makes something new. But it is not that call: a subclass that changes one has to change the other too.
     """
 
     async def create_sessions(self, sessions: Iterable[NewSession]) -> list[Session | AgentSessionsError]:
@@ -50,9 +62,9 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             ... ])
             >>> failed = [each for each in created if isinstance(each, AgentSessionsError)]
         """
-        return await _each(
-            check_many("sessions", sessions), lambda new: self.create_session(**_arguments(new, NewSession))
-        )
+        return await Batch(
+            check_many("sessions", sessions), self._plan_session, self._create_together, self._create_one
+        ).run()
 
     async def get_sessions(self, session_ids: Iterable[str]) -> list[Session | AgentSessionsError | None]:
         """Reads many sessions, some tens in one call of the server; None for each that is not live.
@@ -79,7 +91,12 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             >>> await manager.delete_sessions(["sess_abc123", "sess_def456"])
             [True, False]
         """
-        return await _each(check_many("session_ids", session_ids), self.delete_session)
+        return await Batch(
+            check_many("session_ids", session_ids),
+            self._plan_deletion,
+            self._delete_together,
+            self.delete_session,
+        ).run()
 
     async def save_checkpoints(self, checkpoints: Iterable[NewCheckpoint]) -> list[str | AgentSessionsError]:
         """Saves many checkpoints, each as `save_checkpoint` does with these arguments; their ids.
@@ -96,10 +113,79 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             ... ])
             ['ckpt_xyz789', 'ckpt_uvw456']
         """
-        return await _each(
-            check_many("checkpoints", checkpoints),
-            lambda new: self.save_checkpoint(**_arguments(new, NewCheckpoint)),
+        return await Batch(
+            check_many("checkpoints", checkpoints), self._plan_checkpoint, self._save_together, self._save_one
+        ).run()
+
+    def _plan_session(self, entry: Any) -> Plan[_NewSession]:
+        new = self._new_session(**({"metadata": None, "session_id": None} | _arguments(entry, NewSession)))
+        sealer = self._vault.sealer_at_hand(new.session_id)
+        if sealer is None:
+            return Plan(_NewSession(new, None), None)
+        fields = seal_metadata(new.metadata, sealer, self.settings.max_metadata_bytes)
+        size = metadata_bytes(fields)
+        sealed = SealedSession(new.session_id, new.user_id, new.agent_id, size, fields)
+        return Plan(_NewSession(new, sealed), new.keys, size)
+
+    async def _create_together(
+        self, keys: Keys, new: list[_NewSession]
+    ) -> list[Session | AgentSessionsError]:
+        answers = await batch_scripts.create_sessions(
+            self._store,
+            keys,
+            [each.sealed for each in new if each.sealed],
+            ttl_ms=self._ttl_ms,
+            max_sessions=self._share_of_limit(keys),
         )
+        opener = await self._opener_of(answers)
+        return [
+            _or_error(to_session, answer, opener)
+            if isinstance(answer, StoredSession)
+            else _or_error(self._created, each.plan, answer)
+            for each, answer in zip(new, answers, strict=True)
+        ]
+
+    async def _create_one(self, new: _NewSession) -> Session:
+        return await self._create(new.plan)
+
+    def _plan_deletion(self, session_id: Any) -> Plan[str]:
+        return Plan(session_id, self._partitions.of_session(self._check_id("session_id", session_id)))
+
+    async def _delete_together(self, keys: Keys, session_ids: list[str]) -> list[bool | AgentSessionsError]:
+        with self._changing(*session_ids):
+            return [*await batch_scripts.delete_sessions(self._store, keys, session_ids)]
+
+    def _plan_checkpoint(self, entry: Any) -> Plan[_NewCheckpoint]:
+        new = self._new_checkpoint(
+            **({"checkpoint_id": None, "pin": False} | _arguments(entry, NewCheckpoint))
+        )
+        sealer = self._vault.sealer_at_hand(new.session_id)
+        if sealer is None or len(new.plain) > self.settings.share_above_bytes:
+            return Plan(_NewCheckpoint(new, None), None)
+        data = seal_checkpoint(
+            new.checkpoint_id, packed(new.plain, self.settings.compress_above_bytes), sealer
+        )
+        sealed = SealedCheckpoint(new.session_id, new.checkpoint_id, data, new.pin)
+        return Plan(_NewCheckpoint(new, sealed), new.keys, len(data))
+
+    async def _save_together(self, keys: Keys, new: list[_NewCheckpoint]) -> list[str | AgentSessionsError]:
+        answers = await batch_scripts.save_checkpoints(
+            self._store,
+            keys,
+            [each.sealed for each in new if each.sealed],
+            max_unpinned=self.settings.max_checkpoints,
+        )
+        return [
+            answer
+            if isinstance(answer, AgentSessionsError)
+            else each.plan.checkpoint_id
+            if answer
+            else self._not_live(each.plan.session_id)
+            for each, answer in zip(new, answers, strict=True)
+        ]
+
+    async def _save_one(self, new: _NewCheckpoint) -> str:
+        return await self._save(new.plan)
 
     async def _read_sessions(self, session_ids: list[Any]) -> list[Read]:
         reads: list[Read] = [None] * len(session_ids)
@@ -120,7 +206,7 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             for keys, left in unread:
                 await self._read_all(keys, left, session_ids, reads)
 
-        await _at_once(take, len(pages))
+        await at_once(take, len(pages))
         return reads
 
     async def _read_all(self, keys: Keys, left: list[int], session_ids: list[str], reads: list[Read]) -> None:
@@ -136,18 +222,18 @@ class BatchMethods(SessionMethods, CheckpointMethods):
 
     async def _read_page(self, keys: Keys, session_ids: list[str]) -> list[Read]:
         """Of the first of these sessions, at least one."""
-        now_ms, page = await batch_scripts.get_sessions(self._store, keys, session_ids, max_bytes=_PAGE_BYTES)
-        opener = await self._vault.opener(
-            value for stored in page if stored for value in metadata_values(stored.fields)
-        )
+        now_ms, page = await batch_scripts.get_sessions(self._store, keys, session_ids, max_bytes=PAGE_BYTES)
+        opener = await self._opener_of(page)
 
         def read(stored: StoredSession | None) -> Read:
-            try:
-                return None if stored is None else (now_ms, to_session(stored, opener))
-            except AgentSessionsError as error:
-                return error
+            return None if stored is None else (now_ms, to_session(stored, opener))
 
-        return [read(stored) for stored in page]
+        return [_or_error(read, stored) for stored in page]
+
+    async def _opener_of(self, page: Iterable[object]) -> Opener:
+        """What opens the stored sessions of a page."""
+        stored = (each for each in page if isinstance(each, StoredSession))
+        return await self._vault.opener(value for each in stored for value in metadata_values(each.fields))
 
 
 def _arguments(entry: Any, kind: Any) -> dict[str, Any]:
@@ -163,27 +249,9 @@ def _arguments(entry: Any, kind: Any) -> dict[str, Any]:
     return dict(entry)
 
 
-async def _each(entries: list[Any], call: Callable[[Any], Awaitable[T]]) -> list[T | AgentSessionsError]:
-    """What `call` makes of each entry. Entries about one session wait for each other."""
-    results: dict[int, T | AgentSessionsError] = {}
-    queues: dict[Hashable, list[int]] = defaultdict(list)
-    for place, entry in enumerate(entries):
-        session_id = entry.get("session_id") if isinstance(entry, Mapping) else entry
-        queues[session_id if isinstance(session_id, str) else place].append(place)
-    left = iter(queues.values())
-
-    async def take() -> None:
-        for places in left:
-            for place in places:
-                try:
-                    results[place] = await call(entries[place])
-                except AgentSessionsError as error:
-                    results[place] = error
-
-    await _at_once(take, len(queues))
-    return [results[place] for place in range(len(entries))]
-
-
-async def _at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) -> None:
-    """Does so many pieces of work, some at a time: `take` takes one after the other, while there are any."""
-    await asyncio.gather(*(take() for _ in range(min(pieces, _AT_ONCE))))
+def _or_error(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | AgentSessionsError:
+    """What is made, or why it cannot be."""
+    try:
+        return make(*args, **kwargs)
+    except AgentSessionsError as error:
+        return error

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from manager import checkpoint_scripts as scripts
 from manager.base import ManagerBase
@@ -12,12 +12,24 @@ from manager.codec import checkpoint_json, decode_checkpoint, packed, seal_check
 from manager.damage import Listing
 from manager.encryption.sealing import Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
-from manager.keys import new_checkpoint_id
+from manager.keys import Keys, new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
 from manager.pieces import cut
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
+
+
+class Planned(NamedTuple):
+    """A checkpoint that is to be saved."""
+
+    keys: Keys
+    session_id: str
+    checkpoint_id: str
+    data: dict[str, Any]
+    #: The data as JSON.
+    plain: bytes
+    pin: bool
 
 
 def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
@@ -72,32 +84,7 @@ class CheckpointMethods(ManagerBase):
         Example:
             >>> checkpoint_id = await manager.save_checkpoint("sess_abc123", {"turn": 1, "history": []})
         """
-        keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        check_flag("pin", pin)
-        if checkpoint_id is None:
-            checkpoint_id = new_checkpoint_id()
-        self._check_id("checkpoint_id", checkpoint_id)
-        plain = checkpoint_json(data, self.settings.max_checkpoint_bytes)
-        save = partial(
-            scripts.save_checkpoint,
-            self._store,
-            keys,
-            session_id,
-            checkpoint_id,
-            pin=pin,
-            max_unpinned=self.settings.max_checkpoints,
-        )
-        sealer = await self._vault.sealer_of(keys, session_id)
-        live = None
-        if len(plain) > self.settings.share_above_bytes:
-            live = await self._save_in_pieces(save, session_id, checkpoint_id, data, plain, sealer)
-        if live is None:
-            value = packed(plain, self.settings.compress_above_bytes)
-            live = await save(seal_checkpoint(checkpoint_id, value, sealer))
-        if not live:
-            raise SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
-        await sealer.confirm()
-        return checkpoint_id
+        return await self._save(self._new_checkpoint(session_id, data, checkpoint_id, pin))
 
     async def get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         """A checkpoint as a dictionary with `checkpoint_id`, `session_id`, `data` and `created_at`.
@@ -196,6 +183,43 @@ class CheckpointMethods(ManagerBase):
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         return await scripts.clear_checkpoints(self._store, keys, session_id)
 
+    def _new_checkpoint(
+        self, session_id: str, data: dict[str, Any], checkpoint_id: str | None, pin: bool
+    ) -> Planned:
+        """A checkpoint to be saved, once its arguments are checked."""
+        keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        check_flag("pin", pin)
+        if checkpoint_id is None:
+            checkpoint_id = new_checkpoint_id()
+        self._check_id("checkpoint_id", checkpoint_id)
+        plain = checkpoint_json(data, self.settings.max_checkpoint_bytes)
+        return Planned(keys, session_id, checkpoint_id, data, plain, pin)
+
+    async def _save(self, new: Planned) -> str:
+        save = partial(
+            scripts.save_checkpoint,
+            self._store,
+            new.keys,
+            new.session_id,
+            new.checkpoint_id,
+            pin=new.pin,
+            max_unpinned=self.settings.max_checkpoints,
+        )
+        sealer = await self._vault.sealer_of(new.keys, new.session_id)
+        live = None
+        if len(new.plain) > self.settings.share_above_bytes:
+            live = await self._save_in_pieces(save, new, sealer)
+        if live is None:
+            value = packed(new.plain, self.settings.compress_above_bytes)
+            live = await save(seal_checkpoint(new.checkpoint_id, value, sealer))
+        if not live:
+            raise self._not_live(new.session_id)
+        await sealer.confirm()
+        return new.checkpoint_id
+
+    def _not_live(self, session_id: str) -> SessionNotFoundError:
+        return SessionNotFoundError(f"session {session_id!r} does not exist or is not live")
+
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
@@ -208,25 +232,19 @@ class CheckpointMethods(ManagerBase):
         return found
 
     async def _save_in_pieces(
-        self,
-        save: Callable[..., Awaitable[bool | None]],
-        session_id: str,
-        checkpoint_id: str,
-        data: dict[str, Any],
-        plain: bytes,
-        sealer: Sealer,
+        self, save: Callable[..., Awaitable[bool | None]], new: Planned, sealer: Sealer
     ) -> bool | None:
         """Whether the session was live; None where the checkpoint is not made of pieces.
 
         What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
         """
         for _ in range(2):
-            recipe = cut(data, plain, *self._known_pieces.of(session_id))
+            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id))
             if recipe is None:
                 return None
-            value, pieces = seal_recipe(checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
+            value, pieces = seal_recipe(new.checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
             live = await save(value, pieces=pieces)
-            self._known_pieces.remember(session_id, recipe.pieces if live else ())
+            self._known_pieces.remember(new.session_id, recipe.pieces if live else ())
             if live is not None:
                 return live
         return None

@@ -19,7 +19,7 @@ _DELETE_CHECKPOINT = load_script("delete_checkpoint")
 _CLEAR_CHECKPOINTS = load_script("clear_checkpoints")
 
 #: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
-_REMOVED_PER_SAVE = 100
+REMOVED_PER_SAVE = 100
 
 
 class StoredCheckpoint(NamedTuple):
@@ -78,7 +78,7 @@ async def save_checkpoint(
         pieces: names and stored values of new ones in turn.
     """
     bound = "" if max_unpinned is None else max_unpinned
-    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, _REMOVED_PER_SAVE, *pieces]
+    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, REMOVED_PER_SAVE, *pieces]
     reply = await store.call(_SAVE_CHECKPOINT, session_keys(keys, session_id), args)
     return None if reply == b"MISSING" else bool(reply)
 

@@ -1,7 +1,7 @@
 """One typed function per script. Nothing else builds `KEYS` and `ARGV`, or reads a raw reply."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from manager.errors import CorruptDataError
 from manager.keys import INDEX_LINGER_MS, Keys
@@ -106,12 +106,7 @@ async def create_session(
     args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
     if user_key_id:
         args += ["user_key", user_key_id]
-    reply = await store.call(_CREATE_SESSION, places, args)
-    if isinstance(reply, bytes):
-        return Refusal(reply.decode())
-    if len(reply) == 2:
-        return Created(int(reply[0]), int(reply[1]))
-    return StoredSession(session_id, places[0], _pairs(reply))
+    return answer_to_creation(session_id, places[0], await store.call(_CREATE_SESSION, places, args))
 
 
 async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
@@ -164,7 +159,7 @@ async def refresh_session(store: Store, keys: Keys, session_id: str, ttl_ms: int
 
 async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
     """Whether the session was live."""
-    places = [*session_keys(keys, session_id), keys.expiry_index, keys.new_answer()]
+    places = [keys.session(session_id), keys.expiry_index, keys.new_answer()]
     args = [keys.prefix, session_id, store.repeated_within_ms]
     return bool(await store.call(_DELETE_SESSION, places, args))
 
@@ -195,6 +190,15 @@ async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]
     places = [keys.expiry_index, keys.detached("u"), keys.detached("a")]
     reply = await store.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _TRASHES_PER_COUNT])
     return int(reply[0]), int(reply[1])
+
+
+def answer_to_creation(session_id: str, key: bytes, reply: Any) -> Created | Refusal | StoredSession:
+    """What a script answers to the creation of one session."""
+    if isinstance(reply, bytes):
+        return Refusal(reply.decode())
+    if len(reply) == 2:
+        return Created(int(reply[0]), int(reply[1]))
+    return stored_session(session_id, key, reply)
 
 
 def stored_session(session_id: str, key: bytes, flat: list[bytes]) -> StoredSession:

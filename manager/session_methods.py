@@ -1,7 +1,7 @@
 """Methods of `SessionManager` on sessions."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from manager import scripts
 from manager.base import ManagerBase
@@ -19,9 +19,20 @@ from manager.errors import CorruptDataError, InvalidArgumentError, SessionLimitE
 from manager.keys import Keys, is_session_id_of, new_session_id
 from manager.models import Session, from_microseconds, session_of
 from manager.replies import damage_told_by
-from manager.scripts import Refusal, StoredSession
+from manager.scripts import Created, Refusal, StoredSession
 
 _CHANGEABLE = {"metadata", "agent_id", "expires_at"}
+
+
+class Planned(NamedTuple):
+    """A session that is to be created."""
+
+    keys: Keys
+    session_id: str
+    user_id: str
+    agent_id: str
+    #: Fields and stored values in turn, in the clear.
+    metadata: list[bytes]
 
 
 def to_session(stored: StoredSession, opener: Opener) -> Session:
@@ -75,37 +86,7 @@ class SessionMethods(ManagerBase):
         Example:
             >>> session = await manager.create_session("user_123", "chatbot", {"tier": "premium"})
         """
-        keys = self._partitions.of_user(self._check_id("user_id", user_id))
-        self._check_id("agent_id", agent_id)
-        fields = encode_metadata({} if metadata is None else metadata)
-        session_id = self._id_of_new_session(session_id, user_id)
-        sealer = await self._vault.sealer_of_new(user_id, session_id, self._ttl_ms)
-        sealed = seal_metadata(fields, sealer, self.settings.max_metadata_bytes)
-        created = await scripts.create_session(
-            self._store,
-            keys,
-            session_id=session_id,
-            user_id=user_id,
-            agent_id=agent_id,
-            ttl_ms=self._ttl_ms,
-            max_sessions=self._share_of_limit(keys),
-            metadata_size=metadata_bytes(sealed),
-            metadata=sealed,
-            user_key_id=sealer.user_key_id,
-        )
-        if isinstance(created, Refusal):
-            raise self._refused(created, session_id)
-        if isinstance(created, StoredSession):
-            return await self._opened(created)
-        await sealer.confirm()
-        return Session(
-            session_id=session_id,
-            user_id=user_id,
-            agent_id=agent_id,
-            created_at=from_microseconds(created.created_us),
-            expires_at=from_microseconds(created.expires_ms * 1000),
-            metadata=metadata_copy(fields),
-        )
+        return await self._create(self._new_session(user_id, agent_id, metadata, session_id))
 
     async def get_session(self, session_id: str) -> Session | None:
         """The session; None where it does not exist, has expired or has been revoked.
@@ -227,6 +208,51 @@ class SessionMethods(ManagerBase):
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         with self._changing(session_id):
             return await scripts.delete_session(self._store, keys, session_id)
+
+    def _new_session(
+        self, user_id: str, agent_id: str, metadata: dict[str, Any] | None, session_id: str | None
+    ) -> Planned:
+        """A session to be created, once its arguments are checked."""
+        keys = self._partitions.of_user(self._check_id("user_id", user_id))
+        self._check_id("agent_id", agent_id)
+        fields = encode_metadata({} if metadata is None else metadata)
+        return Planned(keys, self._id_of_new_session(session_id, user_id), user_id, agent_id, fields)
+
+    async def _create(self, new: Planned) -> Session:
+        sealer = await self._vault.sealer_of_new(new.user_id, new.session_id, self._ttl_ms)
+        sealed = seal_metadata(new.metadata, sealer, self.settings.max_metadata_bytes)
+        created = await scripts.create_session(
+            self._store,
+            new.keys,
+            session_id=new.session_id,
+            user_id=new.user_id,
+            agent_id=new.agent_id,
+            ttl_ms=self._ttl_ms,
+            max_sessions=self._share_of_limit(new.keys),
+            metadata_size=metadata_bytes(sealed),
+            metadata=sealed,
+            user_key_id=sealer.user_key_id,
+        )
+        if isinstance(created, StoredSession):
+            return await self._opened(created)
+        session = self._created(new, created)
+        await sealer.confirm()
+        return session
+
+    def _created(self, new: Planned, created: Created | Refusal) -> Session:
+        """The session, now that it is there, or the error of a refusal."""
+        if isinstance(created, Refusal):
+            raise self._refused(created, new.session_id)
+        return session_of(
+            {
+                "session_id": new.session_id,
+                "user_id": new.user_id,
+                "agent_id": new.agent_id,
+                "created_at": from_microseconds(created.created_us),
+                "expires_at": from_microseconds(created.expires_ms * 1000),
+                "metadata": metadata_copy(new.metadata),
+            }
+        )
 
     async def _read_session(self, session_id: str) -> tuple[int, Session] | None:
         """The server's time (ms) and the session."""

@@ -56,6 +56,11 @@ class KeyedVault(Vault):
             return await self.sealer_of(keys, session_id)
         return _UserSealer(key.for_session(session_id), key_id, self._user_keys)
 
+    def sealer_at_hand(self, session_id: str) -> Sealer | None:
+        if self._user_keys is None or self._ring.active is None:
+            return self._ring_sealer(session_id)
+        return None
+
     async def opener(self, stored: Iterable[bytes]) -> Opener:
         user_keys: Mapping[str, Key | CannotOpenError] = {}
         if self._user_keys is not None and (key_ids := {_user_key_id(each) for each in stored} - {""}):

@@ -1,6 +1,6 @@
 -- Creates a session unless the store is full. Repeated with the same id, it changes nothing and
 -- answers with the session as it is.
--- Uses: clock damage live expiry_member index fields
+-- Uses: clock damage live expiry_member index fields new_session
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: index of the user
 -- KEYS[3] sorted set: index of the agent
@@ -19,28 +19,18 @@ local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]
 local ttl_ms, max_sessions, linger_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local size, first_field = ARGV[7], 8
 
-if redis.call('EXISTS', session_key) == 1 then
-  local owner = redis.call('HGET', session_key, 'user')
-  local stored = redis.call('HGETALL', session_key)
-  return owner and owner ~= user and 'TAKEN' or owner and #stored > 2 and stored or damaged(session_key)
-end
-for _, index in ipairs({ user_index, agent_index }) do
-  local _, damage = is_listed(index, session_id)
-  if damage then
-    return damage
-  end
+local earlier = earlier_session(session_key, session_id, user, { user_index, agent_index })
+if earlier then
+  return earlier
 end
 local created = now_us()
 local now = math.floor(created / 1000)
-if redis.call('ZCOUNT', expiry_index, '(' .. whole(now), '+inf') >= max_sessions then
+if room_left(expiry_index, max_sessions, now) <= 0 then
   return 'FULL'
 end
 local expires = now + ttl_ms
 local expires_text = whole(expires)
-redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
-  'expires', expires_text, 'size', size)
-set_fields(session_key, first_field)
-redis.call('PEXPIREAT', session_key, expires_text)
+write_session(session_key, user, agent, created, expires_text, size, first_field, #ARGV)
 index_session(user_index, session_id, expires, expires_text, 0, now)
 index_session(agent_index, session_id, expires, expires_text, 0, now)
 index_session(expiry_index, expiry_member(session_id, user, agent), expires, expires_text, linger_ms, now)

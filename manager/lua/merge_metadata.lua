@@ -35,5 +35,5 @@ if size > max_bytes then
   return 'TOO_LARGE'
 end
 redis.call('HSET', session_key, 'size', size)
-set_fields(session_key, first_field)
+set_fields(session_key, first_field, #ARGV)
 return answer_with(answer_key, 1, kept_ms)

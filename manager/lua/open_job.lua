@@ -78,7 +78,7 @@ else
   write_part(job_key, kind, params, now)
   redis.call('HSET', job_key, 'state', grace_ms > 0 and 'scheduled' or 'queued', 'requested', whole(now),
     'due', whole(due), 'added', added, 'joins', 0)
-  set_fields(job_key, first_field)
+  set_fields(job_key, first_field, #ARGV)
   -- With parts to be written, the lifeline looks soon whether they are.
   redis.call('ZADD', jobs_key, whole(grace_ms > 0 and not others and due - silence_ms or now), job_id)
   note_in_history(prefix, history, job_id, now)

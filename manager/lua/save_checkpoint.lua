@@ -1,7 +1,5 @@
 -- Adds a checkpoint to a live session. Repeated with the same id, it changes nothing.
--- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
--- With a bound, the oldest beyond it go in the same step; many of them over several saves.
--- Uses: clock damage live pieces unpinned bound pins
+-- Uses: clock damage live pieces unpinned bound pins saving
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
 -- KEYS[3] sorted set: order of its checkpoints
@@ -19,38 +17,9 @@ local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local pin, max_unpinned, limit = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
 local first_field = 8
 
-local created = now_us()
-local session, damage = live_session(prefix, session_key, session_id, math.floor(created / 1000))
-if not session then
-  return damage or 0
+local fresh = {}
+for i = first_field, #ARGV, 2 do
+  fresh[ARGV[i]] = ARGV[i + 1]
 end
--- Read before anything is written: should it be of another type, nothing is.
-local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
-if string.sub(data, 1, 1) == 'p' then
-  if redis.call('HEXISTS', checkpoints, checkpoint_id) == 1 then
-    return 1
-  end
-  local fresh = {}
-  for i = first_field, #ARGV, 2 do
-    fresh[ARGV[i]] = ARGV[i + 1]
-  end
-  if not hold_pieces(checkpoints, data, fresh) then
-    return 'MISSING'
-  end
-end
-if redis.call('HSETNX', checkpoints, checkpoint_id, data) == 0 then
-  return 1
-end
-if newest[2] then
-  created = math.max(created, tonumber(newest[2]) + 1)
-end
-redis.call('ZADD', order, whole(created), checkpoint_id)
-redis.call('PEXPIREAT', checkpoints, whole(session.expires))
-redis.call('PEXPIREAT', order, whole(session.expires))
-if pin then
-  set_pin(session_key, checkpoint_id)
-end
-if max_unpinned then
-  keep_bound(prefix, session_id, max_unpinned, limit)
-end
-return 1
+local keys = { session = session_key, checkpoints = checkpoints, order = order }
+return save_checkpoint(prefix, keys, session_id, checkpoint_id, data, fresh, pin, max_unpinned, limit, now_us())

@@ -49,7 +49,7 @@ if size ~= '' then
     redis.call('HDEL', keys.session, unpack(stale, first, math.min(first + 999, #stale)))
   end
   redis.call('HSET', keys.session, 'size', size)
-  set_fields(keys.session, first_field)
+  set_fields(keys.session, first_field, #ARGV)
 end
 local agent, expires = session.agent, new_expires or session.expires
 if new_agent ~= '' and new_agent ~= agent then

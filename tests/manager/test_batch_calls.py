@@ -253,8 +253,9 @@ async def test_what_is_encrypted_stays_so(open_manager: Opener, raw: redis.Redis
     assert read[1] == plain
 
 
-async def test_a_cache_sees_what_a_batch_changed(open_manager: Opener) -> None:
-    manager = open_manager(CachedSessionManager, arguments={"max_staleness": 600})
+@pytest.mark.parametrize("tracking", [True, False])
+async def test_a_cache_sees_what_a_batch_changed(open_manager: Opener, tracking: bool) -> None:
+    manager = open_manager(CachedSessionManager, arguments={"max_staleness": 600, "tracking": tracking})
     sessions = await _created(manager, 4)
     ids = [each.session_id for each in sessions]
     for each in ids:

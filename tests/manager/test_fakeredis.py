@@ -2,11 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import fakeredis
 import pytest
 
-from manager import CachedSessionManager, JobState, SessionManager, TooManyAffectedError
+from manager import (
+    CachedSessionManager,
+    JobState,
+    Session,
+    SessionLimitError,
+    SessionManager,
+    SessionNotFoundError,
+    TooManyAffectedError,
+)
 from tests.manager.test_connection_kinds import live_once
 from tests.support.clients import close
 from tests.support.leftovers import find_leftovers
@@ -95,3 +104,17 @@ async def test_jobs_live_in_a_fake(open_manager: Opener, namespace: str, cls: ty
     assert await manager.cleanup_expired_sessions() == 0
     assert find_leftovers(fakeredis.FakeRedis(server=fake), namespace) == []
     await close(conn)
+
+
+async def test_batches_in_a_fake(open_manager: Opener, namespace: str) -> None:
+    fake = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    manager = open_manager(conn=fake, max_sessions=40)
+    wanted: list[Any] = [{"user_id": "ann", "agent_id": "bot", "metadata": {"a": 1}} for _ in range(41)]
+    created = await manager.create_sessions(wanted)
+    ids = [each.session_id for each in created if isinstance(each, Session)]
+    assert [type(each) for each in created] == [Session] * 40 + [SessionLimitError]
+    assert await manager.get_sessions(ids) == created[:40]
+    saved = await manager.save_checkpoints([{"session_id": each, "data": {}} for each in [*ids, "sess_1"]])
+    assert [type(each) for each in saved] == [str] * 40 + [SessionNotFoundError]
+    assert await manager.delete_sessions([*ids, ids[0]]) == [True] * 40 + [False]
+    assert find_leftovers(fake, namespace) == []

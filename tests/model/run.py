@@ -10,7 +10,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from manager import checkpoint_methods, listing_methods, scripts
+from manager import batches, checkpoint_methods, listing_methods, scripts
 from manager.jobs import listing, pace, receipts
 from tests.model.base import ModelBase, Tally
 from tests.model.machine import Machine
@@ -27,6 +27,7 @@ _SMALL: list[tuple[ModuleType, dict[str, int]]] = [
     (scripts, {"_TRASHES_PER_COUNT": 2}),
     (receipts, {"_PAGE": 4}),
     (listing, {"_READ_AT_ONCE": 4}),
+    (batches, {"PAGE": 2}),
 ]
 
 

@@ -195,6 +195,8 @@ class SessionRules(ModelBase):
         in_turn = [each.session_id async for each in manager.iter_sessions_by_user(user_id)]
         live = sorted(self.model.live(user_id=user_id), key=lambda each: each.in_order())
         assert in_turn == [each.session_id for each in live]
+        of_agent = [each.session_id async for each in manager.iter_sessions_by_agent(agent_id)]
+        assert sorted(of_agent) == sorted(each.session_id for each in self.model.live(agent_id=agent_id))
 
     @step(pick=PICK)
     async def run_out(self, pick: int) -> None:

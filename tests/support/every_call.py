@@ -2,7 +2,7 @@
 
 import redis
 
-from manager import CachedSessionManager, SessionManager
+from manager import CachedSessionManager, Session, SessionManager
 from tasks import Job, SessionJobs
 from tests.support.jobs import make_due, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
@@ -34,6 +34,11 @@ async def use_sessions(manager: SessionManager) -> None:
     assert len(await manager.get_sessions_by_agent("bot")) == 2
     assert await manager.get_active_session_count() == 3
     assert await manager.get_active_session_count("ann") == 3
+    [many] = await manager.create_sessions([{"user_id": "ann", "agent_id": "bot"}])
+    assert isinstance(many, Session)
+    saved = await manager.save_checkpoints([{"session_id": many.session_id, "data": {}, "pin": True}])
+    assert isinstance(saved[0], str)
+    assert await manager.delete_sessions([many.session_id]) == [True]
     assert await manager.clear_checkpoints(name)
     assert await manager.delete_session(other.session_id)
     await let_expire(manager, expiring)

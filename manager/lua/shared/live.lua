@@ -30,7 +30,7 @@ local function live_by(prefix, session_key, session_id, now, user, agent, expire
   if not listed then
     return nil, damage
   end
-  return { user = user, agent = agent, expires = expires }
+  return { id = session_id, user = user, agent = agent, expires = expires }
 end
 
 local function live_session(prefix, session_key, session_id, now)

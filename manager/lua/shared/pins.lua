@@ -1,6 +1,12 @@
 -- Pins lie in the session's own hash: a field p:<checkpoint id> for each, and in `pins` how many
 -- there are, so that a session without any is told by one look. The number is written first: should it be
 -- none, nothing is written.
+
+-- Whether that is a number, if it is there.
+local function can_pin(session_key)
+  return string.match(redis.call('HGET', session_key, 'pins') or '0', '^%-?%d+$')
+end
+
 local function set_pin(session_key, checkpoint_id)
   if redis.call('HEXISTS', session_key, 'p:' .. checkpoint_id) == 0 then
     redis.call('HINCRBY', session_key, 'pins', 1)

@@ -1,0 +1,26 @@
+-- Adds a checkpoint to each of some live sessions of one partition, as save_checkpoint does; none shares pieces.
+-- Uses: clock damage live pieces unpinned bound pins saving attempt
+-- KEYS[1] and on: hash of each session
+-- ARGV[1] prefix of the partition
+-- ARGV[2] most checkpoints that are not pinned, or ''
+-- ARGV[3] most checkpoints to remove from each session
+-- ARGV[4] and on: for each session its id, the checkpoint's id, its encoded data, and 1 to pin it, else 0
+-- Reply: {for each 1 | 0 where the session is not live | {what cannot be read}, ...}
+local prefix, max_unpinned, limit, first_field = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), 4
+
+local created = now_us()
+local reply = {}
+for i, session_key in ipairs(KEYS) do
+  local session_id, checkpoint_id, data, pin = unpack(ARGV, first_field, first_field + 3)
+  local keys = { session = session_key, checkpoints = prefix .. 'c:' .. session_id, order = prefix .. 'o:' .. session_id }
+  local saved, answer = attempt(save_checkpoint, prefix, keys, session_id, checkpoint_id, data, {}, pin == '1',
+    max_unpinned, limit, created)
+  if not saved then
+    answer = { told_by(answer) }
+  elseif type(answer) == 'table' then
+    answer = { answer.err }
+  end
+  reply[i] = answer
+  first_field = first_field + 4
+end
+return reply
