@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
 
 from manager import SessionManager
+from manager.jobs.scripts import BatchReply
+from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns
 from tests.support.wait_until import wait_until
 
@@ -77,6 +80,52 @@ async def test_revoked_sessions_that_expire_before_they_are_reclaimed_are_counte
     progress = await manager.runner.run(job_id)
     assert progress.finished
     assert progress.removed == 0
+
+
+async def test_a_sweep_of_revoked_sessions_leaves_what_came_after_them(
+    manager: SessionManager,
+) -> None:
+    old = await create_sessions(manager, 3)
+    await let_expire(manager, *old)
+    job_id = await manager.revoke_user_sessions("ann")
+    new = await create_sessions(manager, 3)
+    assert await manager.cleanup_expired_sessions() == len(old)
+    assert all([await manager.session_exists(session.session_id) for session in new])
+    assert (await manager.runner.run(job_id)).removed == 0
+
+
+async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    kept = await create_sessions(manager, 2, "user_0", "agent_0")
+    moment = datetime.now(UTC) + timedelta(seconds=0.3)
+    for number in range(12):
+        [session] = await create_sessions(manager, 1, f"user_{number % 2}", f"agent_{number % 3}")
+        await manager.update_session(session.session_id, expires_at=moment)
+
+    async def have_run_out() -> bool:
+        return await manager.get_active_session_count() == len(kept)
+
+    await wait_until(have_run_out, description="all but those kept ran out")
+    job = await manager.ledger.read(await open_sweep(manager))
+    batch = job.work.batch(manager._store, job.home.keys, job.job_id, undo=False)
+    reply, left = BatchReply.MORE, 12
+    while reply is BatchReply.MORE:
+        reply, left = await batch(5), max(0, left - 5)
+        for owners in (("u:user_0", "u:user_1"), ("a:agent_0", "a:agent_1", "a:agent_2")):
+            listed = sum(raw.zcard(job.home.keys.prefix + name.encode()) for name in owners)
+            assert listed == left + len(kept)
+    assert (await manager.runner.run(job.job_id)).removed == 12
+
+
+async def test_an_index_with_a_wrong_score_loses_nothing_that_lives(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    expired, kept = await create_sessions(manager, 2)
+    raw.zadd(manager._partitions.home.user_index("ann"), {kept.session_id: 1})
+    await let_expire(manager, expired)
+    assert await manager.cleanup_expired_sessions() == 1
+    assert await manager.session_exists(kept.session_id)
 
 
 async def test_nothing_due_sweeps_nothing(manager: SessionManager) -> None:

@@ -15,6 +15,7 @@ _AREAS = {
     "concurrency": "Many processes at once",
     "replies": "Lost replies",
     "transport": "The connection",
+    "bulk": "Bulk work",
     "scenarios": "Processes and servers that fail",
     "chaos": "Everything at once",
     "batches": "Many sessions at once",
