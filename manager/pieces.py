@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from manager.checks import LARGEST_CHECKPOINT
 from manager.json_text import as_json
 
 #: The first byte of a stored recipe (see codec.py).
@@ -127,6 +128,8 @@ def joined(head: str, literal: bytes, pieces: dict[str, bytes]) -> bytes:
     missing = next((name for names in places for name in names if name not in pieces), None)
     if missing is not None:
         raise ValueError(f"its piece {missing} is gone")
+    if sum(len(pieces[name]) for names in places for name in names) > LARGEST_CHECKPOINT:
+        raise ValueError(f"its pieces are more than {LARGEST_CHECKPOINT} bytes")
     parts = [around[0]]
     for names, text in zip(places, around[1:], strict=True):
         parts += (GAP.join([pieces[name] for name in names]), text)
