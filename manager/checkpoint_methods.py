@@ -10,11 +10,12 @@ from manager.checkpoint_scripts import StoredCheckpoint
 from manager.checks import check_flag
 from manager.codec import checkpoint_json, decode_checkpoint, packed, seal_checkpoint, seal_recipe
 from manager.damage import Listing
-from manager.encryption.sealing import Opener, Sealer
+from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
-from manager.pieces import cut
+from manager.opened_pieces import Opened
+from manager.pieces import Recipe, cut, names_of
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
@@ -194,18 +195,29 @@ class CheckpointMethods(ManagerBase):
             3
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        self._known_pieces.opened.forget(session_id)
         return await scripts.clear_checkpoints(self._store, keys, session_id)
 
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
+        known = self._known_pieces.opened.of(session_id)
+        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id, known)
         if not page.checkpoints:
             return None
         [stored] = page.checkpoints
-        found = to_checkpoint(session_id, stored, await self._vault.opener(page.values()))
-        if stored.opened and not checkpoint_id:
-            self._known_pieces.learn(session_id, stored.opened)
+        opener = await self._vault.opener(page.values())
+        found = to_checkpoint(session_id, stored, opener)
+        if not checkpoint_id and stored.head not in ("", known.head):
+            self._learn(session_id, stored, is_clear=opener is NO_KEYS)
         return found
+
+    def _learn(self, session_id: str, stored: StoredCheckpoint, *, is_clear: bool) -> None:
+        """The newest checkpoint was read, and its pieces are opened."""
+        opened = stored.opened or {}
+        texts = {name: opened[name] for place in names_of(stored.head) for name in place}
+        self._known_pieces.learn(session_id, texts)
+        if is_clear:
+            self._known_pieces.opened.keep(session_id, Opened(stored.head, texts))
 
     async def _save_in_pieces(
         self,
@@ -227,6 +239,17 @@ class CheckpointMethods(ManagerBase):
             value, pieces = seal_recipe(checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
             live = await save(value, pieces=pieces)
             self._known_pieces.remember(session_id, recipe.pieces if live else ())
+            if live and sealer is IN_THE_CLEAR:
+                self._keep_opened(session_id, recipe)
             if live is not None:
                 return live
         return None
+
+    def _keep_opened(self, session_id: str, recipe: Recipe) -> None:
+        """A checkpoint was saved in the clear. Where texts of its pieces are not at hand, it may be read."""
+        texts = {**self._known_pieces.opened.of(session_id).texts, **recipe.fresh}
+        names = [piece.name for piece in recipe.pieces]
+        if texts.keys() >= set(names):
+            self._known_pieces.opened.keep(
+                session_id, Opened(recipe.head, {name: texts[name] for name in names})
+            )

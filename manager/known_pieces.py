@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from manager.opened_pieces import OpenedPieces
 from manager.pieces import Piece, Stream
 
 #: Sessions, and pieces of all of them together, of which a process remembers what it knows: some 30 MB.
@@ -22,6 +23,8 @@ class KnownPieces:
     """Knows too little after a restart, or where others save: then more is sent, and stored once more."""
 
     def __init__(self) -> None:
+        #: And those whose text it has.
+        self.opened = OpenedPieces()
         self._by_session: OrderedDict[str, _Known] = OrderedDict()
         self._count = 0
         self._lock = threading.Lock()
@@ -48,10 +51,6 @@ class KnownPieces:
         self.remember(
             session_id, [by_name.get(name) or Piece.of(name, text) for name, text in stored.items()]
         )
-
-    def forget(self, session_id: str) -> None:
-        """Some are gone."""
-        self.remember(session_id, ())
 
     def _keep(self, session_id: str, known: _Known) -> _Known:
         before = self._by_session.pop(session_id, None)
