@@ -15,7 +15,7 @@ from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
 from manager.models import Checkpoint, from_microseconds
 from manager.opened_pieces import Opened
-from manager.pieces import Recipe, cut, names_of
+from manager.pieces import cut, names_of
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
@@ -207,17 +207,12 @@ class CheckpointMethods(ManagerBase):
         [stored] = page.checkpoints
         opener = await self._vault.opener(page.values())
         found = to_checkpoint(session_id, stored, opener)
-        if not checkpoint_id and stored.head not in ("", known.head):
-            self._learn(session_id, stored, is_clear=opener is NO_KEYS)
+        if stored.opened and not checkpoint_id and stored.head not in ("", known.head):
+            texts = {name: stored.opened[name] for place in names_of(stored.head) for name in place}
+            self._known_pieces.has_read(
+                session_id, Opened(stored.head, texts), in_the_clear=opener is NO_KEYS
+            )
         return found
-
-    def _learn(self, session_id: str, stored: StoredCheckpoint, *, is_clear: bool) -> None:
-        """The newest checkpoint was read, and its pieces are opened."""
-        opened = stored.opened or {}
-        texts = {name: opened[name] for place in names_of(stored.head) for name in place}
-        self._known_pieces.learn(session_id, texts)
-        if is_clear:
-            self._known_pieces.opened.keep(session_id, Opened(stored.head, texts))
 
     async def _save_in_pieces(
         self,
@@ -240,16 +235,7 @@ class CheckpointMethods(ManagerBase):
             live = await save(value, pieces=pieces)
             self._known_pieces.remember(session_id, recipe.pieces if live else ())
             if live and sealer is IN_THE_CLEAR:
-                self._keep_opened(session_id, recipe)
+                self._known_pieces.has_saved(session_id, recipe)
             if live is not None:
                 return live
         return None
-
-    def _keep_opened(self, session_id: str, recipe: Recipe) -> None:
-        """A checkpoint was saved in the clear. Where texts of its pieces are not at hand, it may be read."""
-        texts = {**self._known_pieces.opened.of(session_id).texts, **recipe.fresh}
-        names = [piece.name for piece in recipe.pieces]
-        if texts.keys() >= set(names):
-            self._known_pieces.opened.keep(
-                session_id, Opened(recipe.head, {name: texts[name] for name in names})
-            )

@@ -46,15 +46,18 @@ class OpenedPieces:
                 self._by_session.move_to_end(session_id)
             return self._by_session.get(session_id, NOTHING_OPENED)
 
-    def keep(self, session_id: str, opened: Opened) -> None:
-        """These are all pieces of a checkpoint, and they lie in the clear."""
+    def keep(self, session_id: str, opened: Opened) -> list[tuple[str, Opened]]:
+        """These are all pieces of a checkpoint, and they lie in the clear. What there is no room for."""
+        left_out = [] if len(opened.head) <= _LONGEST_LIST else [(session_id, opened)]
         with self._lock:
             self._size -= self._by_session.pop(session_id, NOTHING_OPENED).size
-            if len(opened.head) <= _LONGEST_LIST:
+            if not left_out:
                 self._by_session[session_id] = opened
                 self._size += opened.size
             while self._size > _MOST_BYTES:
-                self._size -= self._by_session.popitem(last=False)[1].size
+                left_out.append(self._by_session.popitem(last=False))
+                self._size -= left_out[-1][1].size
+        return left_out
 
     def forget(self, session_id: str) -> None:
         """The session is gone."""

@@ -41,12 +41,15 @@ end
 if redis.call('HSETNX', checkpoints, checkpoint_id, data) == 0 then
   return 1
 end
+redis.call('PEXPIREAT', checkpoints, whole(session.expires))
 if newest[2] then
   created = math.max(created, tonumber(newest[2]) + 1)
 end
 redis.call('ZADD', order, whole(created), checkpoint_id)
-redis.call('PEXPIREAT', checkpoints, whole(session.expires))
-redis.call('PEXPIREAT', order, whole(session.expires))
+if not newest[2] then
+  -- From then on, whatever changes the session's expiry changes the key's as well.
+  redis.call('PEXPIREAT', order, whole(session.expires))
+end
 if pin then
   set_pin(session_key, checkpoint_id)
 end
