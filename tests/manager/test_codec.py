@@ -174,6 +174,16 @@ def test_pieces_that_expand_beyond_any_checkpoint_are_refused(room: int) -> None
         _decode_recipe(b"0123456789:1", b"z" + zlib.compress(_text_of(room + 1)), two)
 
 
+def test_pieces_do_not_expand_before_their_sum_is_known(room: int) -> None:
+    packed_piece = b"z" + zlib.compress(b"x" * 600)
+    pieces: dict[str, bytes | None] = {f"0123456789:{number}": packed_piece for number in (1, 2, 3)}
+    opened: dict[str, bytes] = {}
+    stored = StoredCheckpoint("ckpt_1", b"k:c:1", 0, b"p0123456789:1-3\nj[\xff]", pieces, opened)
+    with pytest.raises(CorruptDataError, match="more than 1000 bytes"):
+        decode_checkpoint("sess_1", stored, NO_KEYS)
+    assert sum(map(len, opened.values())) <= room
+
+
 def test_no_checkpoint_can_be_saved_that_is_too_large_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENT_SESSIONS_MAX_CHECKPOINT_BYTES", str(LARGEST_CHECKPOINT + 1))
     load_settings.cache_clear()

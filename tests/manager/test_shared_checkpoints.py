@@ -229,6 +229,19 @@ async def test_pieces_that_a_process_has_read_or_saved_are_not_sent_to_it_again(
     assert await sent_for(open_manager()) > apart / 2
 
 
+async def test_what_there_is_no_room_to_keep_is_known_all_the_same(
+    open_manager: Opener, raw: redis.Redis, session_id: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = talk(14)
+    await _save_talk(open_manager(), session_id, history, range(10, 13))
+    before = len(_pieces(raw, key))
+    monkeypatch.setattr("manager.opened_pieces._MOST_BYTES", 1_000)
+    other = open_manager()
+    assert await other.get_latest_checkpoint(session_id)
+    await _save_talk(other, session_id, history, range(13, 14))
+    assert len(_pieces(raw, key)) == before + 1
+
+
 @pytest.mark.parametrize("forgotten", ["cleared", "deleted", "two streams", "another order"])
 async def test_what_a_process_has_read_never_takes_the_place_of_what_is_there(
     open_manager: Opener, session_id: str, forgotten: str
