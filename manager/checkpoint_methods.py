@@ -228,7 +228,8 @@ class CheckpointMethods(ManagerBase):
         What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
         """
         for _ in range(2):
-            recipe = cut(data, plain, *self._known_pieces.of(session_id))
+            texts = self._known_pieces.opened.of(session_id).texts
+            recipe = cut(data, plain, *self._known_pieces.of(session_id), texts)
             if recipe is None:
                 return None
             value, pieces = seal_recipe(checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)

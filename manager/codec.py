@@ -3,7 +3,7 @@
 A stored value is one format byte and a payload:
 
     j   JSON in UTF-8
-    z   JSON in UTF-8, compressed with zlib
+    z   JSON in UTF-8, compressed in zlib's format
     e   a stored value, encrypted under a key of the ring (see encryption/)
     u   a stored value, encrypted under its user's own key
     p   a recipe: which pieces, a line feed, and a stored value of the JSON around them (see pieces.py)
