@@ -38,8 +38,9 @@ from manager.scripts import StoredSession
 
 _PLAIN, _ZLIB = b"j", b"z"
 
-#: Of ISA-L, which writes the same format as zlib several times as fast. What it made is read by zlib.
-_ZLIB_LEVEL = 1
+#: Levels of ISA-L, which writes zlib's format several times as fast; what it made is read by zlib. What is up to
+#: so many bytes is written on every turn, and read as often: it gets the level that costs least.
+_SHORT_BYTES, _SHORT_LEVEL, _LEVEL = 4_096, 0, 1
 
 _JSON_OBJECT = TypeAdapter(dict[str, JsonValue])
 
@@ -139,7 +140,7 @@ def checkpoint_json(data: object, max_bytes: int) -> bytes:
 def packed(plain: bytes, compress_above_bytes: int) -> bytes:
     """JSON as a stored value in the clear."""
     if len(plain) > compress_above_bytes:
-        return _ZLIB + isal_zlib.compress(plain, _ZLIB_LEVEL)
+        return _ZLIB + isal_zlib.compress(plain, _SHORT_LEVEL if len(plain) <= _SHORT_BYTES else _LEVEL)
     return _PLAIN + plain
 
 
@@ -159,7 +160,7 @@ def seal_recipe(
     pieces: list[bytes] = []
     for name, text in recipe.fresh.items():
         # However short: there are many of them, and they last.
-        value = min(_ZLIB + isal_zlib.compress(text, _ZLIB_LEVEL), _PLAIN + text, key=len)
+        value = min(_ZLIB + isal_zlib.compress(text, _LEVEL), _PLAIN + text, key=len)
         pieces += (name.encode(), sealer.seal(PIECE, name.encode(), value))
     return RECIPE + head + b"\n" + around, pieces
 
