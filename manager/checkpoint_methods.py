@@ -13,7 +13,7 @@ from manager.damage import Listing
 from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import new_checkpoint_id
-from manager.models import Checkpoint, from_microseconds
+from manager.models import from_microseconds
 from manager.opened_pieces import Opened
 from manager.pieces import cut, names_of
 
@@ -35,12 +35,12 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> 
         raise CorruptDataError(
             f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has no moment of creation"
         ) from error
-    return Checkpoint.model_construct(
-        checkpoint_id=stored.checkpoint_id,
-        session_id=session_id,
-        data=decode_checkpoint(session_id, stored, opener),
-        created_at=created_at,
-    ).__dict__
+    return {
+        "checkpoint_id": stored.checkpoint_id,
+        "session_id": session_id,
+        "data": decode_checkpoint(session_id, stored, opener),
+        "created_at": created_at,
+    }
 
 
 class CheckpointMethods(ManagerBase):

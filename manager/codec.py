@@ -38,8 +38,8 @@ from manager.scripts import StoredSession
 
 _PLAIN, _ZLIB = b"j", b"z"
 
-#: Levels of ISA-L, which writes zlib's format several times as fast; what it made is read by zlib. What is up to
-#: so many bytes is written on every turn, and read as often: it gets the level that costs least.
+#: Levels of ISA-L, which writes zlib's format several times as fast; what it made is read by zlib. What is up
+#: to so many bytes is written on every turn, and read as often: it gets the level that costs least.
 _SHORT_BYTES, _SHORT_LEVEL, _LEVEL = 4_096, 0, 1
 
 _JSON_OBJECT = TypeAdapter(dict[str, JsonValue])

@@ -26,4 +26,8 @@ if not created then
   return nil
 end
 local data = redis.call('HGET', checkpoints, checkpoint_id)
-return { checkpoint_id, created, data, (read_pieces(checkpoints, data, {}, ranges_by_stream(known))) }
+local pieces = {}
+if data and string.sub(data, 1, 1) == 'p' then
+  pieces = read_pieces(checkpoints, data, {}, ranges_by_stream(known))
+end
+return { checkpoint_id, created, data, pieces }
