@@ -10,11 +10,12 @@ from manager.checkpoint_scripts import StoredCheckpoint
 from manager.checks import check_flag
 from manager.codec import checkpoint_json, decode_checkpoint, packed, seal_checkpoint, seal_recipe
 from manager.damage import Listing
-from manager.encryption.sealing import Opener, Sealer
+from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import Keys, new_checkpoint_id
-from manager.models import Checkpoint, from_microseconds
-from manager.pieces import cut
+from manager.models import from_microseconds
+from manager.opened_pieces import Opened
+from manager.pieces import cut, names_of
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
@@ -46,12 +47,12 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> 
         raise CorruptDataError(
             f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has no moment of creation"
         ) from error
-    return Checkpoint.model_construct(
-        checkpoint_id=stored.checkpoint_id,
-        session_id=session_id,
-        data=decode_checkpoint(session_id, stored, opener),
-        created_at=created_at,
-    ).__dict__
+    return {
+        "checkpoint_id": stored.checkpoint_id,
+        "session_id": session_id,
+        "data": decode_checkpoint(session_id, stored, opener),
+        "created_at": created_at,
+    }
 
 
 class CheckpointMethods(ManagerBase):
@@ -181,6 +182,7 @@ class CheckpointMethods(ManagerBase):
             3
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        self._known_pieces.opened.forget(session_id)
         return await scripts.clear_checkpoints(self._store, keys, session_id)
 
     def _new_checkpoint(
@@ -222,13 +224,18 @@ class CheckpointMethods(ManagerBase):
 
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id)
+        known = self._known_pieces.opened.of(session_id)
+        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id, known)
         if not page.checkpoints:
             return None
         [stored] = page.checkpoints
-        found = to_checkpoint(session_id, stored, await self._vault.opener(page.values()))
-        if stored.opened and not checkpoint_id:
-            self._known_pieces.learn(session_id, stored.opened)
+        opener = await self._vault.opener(page.values())
+        found = to_checkpoint(session_id, stored, opener)
+        if stored.opened and not checkpoint_id and stored.head not in ("", known.head):
+            texts = {name: stored.opened[name] for place in names_of(stored.head) for name in place}
+            self._known_pieces.has_read(
+                session_id, Opened(stored.head, texts), in_the_clear=opener is NO_KEYS
+            )
         return found
 
     async def _save_in_pieces(
@@ -239,12 +246,15 @@ class CheckpointMethods(ManagerBase):
         What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
         """
         for _ in range(2):
-            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id))
+            texts = self._known_pieces.opened.of(new.session_id).texts
+            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id), texts)
             if recipe is None:
                 return None
             value, pieces = seal_recipe(new.checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
             live = await save(value, pieces=pieces)
             self._known_pieces.remember(new.session_id, recipe.pieces if live else ())
+            if live and sealer is IN_THE_CLEAR:
+                self._known_pieces.has_saved(new.session_id, recipe)
             if live is not None:
                 return live
         return None

@@ -1,9 +1,10 @@
 """One typed function per script on checkpoints, as `manager.scripts` has them for sessions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from manager.keys import Keys
+from manager.opened_pieces import NOTHING_OPENED, Opened
 from manager.pieces import RECIPE, head_of, names_of
 from manager.script_source import load_script
 from manager.scripts import session_keys
@@ -33,8 +34,13 @@ class StoredCheckpoint(NamedTuple):
     data: bytes | None
     #: Stored values by name of the pieces that it is made of; perhaps those of others as well.
     pieces: dict[str, bytes | None] = {}  # noqa: RUF012  (not changed where it is this one)
-    #: Those that were opened, shared by all of a page, so that each is opened once.
+    #: Those that were opened or known before, shared by all of a page, so that each is opened once.
     opened: dict[str, bytes] | None = None
+
+    @property
+    def head(self) -> str:
+        """The list of its pieces; '' where it is no recipe. Raises `ValueError` where it is no text."""
+        return head_of(self.data) if self.data is not None and self.data[:1] == RECIPE else ""
 
     def values(self) -> Iterator[bytes]:
         """The stored values that it is made of, without its pieces."""
@@ -83,11 +89,13 @@ async def save_checkpoint(
     return None if reply == b"MISSING" else bool(reply)
 
 
-async def get_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> Page:
-    """The checkpoint, or with '' the newest; an empty page where there is none."""
+async def get_checkpoint(
+    store: Store, keys: Keys, session_id: str, checkpoint_id: str, known: Opened = NOTHING_OPENED
+) -> Page:
+    """The checkpoint, or with '' the newest, without the known pieces; an empty page where there is none."""
     places = session_keys(keys, session_id)
-    reply = await store.call(_GET_CHECKPOINT, places, [keys.prefix, session_id, checkpoint_id])
-    return _page(places[1], reply or [])
+    args = [keys.prefix, session_id, checkpoint_id, known.head]
+    return _page(places[1], await store.call(_GET_CHECKPOINT, places, args) or [], known.texts)
 
 
 async def list_checkpoints(
@@ -131,17 +139,18 @@ async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
     return int(await store.call(_CLEAR_CHECKPOINTS, places, args))
 
 
-def _page(key: bytes, reply: list[Any]) -> Page:
+def _page(key: bytes, reply: list[Any], known: Mapping[str, bytes] = NOTHING_OPENED.texts) -> Page:
     found: list[StoredCheckpoint] = []
     pieces: dict[str, bytes | None] = {}
-    opened: dict[str, bytes] = {}
+    opened = dict(known)
     size = 0
     for i in range(0, len(reply), 4):
         checkpoint_id, created_us, data, stored = reply[i : i + 4]
         if stored:
-            # It names some that an earlier one has named as well; those come once.
+            # It names some that are known, or that an earlier one has named as well; those come once.
             names = dict.fromkeys(name for place in names_of(head_of(data)) for name in place)
-            pieces |= zip((name for name in names if name not in pieces), stored, strict=True)
+            new = (name for name in names if name not in pieces and name not in known)
+            pieces |= zip(new, stored, strict=True)
             size += sum(len(piece) for piece in stored if piece)
         size += len(data or b"")
         name = checkpoint_id.decode(errors="backslashreplace")

@@ -13,6 +13,9 @@ LONGEST_SECONDS = 100_000_000_000
 #: Largest count: that of Redis, and `sys.maxsize`, which callers take for "without limit".
 LARGEST_COUNT = 2**63 - 1
 
+#: Largest checkpoint that can be set, as JSON, bytes. Nothing that is read expands to more.
+LARGEST_CHECKPOINT = 268_435_456
+
 #: Most characters of a wrong value in a message.
 _MOST_SHOWN = 100
 

@@ -3,7 +3,7 @@
 A stored value is one format byte and a payload:
 
     j   JSON in UTF-8
-    z   JSON in UTF-8, compressed with zlib
+    z   JSON in UTF-8, compressed in zlib's format
     e   a stored value, encrypted under a key of the ring (see encryption/)
     u   a stored value, encrypted under its user's own key
     p   a recipe: which pieces, a line feed, and a stored value of the JSON around them (see pieces.py)
@@ -13,14 +13,15 @@ for recipes: scripts have to know of which pieces a checkpoint is made. A piece 
 of items in JSON with a byte 255 between each two; a recipe's JSON has one where pieces go.
 """
 
-import json
 import zlib
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
+from isal import isal_zlib
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from manager.checkpoint_scripts import StoredCheckpoint
+from manager.checks import LARGEST_CHECKPOINT
 from manager.encryption.sealing import (
     CHECKPOINT,
     METADATA,
@@ -31,14 +32,15 @@ from manager.encryption.sealing import (
     Sealer,
 )
 from manager.errors import CorruptDataError, DecryptionError, InvalidArgumentError
-from manager.json_text import as_json
+from manager.json_text import as_json, from_json_text, is_plain, plain_json
 from manager.pieces import RECIPE, Recipe, joined
 from manager.scripts import StoredSession
 
 _PLAIN, _ZLIB = b"j", b"z"
 
-#: The fastest level: checkpoints are written on every turn.
-_ZLIB_LEVEL = 1
+#: Levels of ISA-L, which writes zlib's format several times as fast; what it made is read by zlib. What is up
+#: to so many bytes is written on every turn, and read as often: it gets the level that costs least.
+_SHORT_BYTES, _SHORT_LEVEL, _LEVEL = 4_096, 0, 1
 
 _JSON_OBJECT = TypeAdapter(dict[str, JsonValue])
 
@@ -53,6 +55,8 @@ def _dump(name: str, value: Any) -> bytes:
 def _check_json_object(name: str, value: object) -> None:
     if not isinstance(value, dict):
         raise InvalidArgumentError(f"{name} must be a dict, not {type(value).__name__}")
+    if is_plain(value):
+        return
     try:
         _JSON_OBJECT.validate_python(value, strict=True)  # lax, it would take bytes for text
     except ValidationError as error:
@@ -122,8 +126,10 @@ def decode_metadata(session: StoredSession, opener: Opener) -> dict[str, Any]:
 
 def checkpoint_json(data: object, max_bytes: int) -> bytes:
     """The data as JSON."""
-    _check_json_object("data", data)
-    plain = _dump("data", data)
+    plain = plain_json(data) if isinstance(data, dict) else None
+    if plain is None:
+        _check_json_object("data", data)
+        plain = _dump("data", data)
     if len(plain) > max_bytes:
         raise InvalidArgumentError(
             f"data is {len(plain)} bytes as JSON; the limit is {max_bytes} (max_checkpoint_bytes)"
@@ -134,7 +140,7 @@ def checkpoint_json(data: object, max_bytes: int) -> bytes:
 def packed(plain: bytes, compress_above_bytes: int) -> bytes:
     """JSON as a stored value in the clear."""
     if len(plain) > compress_above_bytes:
-        return _ZLIB + zlib.compress(plain, _ZLIB_LEVEL)
+        return _ZLIB + isal_zlib.compress(plain, _SHORT_LEVEL if len(plain) <= _SHORT_BYTES else _LEVEL)
     return _PLAIN + plain
 
 
@@ -154,7 +160,7 @@ def seal_recipe(
     pieces: list[bytes] = []
     for name, text in recipe.fresh.items():
         # However short: there are many of them, and they last.
-        value = min(_ZLIB + zlib.compress(text, _ZLIB_LEVEL), _PLAIN + text, key=len)
+        value = min(_ZLIB + isal_zlib.compress(text, _LEVEL), _PLAIN + text, key=len)
         pieces += (name.encode(), sealer.seal(PIECE, name.encode(), value))
     return RECIPE + head + b"\n" + around, pieces
 
@@ -169,7 +175,7 @@ def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, opener: Ope
     try:
         stored = checkpoint.data or b""
         if stored[:1] == RECIPE:
-            data = _parsed(_from_pieces(session_id, checkpoint, opener))
+            data = from_json_text(_from_pieces(session_id, checkpoint, opener))
         else:
             name = checkpoint.checkpoint_id.encode()
             data = _load(opener.open(session_id, CHECKPOINT, name, stored))
@@ -184,11 +190,13 @@ def _from_pieces(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) 
     """The JSON of a checkpoint that is a recipe."""
     head, _, around = (checkpoint.data or b"")[1:].partition(b"\n")
     sealed_as = _place(checkpoint.checkpoint_id, head)
-    literal = _unpacked(opener.open(session_id, PIECED_CHECKPOINT, sealed_as, around))
+    literal = _unpacked(opener.open(session_id, PIECED_CHECKPOINT, sealed_as, around), LARGEST_CHECKPOINT)
     opened = {} if checkpoint.opened is None else checkpoint.opened
+    room = LARGEST_CHECKPOINT
     for name, stored in checkpoint.pieces.items():
         if stored is not None and name not in opened:
-            opened[name] = _unpacked(opener.open(session_id, PIECE, name.encode(), stored))
+            opened[name] = _unpacked(opener.open(session_id, PIECE, name.encode(), stored), room)
+            room -= len(opened[name])
     return joined(head.decode(), literal, opened)
 
 
@@ -197,42 +205,30 @@ def _unreadable(what: str, error: Exception) -> CorruptDataError:
     return kind(f"{what} cannot be read: {error}")
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-
 #: What `_load` raises where bytes are not what this module writes.
 _UNREADABLE = (ValueError, zlib.error, RecursionError)
 
 
 def _load(stored: bytes) -> Any:
     """The value that was stored."""
-    return _parsed(_unpacked(stored))
+    return from_json_text(_unpacked(stored, LARGEST_CHECKPOINT))
 
 
-def _parsed(plain: bytes) -> Any:
-    """The value. `decode` would look for white space on both sides, which takes longer than a short value."""
-    text = plain.decode("utf-8", "surrogatepass")
-    value, end = _JSON.raw_decode(text)
-    if end != len(text):
-        raise json.JSONDecodeError("Extra data", text, end)
-    return value
-
-
-def _unpacked(stored: bytes) -> bytes:
+def _unpacked(stored: bytes, room: int) -> bytes:
+    """What was packed, where it is at most `room` bytes."""
     kind = stored[:1]
     if kind == _PLAIN:
         return stored[1:]
     if kind != _ZLIB:
         raise ValueError(f"unknown format byte {kind!r}")
-    return _inflated(stored[1:])
+    return _inflated(stored[1:], room)
 
 
-def _inflated(payload: bytes) -> bytes:
+def _inflated(payload: bytes, room: int) -> bytes:
     inflater = zlib.decompressobj()
-    plain = inflater.decompress(payload)
+    plain = inflater.decompress(payload, room + 1)
+    if len(plain) > room:
+        raise ValueError(f"inflated, it would be more than {LARGEST_CHECKPOINT} bytes")
     if not inflater.eof or inflater.unused_data:  # the latter goes unnoticed by `zlib.decompress`
         raise ValueError("the compressed data is cut short, or something follows it")
     return plain

@@ -4,10 +4,11 @@ import itertools
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from manager.pieces import Piece, Stream
+from manager.opened_pieces import Opened, OpenedPieces
+from manager.pieces import Piece, Recipe, Stream
 
 #: Sessions, and pieces of all of them together, of which a process remembers what it knows: some 30 MB.
 _MOST_SESSIONS, _MOST_PIECES = 10_000, 100_000
@@ -16,42 +17,66 @@ _MOST_SESSIONS, _MOST_PIECES = 10_000, 100_000
 class _Known(NamedTuple):
     stream: Stream
     pieces: Sequence[Piece]
+    #: List of the opened pieces that it has been made of.
+    learnt: str = ""
 
 
 class KnownPieces:
     """Knows too little after a restart, or where others save: then more is sent, and stored once more."""
 
     def __init__(self) -> None:
+        #: And those whose text it has.
+        self.opened = OpenedPieces()
         self._by_session: OrderedDict[str, _Known] = OrderedDict()
         self._count = 0
         self._lock = threading.Lock()
 
     def of(self, session_id: str) -> tuple[Sequence[Piece], Stream]:
         """The known pieces of a session, and names for new ones."""
-        with self._lock:
-            known = self._by_session.get(session_id)
-            if known is None:
-                known = self._keep(session_id, _Known(Stream(secrets.token_hex(5), itertools.count(1)), ()))
+        opened = self.opened.of(session_id)
+        known = self._of(session_id)
+        if opened.head not in ("", known.learnt):
+            self._learn(session_id, opened)
+            known = self._of(session_id)
         return known.pieces, known.stream
 
     def remember(self, session_id: str, pieces: Sequence[Piece]) -> None:
         """These are in Redis, in the order of the session's newest checkpoint."""
-        self.of(session_id)
+        self._of(session_id)
         with self._lock:
             known = self._by_session.get(session_id)
             if known is not None:
                 self._keep(session_id, known._replace(pieces=pieces))
 
-    def learn(self, session_id: str, stored: Mapping[str, bytes]) -> None:
-        """A checkpoint of these pieces was read."""
-        by_name = {piece.name: piece for piece in self.of(session_id)[0]}
-        self.remember(
-            session_id, [by_name.get(name) or Piece.of(name, text) for name, text in stored.items()]
-        )
+    def has_read(self, session_id: str, opened: Opened, *, in_the_clear: bool) -> None:
+        """The newest checkpoint was read, of these pieces. What is kept is hashed when it is needed."""
+        kept_no_longer = self.opened.keep(session_id, opened) if in_the_clear else [(session_id, opened)]
+        for each, its_pieces in kept_no_longer:
+            self._learn(each, its_pieces)
 
-    def forget(self, session_id: str) -> None:
-        """Some are gone."""
-        self.remember(session_id, ())
+    def has_saved(self, session_id: str, recipe: Recipe) -> None:
+        """A checkpoint was saved in the clear. Where not all its texts are at hand, it may be read yet."""
+        texts = {**self.opened.of(session_id).texts, **recipe.fresh}
+        names = [piece.name for piece in recipe.pieces]
+        if texts.keys() >= set(names):
+            opened = Opened(recipe.head, {name: texts[name] for name in names})
+            self.has_read(session_id, opened, in_the_clear=True)
+
+    def _learn(self, session_id: str, opened: Opened) -> None:
+        by_name = {piece.name: piece for piece in self._of(session_id).pieces}
+        pieces = [by_name.get(name) or Piece.of(name, text) for name, text in opened.texts.items()]
+        self.remember(session_id, pieces)
+        with self._lock:
+            known = self._by_session.get(session_id)
+            if known is not None:
+                self._keep(session_id, known._replace(learnt=opened.head))
+
+    def _of(self, session_id: str) -> _Known:
+        with self._lock:
+            known = self._by_session.get(session_id)
+            if known is None:
+                known = self._keep(session_id, _Known(Stream(secrets.token_hex(5), itertools.count(1)), ()))
+        return known
 
     def _keep(self, session_id: str, known: _Known) -> _Known:
         before = self._by_session.pop(session_id, None)

@@ -11,10 +11,11 @@ In a recipe, successive numbers are a range, and ``;`` parts the places: ``0af1c
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from manager.checks import LARGEST_CHECKPOINT
 from manager.json_text import as_json
 
 #: The first byte of a stored recipe (see codec.py).
@@ -32,6 +33,8 @@ _SHORTEST_RUN = 512
 _PIECE_BYTES, _PIECES_AT_ONCE = 1_024, 64
 #: Levels of dicts within which lists are cut.
 _LEVELS = 3
+
+NO_TEXTS: Mapping[str, bytes] = {}
 
 _RANGE = re.compile(r"([0-9a-f]{10}):([1-9][0-9]{0,14})(?:-([1-9][0-9]{0,14}))?")
 
@@ -76,16 +79,23 @@ class Recipe(NamedTuple):
     fresh: dict[str, bytes]
 
 
-def cut(data: dict[str, Any], plain: bytes, known: Sequence[Piece], stream: Stream) -> Recipe | None:
+def cut(
+    data: dict[str, Any],
+    plain: bytes,
+    known: Sequence[Piece],
+    stream: Stream,
+    texts: Mapping[str, bytes] = NO_TEXTS,
+) -> Recipe | None:
     """The recipe of a checkpoint; None where it has nothing long, or the recipe would be too long.
 
     Args:
         plain: `data` as JSON.
         known: the pieces of an earlier checkpoint, in their order.
         stream: names for new pieces.
+        texts: of some known pieces, which are told by them instead of by their hash.
     """
     for pieces in (known, ()):
-        cutter = _Cutter(plain, pieces, stream)
+        cutter = _Cutter(plain, pieces, stream, texts)
         if not (cutter.walk(data, _LEVELS) and cutter.places) or len(cutter.literal) > LONGEST_RECIPE // 2:
             return None
         if len(cutter.pieces) <= MOST_PIECES:
@@ -127,6 +137,8 @@ def joined(head: str, literal: bytes, pieces: dict[str, bytes]) -> bytes:
     missing = next((name for names in places for name in names if name not in pieces), None)
     if missing is not None:
         raise ValueError(f"its piece {missing} is gone")
+    if sum(len(pieces[name]) for names in places for name in names) > LARGEST_CHECKPOINT:
+        raise ValueError(f"its pieces are more than {LARGEST_CHECKPOINT} bytes")
     parts = [around[0]]
     for names, text in zip(places, around[1:], strict=True):
         parts += (GAP.join([pieces[name] for name in names]), text)
@@ -152,14 +164,16 @@ def _ranges(names: list[str]) -> str:
 class _Cutter:
     """One way through the JSON of a checkpoint."""
 
-    def __init__(self, plain: bytes, known: Sequence[Piece], stream: Stream) -> None:
+    def __init__(
+        self, plain: bytes, known: Sequence[Piece], stream: Stream, texts: Mapping[str, bytes]
+    ) -> None:
         self.literal = bytearray()
         self.places: list[list[str]] = []
         self.pieces: list[Piece] = []
         self.fresh: dict[str, bytes] = {}
         self._plain = plain
         self._at = 0
-        self._stream = stream
+        self._stream, self._texts = stream, texts
         self._piece_bytes = max(_PIECE_BYTES, len(plain) // _PIECES_AT_ONCE)
         self._known, self._expected = known, 0
         self._by_first: dict[int, list[int]] = {}
@@ -223,7 +237,12 @@ class _Cutter:
         # What follows is looked at too: 12 is not the beginning of 123.
         if piece.items > left or self._plain[end : end + 1] not in (b",", b"]", b"}"):
             return None
-        if _digest(self._plain[self._at : end]) != piece.digest:
+        text = self._texts.get(piece.name)
+        if text is None:
+            is_next = _digest(self._plain[self._at : end]) == piece.digest
+        else:
+            is_next = self._plain.startswith(text.replace(GAP, b","), self._at)
+        if not is_next:
             return None
         self._expected = place + 1
         return piece

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from manager.checks import LARGEST_COUNT, LONGEST_SECONDS, shown
+from manager.checks import LARGEST_CHECKPOINT, LARGEST_COUNT, LONGEST_SECONDS, shown
 from manager.errors import SettingsError
 
 ENV_PREFIX = "AGENT_SESSIONS_"
@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     max_metadata_bytes: int = Field(
         65_536, description="Largest metadata of one session, bytes as stored.", gt=0
     )
-    max_checkpoint_bytes: int = Field(8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0)
+    max_checkpoint_bytes: int = Field(
+        8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0, le=LARGEST_CHECKPOINT
+    )
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
     share_above_bytes: int = Field(
         4_096,

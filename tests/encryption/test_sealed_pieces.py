@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from manager import DecryptionError, SessionManager
+from manager.opened_pieces import NOTHING_OPENED
 from tests.support.encryption import key_ring, stored_values
 from tests.support.talks import checkpoint_of, talk
 
@@ -79,3 +80,11 @@ async def test_pieces_of_an_erased_user_are_not_read_any_more(open_keyed: Opener
     assert await manager.erase_user_key("ann")
     with pytest.raises(DecryptionError, match="was erased"):
         await manager.get_checkpoint(session_id, ids[3])
+
+
+async def test_nothing_that_was_sealed_is_kept_in_the_clear(open_manager: Opener) -> None:
+    saving, reading = (open_manager(encryption_keys=key_ring("k1")) for _ in range(2))
+    session_id, _ = await _save(saving)
+    assert await reading.get_latest_checkpoint(session_id)
+    for manager in (saving, reading):
+        assert manager._known_pieces.opened.of(session_id) is NOTHING_OPENED

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from manager import CorruptDataError
+from manager import CorruptDataError, SettingsError
 from manager.checkpoint_scripts import StoredCheckpoint
+from manager.checks import LARGEST_CHECKPOINT
 from manager.codec import (
     checkpoint_json,
     decode_checkpoint,
@@ -19,6 +20,7 @@ from manager.codec import (
 from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
 from manager.pieces import Stream, cut
 from manager.scripts import StoredSession
+from manager.settings import load_settings
 
 _OBJECT = b'{"a":1}'
 
@@ -120,3 +122,71 @@ def test_a_recipe_is_read_in_any_format() -> None:
 def test_metadata_is_read_in_any_format() -> None:
     fields = {b"m:plain": b"j1", b"m:compressed": b"z" + zlib.compress(b'"x"'), b"size": b"9"}
     assert _decode_metadata(fields) == {"plain": 1, "compressed": "x"}
+
+
+def test_what_any_zlib_has_compressed_is_read() -> None:
+    text = checkpoint_json({"said": "word " * 500}, 10_000)
+    for level in (1, 6, 9):
+        assert _decode_checkpoint(b"z" + zlib.compress(text, level)) == {"said": "word " * 500}
+    assert zlib.decompress(packed(text, 100)[1:]) == text
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Bytes to which anything may expand, instead of many megabytes."""
+    for module in ("codec", "pieces"):
+        monkeypatch.setattr(f"manager.{module}.LARGEST_CHECKPOINT", 1_000)
+    return 1_000
+
+
+def _text_of(size: int) -> bytes:
+    return b'{"a":"%s"}' % (b"a" * (size - 8))
+
+
+def test_what_would_expand_beyond_any_checkpoint_is_refused(room: int) -> None:
+    assert _decode_checkpoint(b"z" + zlib.compress(_text_of(room)))["a"]
+    for size in (room + 1, 100_000_000):
+        with pytest.raises(CorruptDataError, match=r"'ckpt_1' at b'k:c:1' .* more than 1000 bytes"):
+            _decode_checkpoint(b"z" + zlib.compress(_text_of(size)))
+        with pytest.raises(CorruptDataError, match=r"metadata b'bad' at b'k:s:1' .* more than 1000 bytes"):
+            _decode_metadata({b"m:bad": b"z" + zlib.compress(_text_of(size))})
+
+
+def _decode_recipe(head: bytes, literal: bytes, pieces: dict[str, bytes | None]) -> Any:
+    stored = b"p" + head + b"\n" + literal
+    return decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, pieces), NO_KEYS)
+
+
+def test_pieces_that_expand_beyond_any_checkpoint_are_refused(room: int) -> None:
+    piece = b'"%s"' % (b"a" * 398)
+    packed_piece, named = b"z" + zlib.compress(piece), "0123456789:%d"
+    two: dict[str, bytes | None] = {named % number: packed_piece for number in (1, 2)}
+    assert len(_decode_recipe(b"0123456789:1-2", b'j{"a":[\xff]}', two)["a"]) == 2
+    bombs: list[tuple[bytes, dict[str, bytes | None]]] = [
+        (b"0123456789:1-3", two | {named % 3: packed_piece}),
+        (b"0123456789:1-3", two | {named % 3: b"j" + piece}),
+        (b"0123456789:1,0123456789:1,0123456789:1", {named % 1: packed_piece}),
+    ]
+    for head, pieces in bombs:
+        with pytest.raises(CorruptDataError, match=r"'ckpt_1' at b'k:c:1' .* more than 1000 bytes"):
+            _decode_recipe(head, b'j{"a":[\xff]}', pieces)
+    with pytest.raises(CorruptDataError, match="more than 1000 bytes"):
+        _decode_recipe(b"0123456789:1", b"z" + zlib.compress(_text_of(room + 1)), two)
+
+
+def test_pieces_do_not_expand_before_their_sum_is_known(room: int) -> None:
+    packed_piece = b"z" + zlib.compress(b"x" * 600)
+    pieces: dict[str, bytes | None] = {f"0123456789:{number}": packed_piece for number in (1, 2, 3)}
+    opened: dict[str, bytes] = {}
+    stored = StoredCheckpoint("ckpt_1", b"k:c:1", 0, b"p0123456789:1-3\nj[\xff]", pieces, opened)
+    with pytest.raises(CorruptDataError, match="more than 1000 bytes"):
+        decode_checkpoint("sess_1", stored, NO_KEYS)
+    assert sum(map(len, opened.values())) <= room
+
+
+def test_no_checkpoint_can_be_saved_that_is_too_large_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_SESSIONS_MAX_CHECKPOINT_BYTES", str(LARGEST_CHECKPOINT + 1))
+    load_settings.cache_clear()
+    with pytest.raises(SettingsError, match="AGENT_SESSIONS_MAX_CHECKPOINT_BYTES"):
+        load_settings()
+    load_settings.cache_clear()

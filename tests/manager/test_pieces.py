@@ -1,5 +1,6 @@
 """How a checkpoint is cut into pieces, known ones and new."""
 
+import copy
 import itertools
 import json
 from typing import Any
@@ -21,8 +22,10 @@ class _Cuts:
         self.stream = Stream("00000000aa", itertools.count(1))
 
     def cut(self, data: dict[str, Any]) -> Recipe:
+        same_names = Stream(self.stream.stream, copy.copy(self.stream.numbers))
         recipe = cut(data, as_json(data), self.known, self.stream)
         assert recipe is not None
+        assert recipe == cut(data, as_json(data), self.known, same_names, self.stored)
         self.known = recipe.pieces
         self.stored |= recipe.fresh
         assert json.loads(joined(recipe.head, recipe.literal, self.stored)) == data

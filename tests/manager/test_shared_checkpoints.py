@@ -199,6 +199,75 @@ async def test_a_save_repeated_changes_nothing_even_with_other_data(
     assert await _histories(manager, session_id) == [24, 32]
 
 
+async def test_pieces_that_a_process_has_read_or_saved_are_not_sent_to_it_again(
+    open_manager: Opener, raw: redis.Redis, session_id: str
+) -> None:
+    history = talk(40)
+    saving, reading = open_manager(), open_manager()
+    ids = await _save_talk(saving, session_id, history, range(30, 40))
+    expected = checkpoint_of(history, 39)
+
+    async def sent_for(manager: SessionManager, checkpoint_id: str | None = None) -> int:
+        before = raw.info("stats")["total_net_output_bytes"]
+        found = await (
+            manager.get_checkpoint(session_id, checkpoint_id)
+            if checkpoint_id
+            else manager.get_latest_checkpoint(session_id)
+        )
+        assert found is not None
+        assert found["data"] == (checkpoint_of(history, 30) if checkpoint_id else expected)
+        return int(raw.info("stats")["total_net_output_bytes"] - before)
+
+    apart = await sent_for(reading)  # INFO's own answer is in each
+    for _ in range(2):
+        assert await sent_for(saving) < apart / 2
+        assert await sent_for(reading) < apart / 2
+        assert await sent_for(reading, ids[0]) < apart / 2
+    expected = checkpoint_of(history, 40)
+    await _save_talk(saving, session_id, history, range(40, 41))
+    assert await sent_for(reading) < apart / 2
+    assert await sent_for(open_manager()) > apart / 2
+
+
+async def test_what_there_is_no_room_to_keep_is_known_all_the_same(
+    open_manager: Opener, raw: redis.Redis, session_id: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = talk(14)
+    await _save_talk(open_manager(), session_id, history, range(10, 13))
+    before = len(_pieces(raw, key))
+    monkeypatch.setattr("manager.opened_pieces._MOST_BYTES", 1_000)
+    other = open_manager()
+    assert await other.get_latest_checkpoint(session_id)
+    await _save_talk(other, session_id, history, range(13, 14))
+    assert len(_pieces(raw, key)) == before + 1
+
+
+@pytest.mark.parametrize("forgotten", ["cleared", "deleted", "two streams", "another order"])
+async def test_what_a_process_has_read_never_takes_the_place_of_what_is_there(
+    open_manager: Opener, session_id: str, forgotten: str
+) -> None:
+    history = talk(30)
+    one, other = open_manager(), open_manager()
+    await _save_talk(one, session_id, history, range(20, 22))
+    assert await one.get_latest_checkpoint(session_id)
+    now: dict[str, Any] = checkpoint_of(talk(25, seed=3), 25)
+    if forgotten == "cleared":
+        await other.clear_checkpoints(session_id)
+    elif forgotten == "deleted":
+        await other.delete_session(session_id)
+        await other.create_session("ann", "bot", session_id=session_id)
+    elif forgotten == "two streams":
+        now = {"turn": 0, "history": [*history[20:30], *talk(9, seed=4), *history[:10]]}
+    else:
+        await other.get_latest_checkpoint(session_id)
+        now = {"turn": 0, "history": history[:42][::-1], "again": history[:42]}
+    await other.save_checkpoint(session_id, now)
+    for manager in (one, other, open_manager(), one):
+        latest = await manager.get_latest_checkpoint(session_id)
+        assert latest is not None
+        assert latest["data"] == now
+
+
 async def test_scripts_that_the_server_forgot_are_sent(
     manager: SessionManager, raw: redis.Redis, session_id: str, key: str
 ) -> None:
@@ -265,14 +334,18 @@ async def test_a_list_of_pieces_that_cannot_be_read_is_said_with_its_key(
 
 
 async def test_a_checkpoint_whose_piece_is_gone_is_said_and_the_others_are_read(
-    manager: SessionManager, raw: redis.Redis, namespace: str, session_id: str, key: str
+    open_manager: Opener, raw: redis.Redis, namespace: str, session_id: str, key: str
 ) -> None:
+    manager, other = open_manager(), open_manager()
     await _save_talk(manager, session_id, talk(12), range(9, 13))
     newest = max(_pieces(raw, key), key=lambda field: int(field.partition(b":")[2] or 0))
     raw.hdel(key, newest)
     with pytest.raises(CorruptDataError, match=r"piece .* is gone"):
-        await manager.get_latest_checkpoint(session_id)
-    assert len(await manager.list_checkpoints(session_id)) == 3
+        await other.get_latest_checkpoint(session_id)
+    assert len(await other.list_checkpoints(session_id)) == 3
+    latest = await manager.get_latest_checkpoint(session_id)  # it still has it
+    assert latest is not None
+    assert latest["data"] == checkpoint_of(talk(12), 12)
     remove_namespace(raw, namespace)
 
 

@@ -11,6 +11,7 @@ _BEGIN, _END = "<!-- planted bugs: begin -->\n", "<!-- planted bugs: end -->"
 _AREAS = {
     "store": "Sessions and checkpoints",
     "pieces": "What checkpoints share",
+    "checkpoints": "How checkpoints are written and read",
     "model": "Sessions, checkpoints and jobs against a model",
     "concurrency": "Many processes at once",
     "replies": "Lost replies",

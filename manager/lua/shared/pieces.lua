@@ -2,21 +2,48 @@
 -- a byte that no id has and their name. Behind that byte alone: how often recipes name each, JSON.
 local COUNTS, MOST_PIECES, LONGEST_RECIPE = '\255', 1000, 16384
 
--- Names of the pieces of a stored checkpoint, as often as it names each; nil where it is no recipe, or none
--- that can be read.
-local function pieces_of(stored)
+local RANGE = '(%x+):(%d+)%-?(%d*)'
+
+-- First and last number of each range in a list of pieces, in turn, by stream.
+local function ranges_by_stream(list)
+  local ranges = {}
+  for stream, first, last in string.gmatch(list, RANGE) do
+    local of_stream = ranges[stream] or {}
+    of_stream[#of_stream + 1] = tonumber(first)
+    of_stream[#of_stream + 1] = tonumber(last == '' and first or last)
+    ranges[stream] = of_stream
+  end
+  return ranges
+end
+
+local function is_within(ranges, number)
+  for i = 1, #ranges, 2 do
+    if ranges[i] <= number and number <= ranges[i + 1] then
+      return true
+    end
+  end
+  return false
+end
+
+-- Names of the pieces of a stored checkpoint, as often as it names each, without those in `known` (ranges by
+-- stream); nil where it is no recipe, or none that can be read.
+local function pieces_of(stored, known)
   local head = stored and string.match(stored, '^p([^\n]*)\n')
   if not head then
     return nil
   end
-  local names = {}
-  for stream, first, last in string.gmatch(head, '(%x+):(%d+)%-?(%d*)') do
+  local names, count = {}, 0
+  for stream, first, last in string.gmatch(head, RANGE) do
     first, last = tonumber(first), tonumber(last == '' and first or last)
-    if #names + last - first >= MOST_PIECES then
+    count = count + math.max(0, last - first + 1)
+    if count > MOST_PIECES then
       return nil
     end
+    local ranges = known and known[stream]
     for number = first, last do
-      names[#names + 1] = stream .. ':' .. string.format('%.0f', number)
+      if not (ranges and is_within(ranges, number)) then
+        names[#names + 1] = stream .. ':' .. string.format('%.0f', number)
+      end
     end
   end
   return names
@@ -94,11 +121,11 @@ local function remove_data(key, ids, first, last)
   end
 end
 
--- Stored pieces of a checkpoint in their order, nil where one is gone, without those in `told`; and how many
--- bytes they are.
-local function read_pieces(key, stored, told)
+-- Stored pieces of a checkpoint in their order, nil where one is gone, without those in `told` (a set, which
+-- they go into) and in `known` (ranges by stream); and how many bytes they are.
+local function read_pieces(key, stored, told, known)
   local fields, bytes = {}, 0
-  for _, name in ipairs(pieces_of(stored) or {}) do
+  for _, name in ipairs(pieces_of(stored, known) or {}) do
     if not told[name] then
       told[name] = true
       fields[#fields + 1] = COUNTS .. name

@@ -24,12 +24,15 @@ local function save_checkpoint(prefix, keys, session_id, checkpoint_id, data, fr
   if redis.call('HSETNX', keys.checkpoints, checkpoint_id, data) == 0 then
     return 1
   end
+  redis.call('PEXPIREAT', keys.checkpoints, whole(session.expires))
   if newest[2] then
     created = math.max(created, tonumber(newest[2]) + 1)
   end
   redis.call('ZADD', keys.order, whole(created), checkpoint_id)
-  redis.call('PEXPIREAT', keys.checkpoints, whole(session.expires))
-  redis.call('PEXPIREAT', keys.order, whole(session.expires))
+  if not newest[2] then
+    -- From then on, whatever changes the session's expiry changes the key's as well.
+    redis.call('PEXPIREAT', keys.order, whole(session.expires))
+  end
   if pin then
     set_pin(keys.session, checkpoint_id)
   end
