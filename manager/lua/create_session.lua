@@ -19,7 +19,7 @@ local session_id, user, agent = ARGV[1], ARGV[2], ARGV[3]
 local ttl_ms, max_sessions, linger_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local size, first_field = ARGV[7], 8
 
-local earlier = earlier_session(session_key, session_id, user, { user_index, agent_index })
+local earlier = earlier_session(session_key, session_id, user, {})
 if earlier then
   return earlier
 end
@@ -31,7 +31,17 @@ end
 local expires = now + ttl_ms
 local expires_text = whole(expires)
 write_session(session_key, user, agent, created, expires_text, size, first_field, #ARGV)
-index_session(user_index, session_id, expires, expires_text, 0, now)
-index_session(agent_index, session_id, expires, expires_text, 0, now)
+-- Where an index is of another type, what was written goes again. (To look before takes an eighth of the time.)
+for i, index in ipairs({ user_index, agent_index }) do
+  if wrong_type(redis.pcall('ZADD', index, expires_text, session_id)) then
+    redis.call('UNLINK', session_key)
+    if i == 2 then
+      redis.call('ZREM', user_index, session_id)
+    end
+    return damaged(index)
+  end
+end
+keep_until(user_index, expires, now)
+keep_until(agent_index, expires, now)
 index_session(expiry_index, expiry_member(session_id, user, agent), expires, expires_text, linger_ms, now)
 return { created, expires }

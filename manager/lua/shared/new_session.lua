@@ -26,7 +26,7 @@ end
 -- Writes the hash of a session; its metadata lies in ARGV from `first` to `last`.
 local function write_session(session_key, user, agent, created, expires_text, size, first, last)
   redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
-    'expires', expires_text, 'size', size)
-  set_fields(session_key, first, last)
+    'expires', expires_text, 'size', size, unpack(ARGV, first, math.min(last, first + 999)))
+  set_fields(session_key, first + 1000, last)
   redis.call('PEXPIREAT', session_key, expires_text)
 end
