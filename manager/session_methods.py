@@ -206,6 +206,7 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
+        self._known_pieces.opened.forget(session_id)
         with self._changing(session_id):
             return await scripts.delete_session(self._store, keys, session_id)
 
