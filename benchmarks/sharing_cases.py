@@ -1,32 +1,27 @@
 """What it brings and costs that checkpoints of a session share what they have in common."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import redis
-
-from benchmarks.bench import POOL_SIZE, Bench
-from benchmarks.timing import Comparison, Work, alternate, calls, reached
-from manager import SessionManager, Settings
-from tests.support.talks import checkpoint_of, talk
+from benchmarks.bench import Bench, new_manager
+from benchmarks.calls import AGENT, in_groups
+from benchmarks.talk import checkpoint_of, talk
+from benchmarks.timing import Result, Work, alternate, calls
+from manager import SessionManager
+from manager.json_text import as_json
 
 _TURNS, _SESSIONS = 50, 40
 #: How often each is read.
 _READS = 10
 _TALK = talk(_TURNS)
-#: So many times less than plain JSON in a hash.
-_AIM = 15
 
 _Call = Callable[[SessionManager, str], Awaitable[Any]]
 
 
-async def sharing_cases(bench: Bench) -> AsyncIterator[Comparison]:
+async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
     """The last of some turns saved, and read, against the same manager that stores each checkpoint whole."""
-    bytes_taken = await _bytes_taken(bench)
-    async with _whole(bench) as whole:
+    async with new_manager(bench.server, share_above_bytes=1 << 30) as whole:
         for turn in (1, 10, _TURNS):
             data = checkpoint_of(_TALK, turn)
 
@@ -36,46 +31,23 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Comparison]:
             async def latest(manager: SessionManager, session_id: str) -> None:
                 await manager.get_latest_checkpoint(session_id)
 
-            named = f"of turn {turn}, {len(json.dumps(data)):,} bytes"
+            named = f"of turn {turn}, {len(as_json(data)):,} bytes"
             yield await _compared(bench, whole, f"save_checkpoint {named}", save, turn - 1, 1)
-            case = f"get_latest_checkpoint {named}"
-            compared = await _compared(bench, whole, case, latest, turn, _READS)
-            yield compared._replace(details=bytes_taken if turn == _TURNS else {})
-
-
-async def _bytes_taken(bench: Bench) -> dict[str, Any]:
-    """Memory of one conversation, a checkpoint for each turn, as the server tells it of all keys."""
-    client, plain = bench.server.client, bench.keys.prefix + b"raw"
-    [session_id] = await _sessions(bench.manager, 1, _TURNS)
-    ours = [key for key in client.scan_iter(match=bench.keys.prefix + b"*", count=1000)]
-    for turn in range(1, _TURNS + 1):
-        client.hset(plain, f"{session_id}{turn}", json.dumps(checkpoint_of(_TALK, turn)))
-    taken = sum(client.memory_usage(key, samples=0) for key in ours)
-    raw = client.memory_usage(plain, samples=0)
-    bench.server.clean()
-    aim = f"aim {_AIM} {reached(raw >= _AIM * taken)}"
-    return {"bytes": taken, "as plain JSON in a hash": raw, "times less": f"{raw / taken:.1f} ({aim})"}
-
-
-def _whole(bench: Bench) -> SessionManager:
-    plain = bench.manager
-    settings = Settings(**plain.settings.model_dump() | {"share_above_bytes": 1 << 30})
-    conn = redis.Redis.from_url(bench.server.url, max_connections=POOL_SIZE)
-    return SessionManager(conn, plain.ttl, plain.max_sessions, settings=settings)
+            yield await _compared(bench, whole, f"get_latest_checkpoint {named}", latest, turn, _READS)
 
 
 async def _sessions(manager: SessionManager, count: int, turns: int) -> list[str]:
     """Conversations of so many turns, a checkpoint for each."""
-    created = await asyncio.gather(*(manager.create_session("user", "chatbot") for _ in range(count)))
+    created = [(await manager.create_session("user", AGENT)).session_id for _ in range(count)]
     for turn in range(1, turns + 1):
         data = checkpoint_of(_TALK, turn)
-        await asyncio.gather(*(manager.save_checkpoint(session.session_id, data) for session in created))
-    return [session.session_id for session in created]
+        await in_groups(lambda session_id, data=data: manager.save_checkpoint(session_id, data), created)
+    return created
 
 
 async def _compared(
     bench: Bench, whole: SessionManager, case: str, call: _Call, turns: int, times: int
-) -> Comparison:
+) -> Result:
     """Each of some conversations, of so many turns, called for so many times."""
 
     async def side(manager: SessionManager) -> Work:
@@ -84,4 +56,5 @@ async def _compared(
     sides = [partial(side, whole), partial(side, bench.manager)]
     whole_seconds, our_seconds = await alternate(bench.sizes.rounds, sides)
     bench.server.clean()
-    return Comparison(case, "each stored whole", "calls", _SESSIONS * times, whole_seconds, our_seconds)
+    count = _SESSIONS * times
+    return Result(case, "each stored whole", whole_seconds, our_seconds, operations=count, width=1)
