@@ -25,6 +25,8 @@ class Sizes(NamedTuple):
     gathered_calls: int
     #: How many calls are gathered at a time.
     widths: tuple[int, ...]
+    #: Most bytes of checkpoints that are on their way at a time.
+    most_gathered_bytes: int
     bulk_rounds: int
     #: Sessions of one agent to reclaim, and expired ones to sweep.
     bulk: int
@@ -43,6 +45,7 @@ FULL = Sizes(
     sequential_calls=300,
     gathered_calls=1_000,
     widths=(10, 100, 1_000),
+    most_gathered_bytes=200_000_000,
     bulk_rounds=7,
     bulk=100_000,
     latency=((50_000, 7), (1_000_000, 1)),
@@ -56,9 +59,10 @@ QUICK = Sizes(
     sequential_calls=20,
     gathered_calls=100,
     widths=(10, 100),
+    most_gathered_bytes=20_000_000,
     bulk_rounds=2,
     bulk=3_000,
-    latency=((3_000, 2),),
+    latency=((3_000, 1),),
     memory_sessions=1_000,
     memory_talks=2,
     growth=(1_000, 10_000),

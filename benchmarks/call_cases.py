@@ -114,7 +114,9 @@ def checkpoint_cases(bench: Bench, sizes: tuple[str, ...] = tuple(_SIZES)) -> li
             # Into sessions that have none yet, where they would share what they have in common.
             uses_up=size > 4_096,
             weight=weight,
-            widths=tuple(width for width in (1, *bench.sizes.widths) if width * size < 2e8),
+            widths=tuple(
+                width for width in (1, *bench.sizes.widths) if width * size < bench.sizes.most_gathered_bytes
+            ),
         )
         cases.append(case)
         if name == "50 KB":

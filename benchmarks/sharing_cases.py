@@ -7,11 +7,11 @@ from typing import Any
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, in_groups
 from benchmarks.talk import checkpoint_of, talk
-from benchmarks.timing import Result, Work, alternate, calls
+from benchmarks.timing import Result, Side, Work, alternate, calls
 from manager import SessionManager
 from manager.json_text import as_json
 
-_TURNS, _SESSIONS = 50, 40
+_TURNS, _SESSIONS = 50, 20
 #: How often each is read.
 _READS = 10
 _TALK = talk(_TURNS)
@@ -32,29 +32,34 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
                 await manager.get_latest_checkpoint(session_id)
 
             named = f"of turn {turn}, {len(as_json(data)):,} bytes"
-            yield await _compared(bench, whole, f"save_checkpoint {named}", save, turn - 1, 1)
-            yield await _compared(bench, whole, f"get_latest_checkpoint {named}", latest, turn, _READS)
+            managers = whole, bench.manager
+            begun = [partial(_saves, save, manager, turn - 1) for manager in managers]
+            yield await _compared(bench, f"save_checkpoint {named}", begun, 1)
+            whole_talks = [await _sessions(manager, turn) * _READS for manager in managers]
+            reads = [partial(_reads, latest, *each) for each in zip(managers, whole_talks, strict=True)]
+            yield await _compared(bench, f"get_latest_checkpoint {named}", reads, _READS)
+            bench.server.clean()
 
 
-async def _sessions(manager: SessionManager, count: int, turns: int) -> list[str]:
+async def _sessions(manager: SessionManager, turns: int) -> list[str]:
     """Conversations of so many turns, a checkpoint for each."""
-    created = [(await manager.create_session("user", AGENT)).session_id for _ in range(count)]
+    created = [(await manager.create_session("user", AGENT)).session_id for _ in range(_SESSIONS)]
     for turn in range(1, turns + 1):
         data = checkpoint_of(_TALK, turn)
         await in_groups(lambda session_id, data=data: manager.save_checkpoint(session_id, data), created)
     return created
 
 
-async def _compared(
-    bench: Bench, whole: SessionManager, case: str, call: _Call, turns: int, times: int
-) -> Result:
-    """Each of some conversations, of so many turns, called for so many times."""
+async def _saves(call: _Call, manager: SessionManager, turns: int) -> Work:
+    """One more turn of each of some conversations."""
+    return calls(partial(call, manager), await _sessions(manager, turns), 1)
 
-    async def side(manager: SessionManager) -> Work:
-        return calls(partial(call, manager), await _sessions(manager, _SESSIONS, turns) * times, 1)
 
-    sides = [partial(side, whole), partial(side, bench.manager)]
+async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> Work:
+    return calls(partial(call, manager), session_ids, 1)
+
+
+async def _compared(bench: Bench, case: str, sides: list[Side], times: int) -> Result:
     whole_seconds, our_seconds = await alternate(bench.sizes.rounds, sides)
-    bench.server.clean()
     count = _SESSIONS * times
     return Result(case, "each stored whole", whole_seconds, our_seconds, operations=count, width=1)
