@@ -1,5 +1,7 @@
 """`docs/performance.md` says what the result files say."""
 
+import re
+
 import pytest
 
 from benchmarks.page import PAGE, rendered
@@ -10,7 +12,8 @@ from benchmarks.timing import Result
 
 def test_the_tables_of_the_page_are_those_of_the_results() -> None:
     page = PAGE.read_text()
-    assert rendered(page, load()) == page, "run `python -m benchmarks --render`"
+    without = re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", page, flags=re.DOTALL)
+    assert rendered(without, load()) == page, "run `python -m benchmarks --render`"
 
 
 def test_a_page_without_the_place_of_a_table_is_refused() -> None:
