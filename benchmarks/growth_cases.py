@@ -16,7 +16,7 @@ import redis
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA
 from benchmarks.populate import Owned, Populated, new_owned, populate
-from benchmarks.server import BenchServer
+from benchmarks.server import ANSWER_SECONDS, BenchServer
 from benchmarks.timing import Result
 from manager import SessionManager
 from manager.jobs.options import Order
@@ -82,7 +82,7 @@ def _results(
 async def _store(bench: Bench, database: int, sessions: int) -> AsyncIterator[_Store]:
     url = urlsplit(bench.server.url)._replace(path=f"/{database}").geturl()
     owned = new_owned(sessions)
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS) as client:
         server = bench.server._replace(url=url, client=client)
         before = client.info("memory")["used_memory"]
         populate(client, bench.keys, owned, Populated(AGENT, 0, {}))
