@@ -41,14 +41,14 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    rounds=9,
+    rounds=7,
     sequential_calls=300,
     gathered_calls=1_000,
     widths=(10, 100, 1_000),
     most_gathered_bytes=200_000_000,
     bulk_rounds=7,
     bulk=100_000,
-    latency=((50_000, 7), (1_000_000, 1)),
+    latency=((30_000, 7), (1_000_000, 1)),
     memory_sessions=20_000,
     memory_talks=40,
     growth=(10_000, 100_000, 1_000_000),
