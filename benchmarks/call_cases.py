@@ -1,177 +1,265 @@
-"""Calls on one session: create, get, save, latest."""
+"""Every call on one session or one user, against raw redis-py."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from functools import partial
-from itertools import cycle, islice
 from typing import Any
 
 import redis.asyncio as aredis
 
-from benchmarks.bench import Bench, as_json, conversation
-from benchmarks.populate import Owned, Populated, new_owned, populate
-from benchmarks.timing import Comparison, Side, Work, alternate, calls
-from manager.keys import INDEX_LINGER_MS, Keys
+from benchmarks.bench import MAX_SESSIONS, Bench
+from benchmarks.calls import AGENT, METADATA, Case, Item, live, measure, new_items, saved
+from benchmarks.populate import Populated, populate
+from benchmarks.talk import conversation
+from benchmarks.timing import Result
+from manager import Session, SessionManager
+from manager.json_text import as_json
+from manager.keys import INDEX_LINGER_MS, Keys, new_session_id
 from manager.script_source import load_script
 
-_TTL_MS = 3_600_000
-_METADATA = {"tier": "premium"}
-_AGENT = "chatbot"
-#: Sessions that reads and writes go round.
-_SESSIONS = 100
-_LATEST_OF = 3
+_TTL_MS, _FAR_MS = 3_600_000, 4_102_444_800_000
+_LISTED = 100
+_CHECKPOINTS = 10
+_CREATE = load_script("create_session")
 
-_CREATE_SCRIPT = load_script("create_session")
-
-#: Writes a session that `create_session` would, with a raw client.
-_BareCreate = Callable[[aredis.Redis, Keys, tuple[str, str]], Awaitable[None]]
+#: Sizes of checkpoints, how many average calls one takes, and whether 1,000 at a time are too many.
+_SIZES = {"400 B": (400, 1), "2 KB": (2_048, 1), "50 KB": (51_200, 5), "1 MB": (1_048_576, 60)}
 
 
-async def create_cases(bench: Bench) -> AsyncIterator[Comparison]:
-    """`create_session` with one metadata field."""
-    yield (await _create(bench, 1, {"EVALSHA of the same script": _create_by_evalsha}, aim=None))[0]
-    bares: dict[str, _BareCreate] = {
-        "MULTI pipeline per session": partial(_create_by_multi, index_ttls=True),
-        "MULTI without TTLs on indexes": partial(_create_by_multi, index_ttls=False),
-    }
-    for width in bench.sizes.widths:
-        for compared in await _create(bench, width, bares, aim=2.5):
-            yield compared
+async def call_cases(bench: Bench) -> AsyncIterator[Result]:
+    """The whole matrix."""
+    await _check_raw(bench)
+    for case in session_cases(bench.keys) + checkpoint_cases(bench):
+        async for result in measure(bench, case):
+            yield result
 
 
-async def get_cases(bench: Bench) -> AsyncIterator[Comparison]:
-    """`get_session` with one metadata field."""
-    owned = new_owned(_SESSIONS)
-    populate(bench.server.client, bench.keys, owned, Populated(_AGENT, 0, {}))
-    sessions = [session_id for session_id, _ in owned]
-    hashes = [bench.keys.session(session_id) for session_id in sessions]
-    for width in (1, *bench.sizes.widths):
-        raw = _going_round(bench, width, bench.raw_for(width).hgetall, hashes)
-        ours = _going_round(bench, width, bench.manager.get_session, sessions)
-        yield await _compared(bench, f"get_session, {_named(width)}", "HGETALL", width, raw, ours)
-    bench.server.clean()
-
-
-async def checkpoint_cases(bench: Bench) -> AsyncIterator[Comparison]:
-    """`save_checkpoint` and `get_latest_checkpoint`."""
-    for size, name in ((400, "400 B"), (2_048, "2 KB")):
-        for width in (1, 100):
-            yield await _save(bench, size, f"save_checkpoint {name}, {_named(width)}", width)
-    for width in (1, 100):
-        yield await _latest(bench, 2_048, f"get_latest_checkpoint 2 KB, {_named(width)}", width)
-
-
-async def _create(
-    bench: Bench, width: int, bares: dict[str, _BareCreate], aim: float | None
-) -> list[Comparison]:
-    """One comparison for each raw counterpart; `aim` is for the first."""
-    count = _count(bench, width)
-    raw_keys = Keys(f"{bench.server.namespace}:raw", 0)
-    await bench.raw.script_load(_CREATE_SCRIPT.source)
-
-    async def ours() -> Work:
-        async def create(owned: tuple[str, str]) -> None:
-            await bench.manager.create_session(owned[1], _AGENT, _METADATA)
-
-        return calls(create, new_owned(count), width)
-
-    def bare_side(bare: _BareCreate) -> Side:
-        async def side() -> Work:
-            return calls(partial(bare, bench.raw_for(width), raw_keys), new_owned(count), width)
-
-        return side
-
-    sides = [ours, *map(bare_side, bares.values())]
-    our_seconds, *raw_seconds = await alternate(bench.sizes.rounds, sides)
-    bench.server.clean()
-    case = f"create_session, {_named(width)}"
+def session_cases(keys: Keys) -> list[Case]:
+    """Calls on sessions. Each create reads and writes what `keys` say."""
+    raw = _Raw(keys)
+    ours = SessionManager
+    several = (10, 100, 1_000)
+    by_evalsha = Case(
+        "create_session", _create, "EVALSHA of the same script", raw.create_by_evalsha, _script, {1: 1.0}
+    )
+    new = by_evalsha._replace(uses_up=True, widths=(1,))
+    by_multi = {"against": "MULTI pipeline per session", "raw": raw.create_by_multi, "aims": {100: 4.7}}
     return [
-        Comparison(case, against, "calls", count, raw, our_seconds, None if place else aim)
-        for place, (against, raw) in enumerate(zip(bares, raw_seconds, strict=True))
+        new,
+        new._replace(**by_multi, widths=several),
+        Case(
+            "get_session",
+            _of(ours.get_session),
+            "HGETALL",
+            raw.get,
+            live(),
+            {1: 1.0, 100: 2.7},
+            changes=False,
+        ),
+        Case("session_exists", _of(ours.session_exists), "EXISTS", raw.exists, live(), changes=False),
+        Case("update_session_metadata", _update, "HSET of the field", raw.update, live()),
+        Case(
+            "refresh_session",
+            _of(ours.refresh_session),
+            "MULTI of 3 PEXPIREAT and 3 ZADD",
+            raw.refresh,
+            live(1, conversation(400)),
+        ),
+        Case(
+            "get_sessions_by_user, 100 sessions",
+            lambda manager, item: manager.get_sessions_by_user(item.user),
+            "ZRANGE, pipelined HGETALL, the same models",
+            raw.list,
+            _users_of_many,
+            dict.fromkeys((1, *several), 2.0),
+            changes=False,
+            sessions_per_user=1,
+            weight=10,
+        ),
+        Case(
+            "get_active_session_count of a user",
+            lambda manager, item: manager.get_active_session_count(item.user),
+            "ZCOUNT",
+            raw.count,
+            live(),
+            changes=False,
+        ),
+        Case(
+            "delete_session with 10 checkpoints",
+            _of(ours.delete_session),
+            "MULTI of UNLINK and 3 ZREM",
+            raw.delete,
+            live(_CHECKPOINTS, conversation(400)),
+            uses_up=True,
+        ),
     ]
 
 
-async def _create_by_evalsha(client: aredis.Redis, keys: Keys, owned: tuple[str, str]) -> None:
-    session_id, user = owned
-    places = (keys.session(session_id), keys.user_index(user), keys.agent_index(_AGENT), keys.expiry_index)
-    args = (session_id, user, _AGENT, _TTL_MS, 10_000_000, INDEX_LINGER_MS, 14, b"m:tier", b'j"premium"')
-    await client.evalsha(_CREATE_SCRIPT.sha, len(places), *places, *args)
+def checkpoint_cases(bench: Bench, sizes: tuple[str, ...] = tuple(_SIZES)) -> list[Case]:
+    """`save_checkpoint` and `get_latest_checkpoint` of these sizes."""
+    cases = []
+    for name in sizes:
+        size, weight = _SIZES[name]
+        data = conversation(size)
+        text = as_json(data)
+        is_small = name == "2 KB"
+        case = Case(
+            f"save_checkpoint {name}",
+            partial(_save, data),
+            "SET of the same JSON",
+            partial(_set, text),
+            saved(),
+            {1: 0.9, 100: 2.0} if is_small else {},
+            # Into sessions that have none yet, where they would share what they have in common.
+            uses_up=size > 4_096,
+            weight=weight,
+            widths=tuple(
+                width for width in (1, *bench.sizes.widths) if width * size < bench.sizes.most_gathered_bytes
+            ),
+        )
+        cases.append(case)
+        if name == "50 KB":
+            before = data | {"history": data["history"][:-2]}
+            more = case._replace(name=f"save_checkpoint {name}, one turn more", prepare=saved(before))
+            cases.append(more._replace(widths=(1, 10, 100)))
+        cases.append(
+            case._replace(
+                name=f"get_latest_checkpoint {name}",
+                ours=_of(SessionManager.get_latest_checkpoint),
+                against="GET of the same JSON",
+                raw=lambda client, item: client.get(item.raw),
+                prepare=saved(*[data] * (3 if weight == 1 else 1), raw=text),
+                aims={1: 0.9} if is_small else {},
+                changes=False,
+                uses_up=False,
+            )
+        )
+    return cases
 
 
-async def _create_by_multi(
-    client: aredis.Redis, keys: Keys, owned: tuple[str, str], *, index_ttls: bool
-) -> None:
-    """The same keys by plain commands: no cap, and the caller's clock."""
-    session_id, user = owned
-    expires = 4_102_444_800_000
-    session = {"user": user, "agent": _AGENT, "created": expires, "expires": expires, "size": 14}
-    member = f"{session_id} {len(user)} {user}{_AGENT}"
-    pipeline = client.pipeline(transaction=True)
-    pipeline.hset(keys.session(session_id), mapping=session | {"m:tier": 'j"premium"'})
-    pipeline.pexpireat(keys.session(session_id), expires)
-    indexes = (keys.user_index(user), session_id), (keys.agent_index(_AGENT), session_id)
-    for index, listed in (*indexes, (keys.expiry_index, member)):
-        pipeline.zadd(index, {listed: expires})
-        if index_ttls:
-            pipeline.pexpireat(index, expires)
-    await pipeline.execute()
+async def _check_raw(bench: Bench) -> None:
+    """Fails unless what raw clients create is, for the manager, a session like its own."""
+    await _script(bench, [])
+    for case in session_cases(bench.keys)[:2]:
+        [item] = new_items(bench.keys, 1)
+        await case.raw(bench.raw, item)
+        session = await bench.manager.get_session(item.session_id)
+        assert session is not None
+        assert (session.user_id, session.agent_id, session.metadata) == (item.user, AGENT, METADATA)
+        assert len(await bench.manager.get_sessions_by_user(item.user)) == 1
+        assert await bench.manager.get_active_session_count() == 1
+        bench.server.clean()
 
 
-async def _save(bench: Bench, size: int, case: str, width: int) -> Comparison:
-    owned = _populated(bench, {}, checkpoints=0)
-    data = conversation(size)
-    text = as_json(data)
-    places = [bench.keys.prefix + b"raw:%d" % number for number in range(_SESSIONS)]
-
-    async def save(session_id: str) -> None:
-        await bench.manager.save_checkpoint(session_id, data)
-
-    async def write(place: bytes) -> None:
-        await bench.raw_for(width).set(place, text)
-
-    raw = _going_round(bench, width, write, places)
-    ours = _going_round(bench, width, save, [session_id for session_id, _ in owned])
-    compared = await _compared(bench, case, "SET of the same JSON", width, raw, ours)
-    bench.server.clean()
-    return compared
+async def _script(bench: Bench, items: list[Item]) -> None:
+    """The server knows the script, and nothing else."""
+    bench.server.client.script_load(_CREATE.source)
 
 
-async def _latest(bench: Bench, size: int, case: str, width: int) -> Comparison:
-    data = conversation(size)
-    sessions = [session_id for session_id, _ in _populated(bench, {}, checkpoints=0)]
-    for session_id in sessions * _LATEST_OF:
-        await bench.manager.save_checkpoint(session_id, data)
-    places = [bench.keys.prefix + b"raw:%d" % number for number in range(_SESSIONS)]
-    bench.server.client.mset(dict.fromkeys(places, as_json(data)))
-    raw = _going_round(bench, width, bench.raw_for(width).get, places)
-    ours = _going_round(bench, width, bench.manager.get_latest_checkpoint, sessions)
-    compared = await _compared(bench, case, "GET of the same JSON", width, raw, ours)
-    bench.server.clean()
-    return compared
+def _of(method: Any) -> Any:
+    return lambda manager, item: method(manager, item.session_id)
 
 
-def _populated(bench: Bench, data: dict[str, object], checkpoints: int) -> Owned:
-    owned = new_owned(_SESSIONS)
-    populate(bench.server.client, bench.keys, owned, Populated(_AGENT, checkpoints, data))
-    return owned
+async def _create(manager: SessionManager, item: Item) -> None:
+    await manager.create_session(item.user, AGENT, METADATA)
 
 
-def _going_round(bench: Bench, width: int, call: Any, items: list[Any]) -> Side:
-    some = list(islice(cycle(items), _count(bench, width)))
-
-    async def side() -> Work:
-        return calls(call, some, width)
-
-    return side
+async def _update(manager: SessionManager, item: Item) -> None:
+    await manager.update_session_metadata(item.session_id, {"message_count": 5})
 
 
-async def _compared(bench: Bench, case: str, against: str, width: int, raw: Side, ours: Side) -> Comparison:
-    raw_seconds, our_seconds = await alternate(bench.sizes.rounds, [raw, ours])
-    return Comparison(case, against, "calls", _count(bench, width), raw_seconds, our_seconds)
+async def _save(data: dict[str, Any], manager: SessionManager, item: Item) -> None:
+    await manager.save_checkpoint(item.session_id, data)
 
 
-def _count(bench: Bench, width: int) -> int:
-    return bench.sizes.sequential_calls if width == 1 else bench.sizes.gathered_calls
+async def _set(text: bytes, client: aredis.Redis, item: Item) -> None:
+    await client.set(item.raw, text)
 
 
-def _named(width: int) -> str:
-    return "in turn" if width == 1 else f"{width:,} gathered"
+async def _users_of_many(bench: Bench, items: list[Item]) -> None:
+    owned = [(new_session_id(item.user), item.user) for item in items for _ in range(_LISTED)]
+    populate(bench.server.client, bench.keys, owned, Populated(AGENT, 0, {}))
+
+
+class _Raw:
+    """What the same takes by plain commands: no cap, no check that a session is live, the caller's clock."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._prefix = keys.prefix
+        self._agent_index, self._expiry_index = keys.agent_index(AGENT), keys.expiry_index
+
+    async def create_by_evalsha(self, client: aredis.Redis, item: Item) -> None:
+        places = (item.session, item.user_index, self._agent_index, self._expiry_index)
+        args = (item.session_id, item.user, AGENT, _TTL_MS, MAX_SESSIONS, INDEX_LINGER_MS, 14)
+        await client.evalsha(_CREATE.sha, len(places), *places, *args, b"m:tier", b'j"premium"')
+
+    async def create_by_multi(self, client: aredis.Redis, item: Item) -> None:
+        session = {"user": item.user, "agent": AGENT, "created": _FAR_MS, "expires": _FAR_MS, "size": 14}
+        pipeline = client.pipeline(transaction=True)
+        pipeline.hset(item.session, mapping=session | {"m:tier": 'j"premium"'})
+        pipeline.pexpireat(item.session, _FAR_MS)
+        for index, listed in self._listings(item):
+            pipeline.zadd(index, {listed: _FAR_MS})
+            pipeline.pexpireat(index, _FAR_MS)
+        await pipeline.execute()
+
+    async def get(self, client: aredis.Redis, item: Item) -> None:
+        await client.hgetall(item.session)
+
+    async def exists(self, client: aredis.Redis, item: Item) -> None:
+        await client.exists(item.session)
+
+    async def update(self, client: aredis.Redis, item: Item) -> None:
+        await client.hset(item.session, "m:message_count", "j5")
+
+    async def refresh(self, client: aredis.Redis, item: Item) -> None:
+        pipeline = client.pipeline(transaction=True)
+        for key in (item.session, item.checkpoints, item.order):
+            pipeline.pexpireat(key, _FAR_MS)
+        for index, listed in self._listings(item):
+            pipeline.zadd(index, {listed: _FAR_MS})
+        await pipeline.execute()
+
+    async def list(self, client: aredis.Redis, item: Item) -> None:
+        now = int(datetime.now(UTC).timestamp() * 1_000)
+        found = await client.zrange(item.user_index, now, "+inf", byscore=True)
+        pipeline = client.pipeline(transaction=False)
+        for session_id in found:
+            pipeline.hgetall(self._prefix + b"s:" + session_id)
+        sessions = zip(found, await pipeline.execute(), strict=True)
+        models = [_model(session_id.decode(), fields) for session_id, fields in sessions]
+        models.sort(key=lambda session: session.created_at)
+        assert len(models) == _LISTED
+
+    async def count(self, client: aredis.Redis, item: Item) -> None:
+        now = int(datetime.now(UTC).timestamp() * 1_000)
+        await client.zcount(item.user_index, now, "+inf")
+
+    async def delete(self, client: aredis.Redis, item: Item) -> None:
+        pipeline = client.pipeline(transaction=True)
+        pipeline.unlink(item.session, item.checkpoints, item.order)
+        for index, listed in self._listings(item):
+            pipeline.zrem(index, listed)
+        await pipeline.execute()
+
+    def _listings(self, item: Item) -> tuple[tuple[bytes, str], ...]:
+        return (
+            (item.user_index, item.session_id),
+            (self._agent_index, item.session_id),
+            (self._expiry_index, item.member),
+        )
+
+
+def _model(session_id: str, fields: dict[bytes, bytes]) -> Session:
+    metadata = {
+        name[2:].decode(): json.loads(value[1:]) for name, value in fields.items() if name.startswith(b"m:")
+    }
+    return Session(
+        session_id=session_id,
+        user_id=fields[b"user"].decode(),
+        agent_id=fields[b"agent"].decode(),
+        created_at=datetime.fromtimestamp(int(fields[b"created"]) / 1e6, UTC),
+        expires_at=datetime.fromtimestamp(int(fields[b"expires"]) / 1e3, UTC),
+        metadata=metadata,
+    )

@@ -33,8 +33,17 @@ class Felt(NamedTuple):
 
 
 def percentile_ms(reads: Reads, percent: float) -> float:
+    """That of how long reads took; 100 is the longest."""
     taken = [seconds * 1_000 for _, seconds in reads]
+    if percent == 100 or len(taken) < 2:
+        return max(taken, default=0.0)
     return statistics.quantiles(taken, n=1_000, method="inclusive")[round(percent * 10) - 1]
+
+
+def percentiles_ms(reads: Reads) -> list[list[float]]:
+    """Pairs to draw a line through, closer together where few reads are."""
+    percents = [*range(1, 99), *(99 + tenth / 10 for tenth in range(10)), 100]
+    return [[round(percent, 1), round(percentile_ms(reads, percent), 3)] for percent in percents]
 
 
 class Reader:

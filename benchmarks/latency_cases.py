@@ -1,4 +1,4 @@
-"""What other clients feel while sessions are reclaimed: politely, fully, by two workers, by `UNLINK`."""
+"""What other clients feel while sessions are reclaimed or swept: politely, fully, by two workers, bare."""
 
 import asyncio
 import multiprocessing
@@ -10,32 +10,45 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from benchmarks.bench import Bench, conversation
-from benchmarks.bulk_cases import KEYS_AT_ONCE, unlink
-from benchmarks.foreground import Felt, percentile_ms, start_reader
-from benchmarks.latency_plot import draw
+from benchmarks.bench import MAX_SESSIONS, Bench
+from benchmarks.bulk_cases import bare_sweep, grouped, unlink
+from benchmarks.calls import AGENT
+from benchmarks.foreground import Felt, percentile_ms, percentiles_ms, start_reader
 from benchmarks.populate import Owned, Populated, new_owned, own_keys, populate
-from benchmarks.timing import Comparison, reached
+from benchmarks.talk import conversation
+from benchmarks.timing import Result
 from manager import SessionManager, Settings
 from manager.script_source import load_script
 
-_AGENT = "chatbot"
-_CHECKPOINTS = 3
-_CHECKPOINT_BYTES = 400
+_CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400
 _IDLE_SECONDS = 2.0
-#: Aims: others' p99 is at most so many times the idle one, or so many ms if that is more.
+#: Others' p99 is at most so many times the idle one, or so many ms if that is more.
 _AIM_TIMES_IDLE, _AIM_MS = 3.0, 2.0
-_AIM_SCRIPT_MS = 5.0
-#: Lowest speed against `UNLINK` that counts as reached.
-_AIM_SPEED = {"polite": 0.10, "full": 0.30}
+#: Each of these once; all others only for the smaller store.
+_FOR_THE_LARGEST = ("idle", "UNLINK", "bare sweep", "reclaim, polite", "sweep, polite")
 
 _PaceName = Literal["polite", "full"]
+#: Does the whole work, in other processes or blocking this one.
+_Work = Callable[[], Any]
+
+
+class _Load(NamedTuple):
+    """Something that others may feel."""
+
+    ready: Callable[[], Awaitable[_Work]]
+    #: What the store holds when it begins.
+    what: Populated
+    #: The load whose speed is compared, and the lowest ratio that counts as reached.
+    bare: str = ""
+    aim: float | None = None
+    polite: bool = False
 
 
 class _Round(NamedTuple):
     """One window of one kind of load."""
 
     felt: Felt
+    #: Scripts of bulk work, the 99th percentile.
     script_p99_ms: float
 
     @property
@@ -43,108 +56,131 @@ class _Round(NamedTuple):
         return self.felt.ended - self.felt.started
 
 
-#: Makes the work of one window ready; that work, which is done in other processes or blocks this one.
-_Load = Callable[[], Awaitable[Callable[[], Any]]]
-
-
-async def latency_cases(bench: Bench) -> AsyncIterator[Comparison]:
-    """Others' `GET` and `get_session` in every window, and the speed of reclaiming against `UNLINK`."""
-    owned = new_owned(bench.sizes.latency_sessions)
+async def latency_cases(bench: Bench) -> AsyncIterator[Result]:
+    """The speed of bulk work against bare commands, and others' `GET` against a server with nothing to do."""
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker()) for _ in range(2)]
-        loads: dict[str, _Load] = {
-            "idle": partial(_idle, bench),
-            "UNLINK": partial(_bare, bench, owned),
-            "polite": partial(_job, bench, workers[:1], "polite"),
-            "full": partial(_job, bench, workers[:1], "full"),
-            "polite, two workers": partial(_job, bench, workers, "polite"),
-        }
-        rounds: dict[str, list[_Round]] = {name: [] for name in loads}
-        for number in range(bench.sizes.latency_rounds):
-            for name in loads if number % 2 else reversed(loads):
-                rounds[name].append(await _round(bench, owned, loads[name]))
-    bench.server.clean()
-    if bench.save:
-        shown = ("idle", "polite", "full", "UNLINK")
-        print(f"written to {draw({name: [each.felt for each in rounds[name]] for name in shown})}")
-    for name in loads:
-        if name != "idle":
-            yield _compared(name, len(owned), rounds)
+        for place, (sessions, times) in enumerate(bench.sizes.latency):
+            owned = new_owned(sessions)
+            loads = _loads(bench, workers, owned)
+            if place:
+                loads = {name: loads[name] for name in _FOR_THE_LARGEST}
+            rounds: dict[str, list[_Round]] = {name: [] for name in loads}
+            for number in range(times):
+                for name in loads if number % 2 else reversed(loads):
+                    rounds[name].append(await _round(bench, owned, loads[name]))
+            bench.server.clean()
+            for name, load in loads.items():
+                for result in _results(name, load, sessions, rounds):
+                    yield result
+
+
+def _loads(bench: Bench, workers: list[ProcessPoolExecutor], owned: Owned) -> dict[str, _Load]:
+    full = Populated(AGENT, _CHECKPOINTS, conversation(_CHECKPOINT_BYTES))
+    due = Populated(AGENT, 0, {}, expires_in_ms=-2 * len(owned), own_keys=False)
+    job = partial(_job, bench, len(owned))
+    sweep = partial(_sweep, bench, workers[:1], len(owned))
+    unlinked = _Load(partial(_unlinked, bench, owned), full)
+    return {
+        "idle": _Load(_idle, full),
+        "UNLINK": unlinked,
+        "reclaim, polite": _Load(partial(job, workers[:1], "polite"), full, "UNLINK", 0.10, polite=True),
+        "reclaim, polite, two workers": _Load(partial(job, workers, "polite"), full, "UNLINK", polite=True),
+        "reclaim, full": _Load(partial(job, workers[:1], "full"), full, "UNLINK", 0.30),
+        "bare sweep": _Load(partial(_bare_sweep, bench, owned), due),
+        "sweep, polite": _Load(partial(sweep, "polite"), due, "bare sweep", polite=True),
+        "sweep, full": _Load(partial(sweep, "full"), due, "bare sweep"),
+    }
 
 
 async def _round(bench: Bench, owned: Owned, load: _Load) -> _Round:
     bench.server.clean()
-    populate(
-        bench.server.client,
-        bench.keys,
-        owned,
-        Populated(_AGENT, _CHECKPOINTS, conversation(_CHECKPOINT_BYTES)),
-    )
+    populate(bench.server.client, bench.keys, owned, load.what)
+    work = await load.ready()
     reader = await start_reader(bench)
-    work = await load()
     bench.server.note_slow_commands()
     started = time.perf_counter()
     work()
     ended = time.perf_counter()
-    times = bench.server.noted_times_ms(load_script("reclaim_batch").sha)
+    times = [
+        each
+        for script in ("reclaim_batch", "sweep_batch")
+        for each in bench.server.noted_times_ms(load_script(script).sha)
+    ]
     p99 = statistics.quantiles(times, n=100, method="inclusive")[-1] if len(times) > 1 else 0.0
     return _Round(reader.stop(started, ended), p99)
 
 
-def _compared(name: str, sessions: int, rounds: dict[str, list[_Round]]) -> Comparison:
-    """The speed of one load against `UNLINK`; medians over the rounds of what others felt."""
-    details: dict[str, Any] = {}
-    in_time = True
-    for call in ("gets", "sessions"):
-        p50, p99 = (_median(call, percent, rounds[name]) for percent in (50, 99))
-        idle = _median(call, 99, rounds["idle"])
-        in_time = in_time and p99 <= max(_AIM_TIMES_IDLE * idle, _AIM_MS)
-        label = "GET" if call == "gets" else "get_session"
-        details |= {f"{label}_ms_p50": round(p50, 2), f"{label}_ms_p99": round(p99, 2)}
-        details |= {f"{label}_ms_p99_idle": round(idle, 2), f"{label}_times_idle": round(p99 / idle, 1)}
-    script_p99 = statistics.median(each.script_p99_ms for each in rounds[name])
+def _results(name: str, load: _Load, sessions: int, rounds: dict[str, list[_Round]]) -> list[Result]:
+    """What others felt, against idle; and the speed, where there is one to compare."""
+    ours = rounds[name]
+    details: dict[str, Any] = {
+        "load": name,
+        "sessions": sessions,
+        "seconds": _median(ours, lambda r: r.seconds),
+    }
+    for label, reads in (("GET", "gets"), ("get_session", "sessions")):
+        for percent in (50, 99, 100):
+            of_round = partial(_percentile, reads, percent)
+            title = "longest" if percent == 100 else f"p{percent}"
+            details[f"{label} {title}, ms"] = _median(ours, of_round)
+    script_p99 = _median(ours, lambda r: r.script_p99_ms)
     if script_p99:
-        details["script_ms_p99"] = round(script_p99, 2)
-    if name.startswith("polite"):
-        aim = f"p99 <= {_AIM_TIMES_IDLE:g} times idle or {_AIM_MS:g} ms"
-        details["aim"] = f"{aim}: {reached(in_time)}"
-    elif name == "full":
-        details["aim"] = f"script p99 <= {_AIM_SCRIPT_MS:g} ms: {reached(script_p99 <= _AIM_SCRIPT_MS)}"
-    return Comparison(
-        case=f"others' reads, {sessions:,} sessions reclaimed: {name}",
-        against="UNLINK of 1,000 keys at a time",
-        unit="sessions",
+        details["script p99, ms"] = script_p99
+    details["GET, ms by percentile"] = percentiles_ms([read for each in ours for read in each.felt.gets])
+    idle_p99, our_p99 = ([_percentile("gets", 99, each) for each in rounds[key]] for key in ("idle", name))
+    aim = max(_AIM_TIMES_IDLE, _AIM_MS / statistics.median(idle_p99)) if load.polite else None
+    case = f"p99 of others' GET, {sessions:,} sessions: {name}"
+    felt = Result(case, "idle", idle_p99, our_p99, unit="ms", aim=aim, details=details)
+    if not load.bare:
+        return [felt]
+    raw_seconds, our_seconds = ([each.seconds for each in rounds[key]] for key in (load.bare, name))
+    speed = Result(
+        f"{name}, {sessions:,} sessions, while others read",
+        load.bare,
+        raw_seconds,
+        our_seconds,
         operations=sessions,
-        raw_seconds=[each.seconds for each in rounds["UNLINK"]],
-        our_seconds=[each.seconds for each in rounds[name]],
-        aim=_AIM_SPEED.get(name.split(",")[0]),
-        details=details,
+        aim=load.aim,
     )
+    return [felt, speed]
 
 
-def _median(call: str, percent: float, rounds: list[_Round]) -> float:
-    return statistics.median(percentile_ms(getattr(each.felt, call), percent) for each in rounds)
+def _percentile(reads: str, percent: float, each: _Round) -> float:
+    return percentile_ms(getattr(each.felt, reads), percent)
 
 
-async def _idle(bench: Bench) -> Callable[[], Any]:
+def _median(rounds: list[_Round], figure: Callable[[_Round], float]) -> float:
+    return round(statistics.median(map(figure, rounds)), 3)
+
+
+async def _idle() -> _Work:
     return partial(time.sleep, _IDLE_SECONDS)
 
 
-async def _bare(bench: Bench, owned: Owned) -> Callable[[], Any]:
-    places = own_keys(bench.keys, owned, _CHECKPOINTS)
-    return partial(unlink, places, KEYS_AT_ONCE, bench.server.client)
+async def _unlinked(bench: Bench, owned: Owned) -> _Work:
+    return partial(unlink, own_keys(bench.keys, owned, _CHECKPOINTS), bench.server.client)
 
 
-async def _job(bench: Bench, workers: list[ProcessPoolExecutor], pace: _PaceName) -> Callable[[], Any]:
-    job_id = await bench.manager.revoke_agent_sessions(_AGENT)
-    arguments = (bench.server.url, bench.server.namespace, job_id, pace)
+async def _bare_sweep(bench: Bench, owned: Owned) -> _Work:
+    return partial(bare_sweep, bench.keys, grouped(bench.keys, owned), bench.server.client)
 
-    def work() -> None:
-        runs = [worker.submit(_run_job, *arguments) for worker in workers]
-        removed = [run.result() for run in runs]
-        assert max(removed) == bench.sizes.latency_sessions, removed
 
-    return work
+async def _job(bench: Bench, sessions: int, workers: list[ProcessPoolExecutor], pace: _PaceName) -> _Work:
+    job_id = await bench.manager.revoke_agent_sessions(AGENT)
+    return partial(
+        _all_done, workers, sessions, _run_job, bench.server.url, bench.server.namespace, pace, job_id
+    )
+
+
+async def _sweep(bench: Bench, workers: list[ProcessPoolExecutor], sessions: int, pace: _PaceName) -> _Work:
+    return partial(_all_done, workers, sessions, _run_sweep, bench.server.url, bench.server.namespace, pace)
+
+
+def _all_done(workers: list[ProcessPoolExecutor], sessions: int, *call: Any) -> None:
+    runs = [worker.submit(*call) for worker in workers]
+    removed = [run.result() for run in runs]
+    assert max(removed) == sessions, removed
 
 
 def _worker() -> ProcessPoolExecutor:
@@ -154,12 +190,26 @@ def _worker() -> ProcessPoolExecutor:
     return worker
 
 
-def _run_job(url: str, namespace: str, job_id: str, pace: _PaceName) -> int:
+def _run_job(url: str, namespace: str, pace: _PaceName, job_id: str) -> int:
     """Works on the job until it is done, in a worker's process."""
-    settings = Settings(_env_file=None, redis_url=url, namespace=namespace, pace=pace)
+
+    async def run(manager: SessionManager) -> int:
+        return (await manager.runner.run(job_id)).removed
+
+    return _run(url, namespace, pace, run)
+
+
+def _run_sweep(url: str, namespace: str, pace: _PaceName) -> int:
+    return _run(url, namespace, pace, SessionManager.cleanup_expired_sessions)
+
+
+def _run(url: str, namespace: str, pace: _PaceName, work: Callable[[SessionManager], Awaitable[int]]) -> int:
+    settings = Settings(
+        _env_file=None, redis_url=url, namespace=namespace, pace=pace, max_sessions=MAX_SESSIONS
+    )
 
     async def run() -> int:
         async with SessionManager.from_settings(settings) as manager:
-            return (await manager.runner.run(job_id)).removed
+            return await work(manager)
 
     return asyncio.run(run())

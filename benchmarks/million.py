@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import conversation
 from benchmarks.populate import Owned, Populated, populate
-from benchmarks.server import BenchServer, bench_server
+from benchmarks.server import KINDS, BenchServer, bench_server
+from benchmarks.talk import conversation
 from benchmarks.timing import reached
 from manager import JobProgress, Session, SessionManager, Settings
 from manager.jobs.ledger import Opened
@@ -87,8 +87,9 @@ class _Memory(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000, help="of the agent that is revoked")
+    parser.add_argument("--server", choices=KINDS, default=KINDS[0])
     options = parser.parse_args()
-    with bench_server() as server, ExitStack() as stack:
+    with bench_server(options.server) as server, ExitStack() as stack:
         given = {"redis_url": server.url, "namespace": server.namespace, "max_sessions": 100_000_000}
         given["partitions"] = int(os.environ.get(ENV_PREFIX + "PARTITIONS", _WORKERS))
         settings = Settings(_env_file=None, **given)

@@ -22,8 +22,8 @@ import redis
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.bench import conversation
 from benchmarks.populate import Populated, new_owned, populate
+from benchmarks.talk import conversation
 from manager.keys import Keys
 from worker.dev import Stack, running_stack
 

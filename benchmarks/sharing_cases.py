@@ -1,32 +1,27 @@
 """What it brings and costs that checkpoints of a session share what they have in common."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import redis
+from benchmarks.bench import Bench, new_manager
+from benchmarks.calls import AGENT, in_groups
+from benchmarks.talk import checkpoint_of, talk
+from benchmarks.timing import Result, Side, Work, alternate, calls
+from manager import SessionManager
+from manager.json_text import as_json
 
-from benchmarks.bench import POOL_SIZE, Bench
-from benchmarks.timing import Comparison, Work, alternate, calls, reached
-from manager import SessionManager, Settings
-from tests.support.talks import checkpoint_of, talk
-
-_TURNS, _SESSIONS = 50, 40
+_TURNS, _SESSIONS = 50, 20
 #: How often each is read.
 _READS = 10
 _TALK = talk(_TURNS)
-#: So many times less than plain JSON in a hash.
-_AIM = 15
 
 _Call = Callable[[SessionManager, str], Awaitable[Any]]
 
 
-async def sharing_cases(bench: Bench) -> AsyncIterator[Comparison]:
+async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
     """The last of some turns saved, and read, against the same manager that stores each checkpoint whole."""
-    bytes_taken = await _bytes_taken(bench)
-    async with _whole(bench) as whole:
+    async with new_manager(bench.server, share_above_bytes=1 << 30) as whole:
         for turn in (1, 10, _TURNS):
             data = checkpoint_of(_TALK, turn)
 
@@ -36,52 +31,35 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Comparison]:
             async def latest(manager: SessionManager, session_id: str) -> None:
                 await manager.get_latest_checkpoint(session_id)
 
-            named = f"of turn {turn}, {len(json.dumps(data)):,} bytes"
-            yield await _compared(bench, whole, f"save_checkpoint {named}", save, turn - 1, 1)
-            case = f"get_latest_checkpoint {named}"
-            compared = await _compared(bench, whole, case, latest, turn, _READS)
-            yield compared._replace(details=bytes_taken if turn == _TURNS else {})
+            named = f"of turn {turn}, {len(as_json(data)):,} bytes"
+            managers = whole, bench.manager
+            begun = [partial(_saves, save, manager, turn - 1) for manager in managers]
+            yield await _compared(bench, f"save_checkpoint {named}", begun, 1)
+            whole_talks = [await _sessions(manager, turn) * _READS for manager in managers]
+            reads = [partial(_reads, latest, *each) for each in zip(managers, whole_talks, strict=True)]
+            yield await _compared(bench, f"get_latest_checkpoint {named}", reads, _READS)
+            bench.server.clean()
 
 
-async def _bytes_taken(bench: Bench) -> dict[str, Any]:
-    """Memory of one conversation, a checkpoint for each turn, as the server tells it of all keys."""
-    client, plain = bench.server.client, bench.keys.prefix + b"raw"
-    [session_id] = await _sessions(bench.manager, 1, _TURNS)
-    ours = [key for key in client.scan_iter(match=bench.keys.prefix + b"*", count=1000)]
-    for turn in range(1, _TURNS + 1):
-        client.hset(plain, f"{session_id}{turn}", json.dumps(checkpoint_of(_TALK, turn)))
-    taken = sum(client.memory_usage(key, samples=0) for key in ours)
-    raw = client.memory_usage(plain, samples=0)
-    bench.server.clean()
-    aim = f"aim {_AIM} {reached(raw >= _AIM * taken)}"
-    return {"bytes": taken, "as plain JSON in a hash": raw, "times less": f"{raw / taken:.1f} ({aim})"}
-
-
-def _whole(bench: Bench) -> SessionManager:
-    plain = bench.manager
-    settings = Settings(**plain.settings.model_dump() | {"share_above_bytes": 1 << 30})
-    conn = redis.Redis.from_url(bench.server.url, max_connections=POOL_SIZE)
-    return SessionManager(conn, plain.ttl, plain.max_sessions, settings=settings)
-
-
-async def _sessions(manager: SessionManager, count: int, turns: int) -> list[str]:
+async def _sessions(manager: SessionManager, turns: int) -> list[str]:
     """Conversations of so many turns, a checkpoint for each."""
-    created = await asyncio.gather(*(manager.create_session("user", "chatbot") for _ in range(count)))
+    created = [(await manager.create_session("user", AGENT)).session_id for _ in range(_SESSIONS)]
     for turn in range(1, turns + 1):
         data = checkpoint_of(_TALK, turn)
-        await asyncio.gather(*(manager.save_checkpoint(session.session_id, data) for session in created))
-    return [session.session_id for session in created]
+        await in_groups(lambda session_id, data=data: manager.save_checkpoint(session_id, data), created)
+    return created
 
 
-async def _compared(
-    bench: Bench, whole: SessionManager, case: str, call: _Call, turns: int, times: int
-) -> Comparison:
-    """Each of some conversations, of so many turns, called for so many times."""
+async def _saves(call: _Call, manager: SessionManager, turns: int) -> Work:
+    """One more turn of each of some conversations."""
+    return calls(partial(call, manager), await _sessions(manager, turns), 1)
 
-    async def side(manager: SessionManager) -> Work:
-        return calls(partial(call, manager), await _sessions(manager, _SESSIONS, turns) * times, 1)
 
-    sides = [partial(side, whole), partial(side, bench.manager)]
+async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> Work:
+    return calls(partial(call, manager), session_ids, 1)
+
+
+async def _compared(bench: Bench, case: str, sides: list[Side], times: int) -> Result:
     whole_seconds, our_seconds = await alternate(bench.sizes.rounds, sides)
-    bench.server.clean()
-    return Comparison(case, "each stored whole", "calls", _SESSIONS * times, whole_seconds, our_seconds)
+    count = _SESSIONS * times
+    return Result(case, "each stored whole", whole_seconds, our_seconds, operations=count, width=1)

@@ -1,4 +1,4 @@
-"""Two ways to do the same work, timed in turn."""
+"""Two ways to do the same, measured in turn, and what came out."""
 
 import asyncio
 import gc
@@ -12,38 +12,55 @@ Work = Callable[[], Awaitable[Any]]
 Side = Callable[[], Awaitable[Work]]
 
 
-class Comparison(NamedTuple):
-    """What came out of one case. A ratio is our speed by the raw speed: raw time by our time."""
+class Result(NamedTuple):
+    """What came out of one case: a figure of each round, ours and its raw counterpart's."""
 
     case: str
     against: str
-    #: What is counted, and how much of it one round does.
-    unit: str
-    operations: int
-    raw_seconds: list[float]
-    our_seconds: list[float]
-    #: Lowest median ratio that counts as reached; None where none is set.
+    raw: list[float]
+    ours: list[float]
+    #: Of the figures. Seconds are compared as speeds, so that more is better; of all else less is.
+    unit: str = "s"
+    #: Done in one round.
+    operations: int = 1
+    #: Calls gathered at a time; 1 for calls in turn; None where that means nothing.
+    width: int | None = None
+    #: The ratio to reach: at least that where speeds are compared, else at most.
     aim: float | None = None
-    #: Whatever else is worth telling, for the table's last column and the result file.
+    #: Whatever else is worth telling.
     details: dict[str, Any] = {}  # noqa: RUF012  (never changed)
 
     @property
     def ratios(self) -> list[float]:
-        return [raw / ours for raw, ours in zip(self.raw_seconds, self.our_seconds, strict=True)]
+        """Our speed by the raw speed; or our bytes or times by the raw ones."""
+        pairs = zip(self.raw, self.ours, strict=True)
+        return [raw / ours if self.unit == "s" else ours / raw for raw, ours in pairs]
 
     @property
     def ratio(self) -> float:
         return statistics.median(self.ratios)
 
     @property
-    def our_speed(self) -> float:
-        """Operations per second; indicative, since it depends on the machine."""
-        return self.operations / statistics.median(self.our_seconds)
+    def reached(self) -> bool | None:
+        """Whether the aim is; None where there is none."""
+        if self.aim is None:
+            return None
+        return self.ratio >= self.aim if self.unit == "s" else self.ratio <= self.aim
 
     @property
-    def raw_speed(self) -> float:
-        """Operations per second; indicative, since it depends on the machine."""
-        return self.operations / statistics.median(self.raw_seconds)
+    def name(self) -> str:
+        return self.case if self.width is None else f"{self.case}, {named(self.width)}"
+
+    @property
+    def aim_text(self) -> str:
+        if self.aim is None:
+            return ""
+        sign = "≥" if self.unit == "s" else "≤"
+        return f"{sign} {self.aim:.3g} {'reached' if self.reached else 'MISSED'}"
+
+
+def named(width: int) -> str:
+    return "in turn" if width == 1 else f"{width:,} gathered"
 
 
 async def alternate(

@@ -1,0 +1,141 @@
+"""A case: one call of the manager and what a careful user of raw redis-py writes for it, measured in turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from itertools import cycle, islice
+from typing import Any, NamedTuple
+
+import redis.asyncio as aredis
+
+from benchmarks.bench import Bench
+from benchmarks.populate import SESSIONS_PER_USER, Populated, populate
+from benchmarks.timing import Result, Side, Work, alternate, calls
+from manager import SessionManager
+from manager.keys import Keys, new_session_id
+
+AGENT = "chatbot"
+#: As `populate` writes it.
+METADATA = {"tier": "premium"}
+#: Sessions that calls go round, where they do not use them up.
+SESSIONS = 100
+
+
+class Item(NamedTuple):
+    """What one call is about. The names of keys are made beforehand, for raw calls."""
+
+    session_id: str
+    user: str
+    session: bytes
+    checkpoints: bytes
+    order: bytes
+    user_index: bytes
+    #: Of the expiry index.
+    member: str
+    #: Where a raw client keeps a value of its own.
+    raw: bytes
+
+
+class Case(NamedTuple):
+    """One call, and its counterpart."""
+
+    name: str
+    ours: Callable[[SessionManager, Item], Awaitable[Any]]
+    against: str
+    raw: Callable[[aredis.Redis, Item], Awaitable[Any]]
+    #: Fills an empty store with what the calls are about.
+    prepare: Callable[[Bench, list[Item]], Awaitable[None]]
+    #: Lowest ratios that count as reached, by width.
+    aims: Mapping[int, float] = {}
+    #: Whether calls change what they are about, so that each round begins anew.
+    changes: bool = True
+    #: Whether each call needs a session of its own.
+    uses_up: bool = False
+    sessions_per_user: int = SESSIONS_PER_USER
+    #: How many average calls one takes.
+    weight: float = 1
+    #: Where not all widths are measured.
+    widths: tuple[int, ...] | None = None
+
+
+async def measure(bench: Bench, case: Case) -> AsyncIterator[Result]:
+    """One result for each width."""
+    for width in (1, *bench.sizes.widths) if case.widths is None else case.widths:
+        count = bench.count_for(width, case.weight)
+        sides = await both_sides(bench, case, count, width)
+        raw_seconds, our_seconds = await alternate(bench.sizes.rounds, sides)
+        aim = case.aims.get(width)
+        yield Result(case.name, case.against, raw_seconds, our_seconds, "s", count, width, aim)
+    bench.server.clean()
+
+
+async def both_sides(bench: Bench, case: Case, count: int, width: int) -> list[Side]:
+    """So many calls of the raw side and of ours, in a store that holds only what they are about."""
+    items: list[Item] = []
+
+    async def side(call: Callable[[Item], Awaitable[Any]]) -> Work:
+        if case.changes or not items:
+            bench.server.clean()
+            needed = count if case.uses_up else min(count, SESSIONS)
+            items[:] = new_items(bench.keys, needed, case.sessions_per_user)
+            await case.prepare(bench, items)
+        return calls(call, list(islice(cycle(items), count)), width)
+
+    both = partial(case.raw, bench.raw_for(width)), partial(case.ours, bench.manager)
+    return [partial(side, call) for call in both]
+
+
+def new_items(keys: Keys, count: int, sessions_per_user: int = SESSIONS_PER_USER) -> list[Item]:
+    """Sessions that do not exist yet."""
+    return [_new_item(keys, number, f"user_{number // sessions_per_user:06d}") for number in range(count)]
+
+
+def _new_item(keys: Keys, number: int, user: str) -> Item:
+    session_id = new_session_id(user)
+    return Item(
+        session_id,
+        user,
+        keys.session(session_id),
+        keys.checkpoints(session_id),
+        keys.checkpoint_order(session_id),
+        keys.user_index(user),
+        f"{session_id} {len(user)} {user}{AGENT}",
+        keys.prefix + b"raw:%d" % number,
+    )
+
+
+def live(checkpoints: int = 0, data: dict[str, Any] | None = None) -> Callable[..., Awaitable[None]]:
+    """Every session exists, with so many checkpoints."""
+
+    async def prepare(bench: Bench, items: list[Item]) -> None:
+        owned = [(item.session_id, item.user) for item in items]
+        populate(bench.server.client, bench.keys, owned, Populated(AGENT, checkpoints, data or {}))
+
+    return prepare
+
+
+def saved(*states: dict[str, Any], raw: bytes = b"") -> Callable[..., Awaitable[None]]:
+    """Every session exists; the manager has saved these checkpoints, one after the other.
+
+    Args:
+        raw: what a raw client has instead.
+    """
+
+    async def prepare(bench: Bench, items: list[Item]) -> None:
+        await live()(bench, items)
+        for data in states:
+            await in_groups(
+                lambda item, data=data: bench.manager.save_checkpoint(item.session_id, data), items
+            )
+        if raw:
+            bench.server.client.mset({item.raw: raw for item in items})
+
+    return prepare
+
+
+async def in_groups(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any]) -> list[Any]:
+    """Calls for all of them, a hundred at a time."""
+    found: list[Any] = []
+    for first in range(0, len(items), 100):
+        found += await asyncio.gather(*map(call, items[first : first + 100]))
+    return found
