@@ -23,6 +23,10 @@ from manager.replies import (
 )
 from manager.wire import Wire
 
+#: So many calls are sent without waiting for more: the server works on them while others are made ready. Of a
+#: hundred gathered calls that made 1.1 to 1.3 times as many a second as all at once (8: no more, 4: fewer).
+_PORTION = 16
+
 
 class MultiplexedLane:
     """The calls of one event loop.
@@ -52,12 +56,12 @@ class MultiplexedLane:
         self._connecting: asyncio.Task[None] | None = None
 
     def submit(self, call: Call) -> "asyncio.Future[Any]":
-        """Sends the call, together with all others of this tick where some are on their way; its reply, or
-        an error of ours.
+        """Sends the call: alone if nothing is on its way, else with others of this tick. Its reply, or an
+        error of ours.
         """
         self._waiting.append(call)
-        if self._wire is not None and self._wire.is_idle:
-            self._flush()  # a call alone need not wait for the loop to come round
+        if self._wire is not None and (self._wire.is_idle or len(self._waiting) >= _PORTION):
+            self._flush()
         elif not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
