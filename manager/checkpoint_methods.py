@@ -229,7 +229,7 @@ class CheckpointMethods(ManagerBase):
         if not page.checkpoints:
             return None
         [stored] = page.checkpoints
-        opener = await self._vault.opener(page.values())
+        opener = self._vault.opener_at_hand() or await self._vault.opener(page.values())
         found = to_checkpoint(session_id, stored, opener)
         if stored.opened and not checkpoint_id and stored.head not in ("", known.head):
             texts = {name: stored.opened[name] for place in names_of(stored.head) for name in place}

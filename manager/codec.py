@@ -13,7 +13,6 @@ for recipes: scripts have to know of which pieces a checkpoint is made. A piece 
 of items in JSON with a byte 255 between each two; a recipe's JSON has one where pieces go.
 """
 
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +37,7 @@ from manager.scripts import StoredSession
 
 _PLAIN, _ZLIB = b"j", b"z"
 
-#: Levels of ISA-L, which writes zlib's format several times as fast; what it made is read by zlib. What is up
+#: Levels of ISA-L, which writes and reads zlib's format, and quickly. What is up
 #: to so many bytes is written on every turn, and read as often: it gets the level that costs least.
 _SHORT_BYTES, _SHORT_LEVEL, _LEVEL = 4_096, 0, 1
 
@@ -205,8 +204,10 @@ def _unreadable(what: str, error: Exception) -> CorruptDataError:
     return kind(f"{what} cannot be read: {error}")
 
 
+_INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stubs say it is an instance
+
 #: What `_load` raises where bytes are not what this module writes.
-_UNREADABLE = (ValueError, zlib.error, RecursionError)
+_UNREADABLE = (ValueError, _INFLATE_ERROR, RecursionError)
 
 
 def _load(stored: bytes) -> Any:
@@ -225,10 +226,10 @@ def _unpacked(stored: bytes, room: int) -> bytes:
 
 
 def _inflated(payload: bytes, room: int) -> bytes:
-    inflater = zlib.decompressobj()
+    inflater = isal_zlib.decompressobj()
     plain = inflater.decompress(payload, room + 1)
     if len(plain) > room:
         raise ValueError(f"inflated, it would be more than {LARGEST_CHECKPOINT} bytes")
-    if not inflater.eof or inflater.unused_data:  # the latter goes unnoticed by `zlib.decompress`
+    if not inflater.eof or inflater.unused_data:
         raise ValueError("the compressed data is cut short, or something follows it")
     return plain

@@ -52,7 +52,8 @@ keys. Ids stay valid when the number of partitions changes, but what is stored d
 """
 
 import hashlib
-import secrets
+import os
+from binascii import b2a_base64
 from enum import StrEnum
 from functools import lru_cache
 
@@ -70,17 +71,15 @@ _MOST_TRACKED = 32
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 _SHARD_CHARACTERS, _SHARD_BITS = 3, 15
 
-_RANDOM_BYTES, _RANDOM_CHARACTERS = 17, 23
+#: 23 letters and digits are 136 random bits. So many bytes are 32 characters, of which 31 are such, mostly.
+_RANDOM_CHARACTERS, _RANDOM_BYTES = 23, 24
 
 
 def _random_text() -> str:
-    """23 letters and digits: as quick and short as base 64, and one word wherever it is pasted.
-
-    Of 136 random bits, leaving out the texts with `-` and `_` (half of them) takes one.
-    """
-    while not (text := secrets.token_urlsafe(_RANDOM_BYTES)).isalnum():
+    """Letters and digits: as quick and short as base 64, and one word wherever it is pasted."""
+    while len(text := b2a_base64(os.urandom(_RANDOM_BYTES)).translate(None, b"+/\n")) < _RANDOM_CHARACTERS:
         pass
-    return text
+    return text[:_RANDOM_CHARACTERS].decode()
 
 
 @lru_cache(4096)  # the digest takes a microsecond, and a creation needs it twice

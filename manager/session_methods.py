@@ -262,7 +262,8 @@ class SessionMethods(ManagerBase):
         return None if found is None else (found[0], await self._opened(found[1]))
 
     async def _opened(self, stored: StoredSession) -> Session:
-        return to_session(stored, await self._vault.opener(metadata_values(stored.fields)))
+        opener = self._vault.opener_at_hand()
+        return to_session(stored, opener or await self._vault.opener(metadata_values(stored.fields)))
 
     async def _sealed(self, keys: Keys, session_id: str, metadata: Any) -> tuple[list[bytes], Sealer]:
         """Fields of the session's hash, and what sealed them."""

@@ -6,7 +6,7 @@ connection has cut off, and ends every call in time. So a thousand gathered call
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any, Literal, Protocol
 
 import redis
@@ -68,8 +68,8 @@ class Store:
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
 
-    async def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
-        """The script's reply.
+    def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Awaitable[Any]:
+        """The script's reply, once it is awaited; the call is made at once.
 
         Raises:
             StoreUnavailableError: not applied, no connection could be made.
@@ -77,8 +77,9 @@ class Store:
             StoreOutcomeUnknownError: sent, but no answer came back in time.
         """
         loop = asyncio.get_running_loop()
-        lane = self._lanes.get(loop) or await self._open_lane(loop)
-        return await lane.submit(Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop))
+        call = Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
+        lane = self._lanes.get(loop)
+        return self._call_first(call, loop) if lane is None else lane.submit(call)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop. A later call opens new ones."""
@@ -89,6 +90,10 @@ class Store:
             await lane.drain()
         if guard is not None:
             await guard.aclose()
+
+    async def _call_first(self, call: Call, loop: asyncio.AbstractEventLoop) -> Any:
+        lane = await self._open_lane(loop)
+        return await lane.submit(call)
 
     async def _open_lane(self, loop: asyncio.AbstractEventLoop) -> Lane:
         with self._lock:

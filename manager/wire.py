@@ -161,10 +161,12 @@ class Wire(asyncio.Protocol):
                 call = unanswered.popleft()
                 if call is None:
                     continue
-                if isinstance(reply, redis.exceptions.NoScriptError):
+                if not isinstance(reply, Exception):
+                    call.answer(reply)
+                elif isinstance(reply, redis.exceptions.NoScriptError):
                     unknown.append(call)
-                elif not call.reply.done():
-                    call.answer(translated(reply, call) if isinstance(reply, Exception) else reply)
+                else:
+                    call.answer(translated(reply, call))
         except (redis.exceptions.InvalidResponse, IndexError) as error:
             self._lose(redis.ConnectionError(f"what came is no answer: {error!r}"))
             return

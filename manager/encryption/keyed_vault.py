@@ -61,6 +61,9 @@ class KeyedVault(Vault):
             return self._ring_sealer(session_id)
         return None
 
+    def opener_at_hand(self) -> Opener | None:
+        return None if self._user_keys else _KeyedOpener(self._ring, {}, self._refuses_plain)
+
     async def opener(self, stored: Iterable[bytes]) -> Opener:
         user_keys: Mapping[str, Key | CannotOpenError] = {}
         if self._user_keys is not None and (key_ids := {_user_key_id(each) for each in stored} - {""}):

@@ -38,11 +38,11 @@ UNREADABLE = {
     "an endless number": (b'j{"a":-Infinity}', "-Infinity is not JSON"),
     "a number too long to read": (b"j" + b"1" * 5_000, "digits"),
     "endless nesting": (b"j" + b"[" * 200_000, "recursion"),
-    "no compressed data": (b"z" + _OBJECT, "incorrect header check"),
+    "no compressed data": (b"z" + _OBJECT, "unsupported compress method"),
     "nothing compressed": (b"z", "cut short"),
     "cut compressed data": (b"z" + zlib.compress(_OBJECT)[:-1], "cut short"),
     "something behind compressed data": (b"z" + zlib.compress(_OBJECT) + b"x", "something follows"),
-    "compressed data with a wrong sum": (b"z" + zlib.compress(_OBJECT)[:-1] + b"x", "incorrect data check"),
+    "compressed data with a wrong sum": (b"z" + zlib.compress(_OBJECT)[:-1] + b"x", "Incorrect checksum"),
     "compressed bytes": (b"z" + zlib.compress(b"\xff"), "utf-8"),
 }
 
