@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 
 from benchmarks.batch_cases import batch_cases, cached_cases
 from benchmarks.bench import FULL, QUICK, Bench, Sizes, open_bench
@@ -23,6 +24,7 @@ from benchmarks.results import Measured, save, setting
 from benchmarks.server import KINDS, URL_VARIABLE, BenchServer, ServerMissingError, bench_server
 from benchmarks.sharing_cases import sharing_cases
 from benchmarks.timing import Result
+from benchmarks.wakefulness import processors_awake
 
 _GROUPS: dict[str, Callable[[Bench], AsyncIterator[Result]]] = {
     "calls": call_cases,
@@ -55,16 +57,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="these groups only")
     parser.add_argument("--server", nargs="+", choices=KINDS, default=list(KINDS), help="these servers only")
     parser.add_argument(
+        "--let-halt",
+        action="store_true",
+        help="let processors halt between calls; prints only",
+    )
+    parser.add_argument(
         "--render", action="store_true", help="write docs/performance.md, and measure nothing"
     )
     options = parser.parse_args()
+    if options.let_halt and options.save:
+        parser.error("--let-halt goes without --save")
     started = time.monotonic()
     gc.collect()
     gc.freeze()  # modules are not gone through with each collection between measurements
     if not options.render:
         kinds = [options.server[0]] if URL_VARIABLE in os.environ else options.server
-        for kind in kinds:
-            _run(kind, options.only, QUICK if options.quick else FULL, options)
+        with nullcontext() if options.let_halt else processors_awake():
+            for kind in kinds:
+                _run(kind, options.only, QUICK if options.quick else FULL, options)
     if options.render or options.save:
         print("".join(f"written: {path}\n" for path in render()), end="")
     print(f"{time.monotonic() - started:.0f} s in all")

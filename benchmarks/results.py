@@ -14,6 +14,7 @@ import redis
 from benchmarks.bench import Sizes
 from benchmarks.server import KINDS, BenchServer
 from benchmarks.timing import Result
+from benchmarks.wakefulness import can_be_kept_awake
 
 FOLDER = Path(__file__).parent / "results"
 _INFO = ("redis_version", "valkey_version", "os", "mem_allocator", "multiplexing_api", "io_threads_active")
@@ -40,6 +41,7 @@ def setting(server: BenchServer, sizes: Sizes, *, is_quick: bool) -> dict[str, A
         "python": platform.python_version(),
         "processor": _processor(),
         "processors": os.cpu_count(),
+        "processors_kept_awake": can_be_kept_awake(),
         "load_average": [round(load, 1) for load in os.getloadavg()],
         "sizes": sizes._asdict(),
         "payload_bytes": {"metadata": 14, "checkpoints": [400, 2_048, 51_200, 1_048_576], "reclaimed": 400},
