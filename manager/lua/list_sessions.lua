@@ -1,5 +1,5 @@
 -- Reads one page of the live sessions that an index lists, in order of expiry.
--- Uses: clock damage live live_fields page
+-- Uses: clock damage live live_fields live_page page
 -- KEYS[1] sorted set: index of a user or an agent
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin
@@ -15,24 +15,21 @@ local now = now_ms()
 if last_member == '' then
   last_score = '(' .. whole(now)
 end
-local found = page(index, last_score, last_member, limit)
+local members = page(index, last_score, last_member, limit)
+local ids, session_keys = {}, {}
+for i = 1, #members, 2 do
+  ids[#ids + 1] = members[i]
+  session_keys[#ids] = prefix .. 's:' .. members[i]
+end
+local found = live_page(prefix, session_keys, ids, now, max_bytes, index)
 local reply = { '', '' }
-local bytes, last = 0, 0
-for i = 1, #found, 2 do
-  last = i
-  local session_id = found[i]
-  local session_key = prefix .. 's:' .. session_id
-  local fields, size = live_fields(prefix, session_key, session_id, now, index)
+for i, fields in ipairs(found) do
   if fields then
-    reply[#reply + 1] = session_id
+    reply[#reply + 1] = ids[i]
     reply[#reply + 1] = fields
-    bytes = bytes + size
-  end
-  if bytes >= max_bytes then
-    break
   end
 end
-if last + 1 < #found or #found == 2 * limit then
-  reply[1], reply[2] = found[last + 1], found[last]
+if #found < #ids or #ids == limit then
+  reply[1], reply[2] = members[2 * #found], members[2 * #found - 1]
 end
 return reply
