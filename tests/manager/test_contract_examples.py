@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import redis
 
 from tests.support.leftovers import find_leftovers, remove_namespace
 from tests.support.redis_server import RedisServer
+from tests.support.standard_port import standard_port_to_oneself
 
 _ROOT = Path(__file__).parents[2]
 _EXAMPLES = Path(__file__).parent / "contract_examples"
@@ -75,13 +77,10 @@ def _listens(port: int) -> bool:
 @pytest.fixture
 def standard_server() -> Iterator[redis.Redis]:
     """A client of whatever listens on localhost:6379; a server of our own if nothing does."""
-    own = None if _listens(6379) else RedisServer(port=6379)
-    if own:
-        own.start()
-    with redis.Redis() as client:
-        yield client
-    if own:
-        own.remove()
+    with standard_port_to_oneself(), ExitStack() as running:
+        if not _listens(6379):
+            running.enter_context(RedisServer(port=6379))
+        yield running.enter_context(redis.Redis())
 
 
 async def _run(name: str, namespace: str) -> tuple[int | None, str, str]:

@@ -12,26 +12,28 @@ import pytest
 import redis
 
 from tests.support.processes import environment
+from tests.support.standard_port import standard_port_to_oneself
 from tests.support.wait_until import wait_until_blocking
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
     """The process, and where it says that Redis and Flower are."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker.dev"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    redis_url, flower_url = (re.split(r"\s+", process.stdout.readline())[1] for _ in range(2))
-    yield process, redis_url, flower_url
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-    process.wait(60)
-    process.stdout.close()
+    with standard_port_to_oneself():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.dev"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        redis_url, flower_url = (re.split(r"\s+", process.stdout.readline())[1] for _ in range(2))
+        yield process, redis_url, flower_url
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stdout.close()
 
 
 def answers(url: str) -> bool:
