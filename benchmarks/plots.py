@@ -105,7 +105,9 @@ def _latencies(figure: "Figure", measured: Measured) -> None:
         panel.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
         panel.set_title(f"{sessions:,} sessions", fontsize=9)
     panels[0].set_ylabel("GETs that took longer")
-    panels[0].legend(fontsize=7.5, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=7.5, frameon=False
+    )
     figure.suptitle(f"GET of another client during bulk work, {measured.setting['server']}", fontsize=10)
     figure.supxlabel("milliseconds", fontsize=8.5)
 
@@ -125,7 +127,7 @@ def _growth(figure: "Figure", measured: Measured) -> None:
         panel.plot(*zip(*beyond, strict=True), color=colour, linestyle="--", marker="o", fillstyle="none")
     for panel in (time_panel, memory_panel):
         panel.set_xscale("log")
-        panel.set_ylim(0, None)
+        panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
     time_panel.set_title("server time of a call, µs", fontsize=9)
     time_panel.legend(fontsize=7.5, frameon=False)
     memory_panel.set_title("memory of a session, bytes", fontsize=9)
