@@ -1,6 +1,6 @@
 """The way to the server: calls of scripts, from any event loop.
 
-Each event loop has a *lane*, which sends the calls made in one tick together, tries again what a broken
+Each event loop has a *lane*, which sends calls made at once together, tries again what a broken
 connection has cut off, and ends every call in time. So a thousand gathered calls cost a few writes and reads.
 """
 
