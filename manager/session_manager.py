@@ -10,7 +10,8 @@ from manager.listing_methods import ListingMethods
 class SessionManager(BatchMethods, ListingMethods, BulkMethods, KeyMethods, IntegrityMethods):
     """Keeps the sessions and checkpoints of LLM agents in Redis.
 
-    Reading or writing one session is one round trip; calls made at once leave together. One manager serves any number of event loops and threads.
+    Reading or writing one session is one round trip; calls made at once leave together. One manager
+    serves any number of event loops and threads.
 
     Args:
         conn: a `redis.Redis` or `redis.asyncio.Redis`. Its settings are used, never its connections.
