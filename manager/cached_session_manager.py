@@ -149,7 +149,7 @@ class CachedSessionManager(SessionManager):
             self._drop_copy(session_id)
             return
         now_ms, session = read
-        life = session.expires_at.timestamp() - now_ms / 1000
+        life = session.expires_at.timestamp() - (now_ms + 1) / 1000  # the server's time, rounded down
         longest = self._max_staleness if reading.lease is None else self._longest_use
         copy = _Copy(_copied(session), reading.begun_at + min(life, longest), reading.lease)
         with self._lock:
