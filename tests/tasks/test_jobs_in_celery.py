@@ -71,8 +71,8 @@ async def until_begun(job: Job) -> None:
 
 async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncResult[Any]") -> None:
     def shown() -> Any:
-        state, info = result.state, result.info
-        return state == "PROGRESS" and info["done"] > 0 and info
+        told = result.backend.get_task_meta(result.id)  # both at one moment
+        return told["status"] == "PROGRESS" and told["result"]["done"] > 0 and told["result"]
 
     shown = await wait_until(shown, description="progress to be shown", timeout=20)
     assert shown["job_id"] == big_job.id
