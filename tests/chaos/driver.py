@@ -1,6 +1,5 @@
 """One run: the stack is started, broken for a time, left in peace until it is done, and judged."""
 
-import asyncio
 import random
 import signal
 import time
@@ -133,7 +132,10 @@ async def _until_heard_of(worker: Process, size: int) -> str:
         )
     except AssertionError:
         worker.signal(signal.SIGUSR1)  # Celery then logs what each thread does
-        await asyncio.sleep(1)
+        with suppress(AssertionError):
+            await wait_until(
+                lambda: b"MainThread\n=" in worker.log_path.read_bytes()[size:], description="its threads"
+            )
         return f"{worker.name} is alive and takes no tasks:\n{worker.log_path.read_text()[-4000:]}"
     return ""
 
