@@ -4,7 +4,8 @@ Each is a `Step` (see `linearizability.py`): None says that the answer is wrong 
 arguments of operations are those of `Member`'s methods.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from manager import SessionLimitError
@@ -77,14 +78,22 @@ class Saved(NamedTuple):
 
 
 def checkpoints_step(
-    max_checkpoints: int | None = None,
+    max_checkpoints: int | None = None, history: Iterable[Operation] = ()
 ) -> Callable[[tuple[Saved, ...], Operation], tuple[Saved, ...] | None]:
-    """The checkpoints of one session, oldest first."""
+    """The checkpoints of one session, oldest first.
+
+    Saves side by side may have come in any order, and only the next list tells which. With the history to
+    look it up in, an order that no list will bear out is given up at once: without, a search of 160
+    operations took 700,000 steps instead of 900, and one in CI did not end within two minutes.
+    """
+    later = _listed_later(history)
 
     def step(state: tuple[Saved, ...], operation: Operation) -> tuple[Saved, ...] | None:
         name, result = operation.name, operation.result
         ids = tuple(each.checkpoint_id for each in state)
         if name == "save":
+            if later[result].intersection(ids):
+                return None
             return _bounded((*state, Saved(result, operation.arguments[1])), max_checkpoints)
         if name == "latest":
             return _if(operation, result == (ids[-1] if ids else None), state)
@@ -106,6 +115,14 @@ def checkpoints_step(
     return step
 
 
+def newest_step(state: str | None, operation: Operation) -> str | None:
+    """Which checkpoint of one session is the newest, of which nothing but saves makes another one so."""
+    if operation.name == "save":
+        return str(operation.result)
+    assert operation.name == "latest", operation.name
+    return _if(operation, operation.result == state, state)
+
+
 def life_step(state: bool, operation: Operation) -> bool | None:
     """One session that runs out at some moment: `expire` is an operation that nobody is told of."""
     if operation.name == "expire":
@@ -123,3 +140,13 @@ def _bounded(state: tuple[Saved, ...], most: int | None) -> tuple[Saved, ...]:
     excess = 0 if most is None else max(0, len(unpinned) - most)
     gone = [each for each in unpinned if each != state[-1]][:excess]
     return tuple(each for each in state if each not in gone)
+
+
+def _listed_later(history: Iterable[Operation]) -> defaultdict[str, set[str]]:
+    """For each checkpoint, those that a list of the history has after it."""
+    later: defaultdict[str, set[str]] = defaultdict(set)
+    for each in history:
+        if each.name == "checkpoints" and each.answered:
+            for place, checkpoint_id in enumerate(each.result):
+                later[checkpoint_id].update(each.result[place + 1 :])
+    return later

@@ -15,6 +15,7 @@ from tests.concurrency.specifications import (
     cap_step,
     checkpoints_step,
     life_step,
+    newest_step,
     sessions_step,
 )
 
@@ -99,6 +100,7 @@ def _did(name: str, *arguments: Any, result: Any) -> Operation:
 
 _PINNED = Saved("c1", True)
 _BOUND = _did("save", "s", False, result="c3")
+_LISTS = [_did("checkpoints", "s", result=("c1", "c3", "c2"))._replace(responded=1)]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,10 @@ _BOUND = _did("save", "s", False, result="c3")
             None,
         ),
         (checkpoints_step(1), (_PINNED, Saved("c2", False)), _BOUND, (_PINNED, Saved("c3", False))),
+        (checkpoints_step(1, _LISTS), (_PINNED, Saved("c2", False)), _BOUND, None),
+        (checkpoints_step(1, _LISTS), (_PINNED,), _BOUND, (_PINNED, Saved("c3", False))),
+        (newest_step, "c1", _BOUND, "c3"),
+        (newest_step, "c1", _did("latest", "s", result="c3"), None),
         (life_step, False, _did("refresh", "s", result=True), None),
     ],
 )
