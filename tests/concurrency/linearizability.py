@@ -16,18 +16,29 @@ from tests.concurrency.history import History, Operation
 #: hashable. An operation with an unknown result is allowed in every state.
 Step = Callable[[Any, Operation], Any]
 
+#: Whether the first took effect before the second, as far as an answer tells. It spares the search the other
+#: orders, which that answer would refute only when it comes to it.
+Precedes = Callable[[Operation, Operation], bool]
 
-def find_order(history: Iterable[Operation], initial: Any, step: Step) -> History | None:
+
+def _nothing_known(_first: Operation, _second: Operation) -> bool:
+    return False
+
+
+def find_order(
+    history: Iterable[Operation], initial: Any, step: Step, precedes: Precedes = _nothing_known
+) -> History | None:
     """A sequential order that explains every answer, or None. Unanswered operations may be left out."""
     calls = sorted(history, key=lambda operation: operation.invoked)
     answered = sum(1 << place for place, call in enumerate(calls) if call.answered)
+    needs = [sum(1 << place for place, first in enumerate(calls) if precedes(first, call)) for call in calls]
     todo: list[tuple[int, Any, tuple[Any, ...]]] = [(0, initial, ())]
     seen = set()
     while todo:
         done, state, order = todo.pop()
         if done & answered == answered:
             return _unrolled(order)
-        for place in reversed(list(_possible_next(calls, done))):
+        for place in reversed(list(_possible_next(calls, needs, done))):
             after = step(state, calls[place])
             reached = (done | 1 << place, after)
             if after is not None and reached not in seen:
@@ -36,19 +47,21 @@ def find_order(history: Iterable[Operation], initial: Any, step: Step) -> Histor
     return None
 
 
-def assert_linearizable(history: Iterable[Operation], initial: Any, step: Step) -> None:
+def assert_linearizable(
+    history: Iterable[Operation], initial: Any, step: Step, precedes: Precedes = _nothing_known
+) -> None:
     calls = sorted(history, key=lambda operation: operation.invoked)
-    if find_order(calls, initial, step) is None:
+    if find_order(calls, initial, step, precedes) is None:
         start = calls[0].invoked
         lines = [
             f"{1000 * (call.invoked - start):9.3f} to {1000 * (call.responded - start):9.3f} ms,"
             f" process {call.member}: {call.name}{call.arguments} -> {call.result!r}"
-            for call in calls[: _first_bad_prefix(calls, initial, step)]
+            for call in calls[: _first_bad_prefix(calls, initial, step, precedes)]
         ]
         raise AssertionError("no sequential order explains these answers:\n" + "\n".join(lines))
 
 
-def _possible_next(calls: History, done: int) -> Iterator[int]:
+def _possible_next(calls: History, needs: list[int], done: int) -> Iterator[int]:
     first_missing = (~done & (done + 1)).bit_length() - 1
     horizon = math.inf
     for place in range(first_missing, len(calls)):
@@ -56,7 +69,8 @@ def _possible_next(calls: History, done: int) -> Iterator[int]:
             continue
         if calls[place].invoked > horizon:
             return
-        yield place
+        if done & needs[place] == needs[place]:
+            yield place
         horizon = min(horizon, calls[place].responded)
 
 
@@ -68,12 +82,12 @@ def _unrolled(order: tuple[Any, ...]) -> History:
     return found[::-1]
 
 
-def _first_bad_prefix(calls: History, initial: Any, step: Step) -> int:
+def _first_bad_prefix(calls: History, initial: Any, step: Step, precedes: Precedes) -> int:
     """How many calls, in the order in which they were made, it takes for there to be no order."""
     good, bad = 0, len(calls)
     while bad - good > 1:
         middle = (good + bad) // 2
-        if find_order(_as_known_at(calls[middle].invoked, calls), initial, step) is None:
+        if find_order(_as_known_at(calls[middle].invoked, calls), initial, step, precedes) is None:
             bad = middle
         else:
             good = middle

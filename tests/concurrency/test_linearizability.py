@@ -15,6 +15,7 @@ from tests.concurrency.specifications import (
     cap_step,
     checkpoints_step,
     life_step,
+    listed_order,
     newest_step,
     sessions_step,
 )
@@ -100,7 +101,6 @@ def _did(name: str, *arguments: Any, result: Any) -> Operation:
 
 _PINNED = Saved("c1", True)
 _BOUND = _did("save", "s", False, result="c3")
-_LISTS = [_did("checkpoints", "s", result=("c1", "c3", "c2"))._replace(responded=1)]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,6 @@ _LISTS = [_did("checkpoints", "s", result=("c1", "c3", "c2"))._replace(responded
             None,
         ),
         (checkpoints_step(1), (_PINNED, Saved("c2", False)), _BOUND, (_PINNED, Saved("c3", False))),
-        (checkpoints_step(1, _LISTS), (_PINNED, Saved("c2", False)), _BOUND, None),
-        (checkpoints_step(1, _LISTS), (_PINNED,), _BOUND, (_PINNED, Saved("c3", False))),
         (newest_step, "c1", _BOUND, "c3"),
         (newest_step, "c1", _did("latest", "s", result="c3"), None),
         (life_step, False, _did("refresh", "s", result=True), None),
@@ -134,6 +132,24 @@ def test_specifications_allow_what_is_right_and_only_that(
     step: Any, state: Any, operation: Operation, after: Any
 ) -> None:
     assert step(state, operation) == after
+
+
+def test_saves_side_by_side_are_put_into_the_order_of_the_list_after_them_without_trying_all() -> None:
+    saved = tuple(f"c{number}" for number in range(30))
+    saves = [Operation("save", ("s", False), each, 0, 9, 0) for each in saved]
+    listed = Operation("checkpoints", ("s",), saved[::-1], 10, 11, 1)
+    order = find_order([*saves, listed], (), checkpoints_step(), listed_order([listed]))
+    assert order == [*saves[::-1], listed]
+
+
+def test_a_list_that_has_saves_in_another_order_than_they_were_made_is_no_order() -> None:
+    history = [
+        Operation("save", ("s", False), "c1", 0, 1, 0),
+        Operation("save", ("s", False), "c2", 2, 3, 0),
+        Operation("checkpoints", ("s",), ("c2", "c1"), 4, 5, 1),
+    ]
+    with pytest.raises(AssertionError, match="no sequential order"):
+        assert_linearizable(history, (), checkpoints_step(), listed_order(history))
 
 
 def _operation_by(chance: random.Random) -> Operation:
