@@ -176,6 +176,15 @@ def test_it_is_sent_without_its_comments(name: str) -> None:
     assert "--" not in load_script(name).source
 
 
+@every_script
+def test_it_is_sent_with_the_functions_that_it_calls_and_no_other(name: str) -> None:
+    source = load_script(name).source
+    everything = {function for part in SHARED.values() for function in _defined(part)}
+    assert _called(source) & everything <= _defined(source)
+    for function in _defined(source):
+        assert len(re.findall(rf"\b{function}\b", source)) > 1, function
+
+
 def test_every_shared_part_is_used() -> None:
     assert {part for name in SCRIPTS for part in _uses(name)} == SHARED.keys()
 
