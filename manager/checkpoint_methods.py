@@ -9,13 +9,14 @@ from manager.base import ManagerBase
 from manager.checkpoint_scripts import StoredCheckpoint
 from manager.checks import check_flag
 from manager.codec import checkpoint_json, decode_checkpoint, packed, seal_checkpoint, seal_recipe
+from manager.cutting import cut
 from manager.damage import Listing
 from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
 from manager.errors import CorruptDataError, SessionNotFoundError
 from manager.keys import Keys, new_checkpoint_id
 from manager.models import from_microseconds
 from manager.opened_pieces import Opened
-from manager.pieces import cut, names_of
+from manager.pieces import names_of
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
 _PAGE, _PAGE_BYTES = 200, 1_048_576
@@ -246,15 +247,15 @@ class CheckpointMethods(ManagerBase):
         What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
         """
         for _ in range(2):
-            texts = self._known_pieces.opened.of(new.session_id).texts
-            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id), texts)
+            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id))
             if recipe is None:
                 return None
             value, pieces = seal_recipe(new.checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
             live = await save(value, pieces=pieces)
-            self._known_pieces.remember(new.session_id, recipe.pieces if live else ())
-            if live and sealer is IN_THE_CLEAR:
-                self._known_pieces.has_saved(new.session_id, recipe)
+            if live:
+                self._known_pieces.has_saved(new.session_id, recipe, in_the_clear=sealer is IN_THE_CLEAR)
+            else:
+                self._known_pieces.has_not_saved(new.session_id)
             if live is not None:
                 return live
         return None

@@ -4,7 +4,7 @@ import itertools
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from manager.opened_pieces import Opened, OpenedPieces
@@ -31,45 +31,49 @@ class KnownPieces:
         self._count = 0
         self._lock = threading.Lock()
 
-    def of(self, session_id: str) -> tuple[Sequence[Piece], Stream]:
-        """The known pieces of a session, and names for new ones."""
+    def of(self, session_id: str) -> tuple[Sequence[Piece], Stream, Mapping[str, bytes]]:
+        """The known pieces of a session, names for new ones, and texts of those that are at hand."""
         opened = self.opened.of(session_id)
-        known = self._of(session_id)
-        if opened.head not in ("", known.learnt):
+        if opened.head not in ("", self._of(session_id).learnt):
             self._learn(session_id, opened)
-            known = self._of(session_id)
-        return known.pieces, known.stream
-
-    def remember(self, session_id: str, pieces: Sequence[Piece]) -> None:
-        """These are in Redis, in the order of the session's newest checkpoint."""
-        self._of(session_id)
-        with self._lock:
-            known = self._by_session.get(session_id)
-            if known is not None:
-                self._keep(session_id, known._replace(pieces=pieces))
+        known = self._of(session_id)
+        return known.pieces, known.stream, opened.texts
 
     def has_read(self, session_id: str, opened: Opened, *, in_the_clear: bool) -> None:
-        """The newest checkpoint was read, of these pieces. What is kept is hashed when it is needed."""
+        """The newest checkpoint was read, of these pieces. What is kept is looked at when it is needed."""
         kept_no_longer = self.opened.keep(session_id, opened) if in_the_clear else [(session_id, opened)]
         for each, its_pieces in kept_no_longer:
-            self._learn(each, its_pieces)
+            self._learn(each, its_pieces, hashed=True)
 
-    def has_saved(self, session_id: str, recipe: Recipe) -> None:
-        """A checkpoint was saved in the clear. Where not all its texts are at hand, it may be read yet."""
+    def has_saved(self, session_id: str, recipe: Recipe, *, in_the_clear: bool) -> None:
+        """A checkpoint was saved, the session's newest. Where all its texts are at hand, they are kept."""
         texts = {**self.opened.of(session_id).texts, **recipe.fresh}
-        names = [piece.name for piece in recipe.pieces]
-        if texts.keys() >= set(names):
-            opened = Opened(recipe.head, {name: texts[name] for name in names})
+        if in_the_clear and all(piece.name in texts for piece in recipe.pieces):
+            self._remember(session_id, recipe.pieces, recipe.head)
+            opened = Opened(recipe.head, {piece.name: texts[piece.name] for piece in recipe.pieces})
             self.has_read(session_id, opened, in_the_clear=True)
+        else:
+            found = ((piece, texts.get(piece.name)) for piece in recipe.pieces)
+            pieces = [piece if text is None else piece.hashed(text) for piece, text in found]
+            self._remember(session_id, pieces)
 
-    def _learn(self, session_id: str, opened: Opened) -> None:
+    def has_not_saved(self, session_id: str) -> None:
+        """The session is gone, or pieces that were known are: none is known any more."""
+        self._remember(session_id, ())
+
+    def _learn(self, session_id: str, opened: Opened, *, hashed: bool = False) -> None:
         by_name = {piece.name: piece for piece in self._of(session_id).pieces}
         pieces = [by_name.get(name) or Piece.of(name, text) for name, text in opened.texts.items()]
-        self.remember(session_id, pieces)
+        if hashed:
+            pieces = [piece.hashed(opened.texts[piece.name]) for piece in pieces]
+        self._remember(session_id, pieces, opened.head)
+
+    def _remember(self, session_id: str, pieces: Sequence[Piece], learnt: str | None = None) -> None:
+        """These are in Redis, in the order of the session's newest checkpoint."""
+        known = self._of(session_id)
         with self._lock:
-            known = self._by_session.get(session_id)
-            if known is not None:
-                self._keep(session_id, known._replace(learnt=opened.head))
+            known = self._by_session.get(session_id, known)
+            self._keep(session_id, known._replace(pieces=pieces, learnt=learnt or known.learnt))
 
     def _of(self, session_id: str) -> _Known:
         with self._lock:

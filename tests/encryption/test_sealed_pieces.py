@@ -88,3 +88,15 @@ async def test_nothing_that_was_sealed_is_kept_in_the_clear(open_manager: Opener
     assert await reading.get_latest_checkpoint(session_id)
     for manager in (saving, reading):
         assert manager._known_pieces.opened.of(session_id) is NOTHING_OPENED
+
+
+async def test_what_was_sealed_is_stored_once_as_well(
+    open_manager: Opener, raw: redis.Redis, namespace: str
+) -> None:
+    manager = open_manager(encryption_keys=key_ring("k1"))
+    session_id, _ = await _save(manager)
+    key = f"{namespace}:{{0}}:c:{session_id}"
+    before = {field: raw.hget(key, field) for field in raw.hkeys(key) if field[:1] == b"\xff"}
+    await manager.save_checkpoint(session_id, checkpoint_of(talk(13), 13))
+    after = {field for field in raw.hkeys(key) if field[:1] == b"\xff"}
+    assert len(after - before.keys()) == 1

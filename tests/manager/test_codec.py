@@ -17,8 +17,9 @@ from manager.codec import (
     packed,
     seal_recipe,
 )
+from manager.cutting import cut
 from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
-from manager.pieces import Stream, cut
+from manager.pieces import Stream
 from manager.scripts import StoredSession
 from manager.settings import load_settings
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from manager.cutting import cut
 from manager.json_text import as_json
-from manager.pieces import LONGEST_RECIPE, MOST_PIECES, Piece, Recipe, Stream, cut, joined, names_of
+from manager.pieces import LONGEST_RECIPE, MOST_PIECES, Piece, Recipe, Stream, joined, names_of
 
 _LONG = "x" * 600
 
@@ -26,8 +27,8 @@ class _Cuts:
         recipe = cut(data, as_json(data), self.known, self.stream)
         assert recipe is not None
         assert recipe == cut(data, as_json(data), self.known, same_names, self.stored)
-        self.known = recipe.pieces
         self.stored |= recipe.fresh
+        self.known = [piece.hashed(self.stored[piece.name]) for piece in recipe.pieces]
         assert json.loads(joined(recipe.head, recipe.literal, self.stored)) == data
         assert [name for place in names_of(recipe.head) for name in place] == [p.name for p in recipe.pieces]
         return recipe
@@ -59,12 +60,55 @@ def test_the_beginning_of_a_number_is_not_the_number() -> None:
 
 def test_a_change_in_the_middle_costs_a_piece_or_two() -> None:
     cuts = _Cuts()
-    history = [f"{number} {_LONG}" for number in range(40)]
-    assert len(cuts.cut({"history": history}).fresh) == 20
+    history = [f"{number} {_LONG}" for number in range(24)]
+    assert len(cuts.cut({"history": history}).fresh) == 12
     history[13] = "changed"
     assert len(cuts.cut({"history": history}).fresh) == 1
     del history[:4]
     assert cuts.cut({"history": history}).fresh == {}
+
+
+def test_what_is_new_side_by_side_becomes_some_pieces_however_much_it_is() -> None:
+    cuts = _Cuts()
+    history = [f"{number} {_LONG}" for number in range(1_600)]
+    assert 15 <= len(cuts.cut({"history": history}).pieces) <= 17
+    history += [f"{number} {_LONG}" for number in range(1_600, 1_604)]
+    assert len(cuts.cut({"history": history}).fresh) == 2
+
+
+def test_a_window_that_moves_over_a_long_history_stores_little_of_it_again() -> None:
+    cuts = _Cuts()
+    history = [f"{number} {_LONG}" for number in range(1_000)]
+    cuts.cut({"history": history[:800]})
+    first = sum(map(len, cuts.stored.values()))
+    for turn in range(1, 101):
+        cuts.cut({"history": history[2 * turn : 800 + 2 * turn]})
+    said = sum(map(len, history[800:]))
+    assert sum(map(len, cuts.stored.values())) - first < 5 * said
+
+
+def test_a_piece_of_which_neither_text_nor_hash_is_at_hand_is_new() -> None:
+    data = {"history": [_LONG, _LONG]}
+    stream = Stream("00000000aa", itertools.count(1))
+    [piece] = cut(data, as_json(data), (), stream).pieces  # type: ignore[union-attr]
+    again = cut(data, as_json(data), [piece], stream)
+    assert again is not None
+    assert list(again.fresh) == ["00000000aa:2"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "is_cut"),
+    [("\ud83d", True), (10**4_000, True), (1e-7, False)],
+    ids=["half a character", "digits", "float"],
+)
+def test_what_the_standard_library_writes_is_cut_where_its_parts_are_spelt_alike(
+    odd: Any, is_cut: bool
+) -> None:
+    data = {"history": [[odd, _LONG], [odd], {"n": odd}, _LONG], "odd": 10**4_000}
+    plain = as_json(data)
+    recipe = cut(data, plain, (), Stream("00000000aa", itertools.count(1)))
+    assert (recipe is not None) == is_cut
+    assert recipe is None or joined(recipe.head, recipe.literal, recipe.fresh) == plain
 
 
 def test_a_recipe_of_too_many_pieces_begins_anew() -> None:
