@@ -1,6 +1,7 @@
 """What it brings and costs that checkpoints of a session share what they have in common."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,12 @@ _Call = Callable[[SessionManager, str], Awaitable[Any]]
 
 
 async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
-    """The last of some turns saved, and read, against the same manager that stores each checkpoint whole."""
-    async with new_manager(bench.server, share_above_bytes=1 << 30) as whole:
+    """The last of some turns saved, and read, against the same manager that stores each checkpoint whole.
+
+    Read again, and for the first time by a process.
+    """
+    settings: list[dict[str, Any]] = [{"share_above_bytes": 1 << 30}, {}]
+    async with new_manager(bench.server, **settings[0]) as whole, AsyncExitStack() as opened:
         for turn in (1, 10, _TURNS):
             data = checkpoint_of(_TALK, turn)
 
@@ -38,6 +43,11 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
             whole_talks = [await _sessions(manager, turn) * _READS for manager in managers]
             reads = [partial(_reads, latest, *each) for each in zip(managers, whole_talks, strict=True)]
             yield await _compared(bench, f"get_latest_checkpoint {named}", reads, _READS)
+            firsts = [
+                partial(_first_reads, latest, partial(new_manager, bench.server, **each), opened, session_ids)
+                for each, session_ids in zip(settings, whole_talks, strict=True)
+            ]
+            yield await _compared(bench, f"get_latest_checkpoint {named}, first read", firsts, 1)
             bench.server.clean()
 
 
@@ -57,6 +67,15 @@ async def _saves(call: _Call, manager: SessionManager, turns: int) -> Work:
 
 async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> Work:
     return calls(partial(call, manager), session_ids, 1)
+
+
+async def _first_reads(
+    call: _Call, open_manager: Callable[[], SessionManager], opened: AsyncExitStack, session_ids: list[str]
+) -> Work:
+    """Each of some conversations, by a process that knows nothing of them."""
+    manager = await opened.enter_async_context(open_manager())
+    await manager.session_exists(session_ids[0])  # it is connected
+    return calls(partial(call, manager), session_ids[:_SESSIONS], 1)
 
 
 async def _compared(bench: Bench, case: str, sides: list[Side], times: int) -> Result:
