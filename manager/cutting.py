@@ -67,6 +67,8 @@ class _Cutter:
         """Goes over one value; False where the JSON is not what was expected."""
         if isinstance(value, dict) and value and levels:
             return self._walk_dict(value, levels)
+        if value is None or isinstance(value, int | float):
+            return self._keep(as_json(value))
         if isinstance(value, list) and len(value) > 1 and isinstance(value[0], dict | list | str):
             return self._keep(b"[") and self._cut_run(value) and self._keep(b"]")
         return self._cut_run([value])
@@ -106,8 +108,10 @@ class _Cutter:
 
     def _known_and_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
         """Known pieces and stretches of new items, in their order."""
-        run: list[Piece | list[bytes]] = []
-        place = 0
+        row = self._known_in_a_row(len(items))
+        run: list[Piece | list[bytes]] = [*row]
+        place = sum(piece.items for piece in row)
+        self._at += sum(piece.size for piece in row) + max(0, len(row) - 1)
         while place < len(items):
             self._at += 1 if place else 0  # a comma
             left, texts = len(items) - place, [b""]
@@ -117,8 +121,7 @@ class _Cutter:
                 if found is None:
                     return None
                 texts = found
-                candidates = (self._known_here(each, left) for each in self._by_first.get(hash(texts[0]), ()))
-                piece = next(filter(None, candidates), None)
+                piece = self._known_that_begins_with(texts[0], left)
             if piece is not None:
                 run.append(piece)
             elif run and isinstance(run[-1], list):
@@ -129,6 +132,33 @@ class _Cutter:
             self._at += piece.size if piece else len(texts[0])
         return run
 
+    def _known_in_a_row(self, left: int) -> list[Piece]:
+        """The known pieces behind the last, where all that there is room for come next."""
+        row: list[Piece] = []
+        texts: list[bytes] = []
+        for place in range(self._expected, len(self._known)):
+            piece = self._known[place]
+            left -= piece.items
+            if left < 0 or piece.name not in self._texts:
+                break
+            row.append(piece)
+            texts.append(self._texts[piece.name])
+        if not row or not self._is_next(GAP.join(texts).replace(GAP, b",")):
+            return []
+        self._expected += len(row)
+        return row
+
+    def _known_that_begins_with(self, text: bytes, left: int) -> Piece | None:
+        """A known piece, if it is what comes next, and this its first item."""
+        if hash(text) not in self._firsts:
+            return None
+        candidates = (self._known_here(each, left) for each in self._by_first[hash(text)])
+        return next(filter(None, candidates), None)
+
+    @cached_property
+    def _firsts(self) -> set[int]:
+        return {piece.first for piece in self._known}
+
     @cached_property
     def _by_first(self) -> dict[int, list[int]]:
         """Places of the known pieces by their first item."""
@@ -137,14 +167,16 @@ class _Cutter:
             places.setdefault(piece.first, []).append(place)
         return places
 
+    def _is_next(self, text: bytes) -> bool:
+        """Whether this JSON comes next. What follows is looked at too: 12 is not the beginning of 123."""
+        end = self._at + len(text)
+        return self._plain.startswith(text, self._at) and self._plain[end : end + 1] in _ENDS
+
     def _next_texts(self, items: list[Any]) -> list[bytes] | None:
         """JSON of these items, which come next; None where they do not."""
         for encode in (quick_json, lambda items: list(map(as_json, items))):
             texts = encode(items)
-            text = b",".join(texts)
-            end = self._at + len(text)
-            # What follows is looked at too: 12 is not the beginning of 123.
-            if texts and self._plain.startswith(text, self._at) and self._plain[end : end + 1] in _ENDS:
+            if texts and self._is_next(b",".join(texts)):
                 return texts
         return None
 
@@ -154,11 +186,11 @@ class _Cutter:
             return None
         piece = self._known[place]
         end = self._at + piece.size
+        text = self._texts.get(piece.name)
         if piece.items > left or self._plain[end : end + 1] not in _ENDS:
             return None
-        text = self._texts.get(piece.name)
         if text is not None:
-            is_next = self._plain.startswith(text.replace(GAP, b","), self._at)
+            is_next = self._is_next(text.replace(GAP, b","))
         else:
             is_next = bool(piece.digest) and digest_of(self._plain[self._at : end]) == piece.digest
         if not is_next:
