@@ -101,7 +101,7 @@ class BatchMethods(SessionMethods, CheckpointMethods):
     async def save_checkpoints(self, checkpoints: Iterable[NewCheckpoint]) -> list[str | AgentSessionsError]:
         """Saves many checkpoints, each as `save_checkpoint` does with these arguments; their ids.
 
-        Those of one session are saved in their order, one round trip each.
+        Those of one session are saved in their order; up to `share_above_bytes` some tens in one round trip.
 
         Raises:
             InvalidArgumentError: `checkpoints` is no list; nothing was written.
@@ -114,7 +114,11 @@ class BatchMethods(SessionMethods, CheckpointMethods):
             ['ckpt_xyz789', 'ckpt_uvw456']
         """
         return await Batch(
-            check_many("checkpoints", checkpoints), self._plan_checkpoint, self._save_together, self._save_one
+            check_many("checkpoints", checkpoints),
+            self._plan_checkpoint,
+            self._save_together,
+            self._save_one,
+            in_order=True,
         ).run()
 
     def _plan_session(self, entry: Any) -> Plan[_NewSession]:

@@ -83,7 +83,7 @@ async def delete_sessions(store: Store, keys: Keys, session_ids: list[str]) -> l
 async def save_checkpoints(
     store: Store, keys: Keys, new: Sequence[SealedCheckpoint], *, max_unpinned: int | None
 ) -> list[bool | CorruptDataError]:
-    """Of each whether its session, another for each, was live."""
+    """Of each whether its session was live; those of one session in their order."""
     # A save adds one, so that two or more bring any session down to its bound.
     limit = max(2, REMOVED_PER_SAVE // len(new))
     args: list[Any] = [keys.prefix, "" if max_unpinned is None else max_unpinned, limit]

@@ -4,7 +4,6 @@ While the server works on one page the next is made ready here, so that neither 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -55,8 +54,9 @@ class Batch(Generic[P, R]):
     Args:
         entries: what the caller asks for.
         plan: checks an entry.
-        send: has one script do some of them, all in one partition and each about another session.
+        send: has one script do some of them, all in one partition.
         send_alone: does one.
+        in_order: whether it takes several about one session, in their order; else each is about another.
     """
 
     def __init__(
@@ -65,17 +65,24 @@ class Batch(Generic[P, R]):
         plan: Callable[[Any], Plan[P]],
         send: Callable[[Keys, list[P]], Awaitable[Sequence[R | AgentSessionsError]]],
         send_alone: Callable[[P], Awaitable[R]],
+        *,
+        in_order: bool = False,
     ) -> None:
         self._entries = entries
         self._plan = plan
         self._send = send
         self._send_alone = send_alone
+        self._in_order = in_order
         self._answers: dict[int, R | AgentSessionsError] = {}
 
     async def run(self) -> list[R | AgentSessionsError]:
-        """For each entry what became of it. Entries about one session wait for each other."""
-        for wave in _waves(self._entries):
-            pages = self._pages(wave)
+        """For each entry what became of it. Entries about one session that no script takes together wait for
+        each other.
+        """
+        wave: Sequence[int] = range(len(self._entries))
+        while wave:
+            left: list[int] = []
+            pages = self._pages(wave, left)
 
             async def take(pages: Iterator[_Page[P]] = pages) -> None:
                 for page in pages:
@@ -83,20 +90,43 @@ class Batch(Generic[P, R]):
                     self._answers.update(zip(page.places, answers, strict=True))
 
             await at_once(take, len(wave))
+            wave = left
         return [self._answers[place] for place in range(len(self._entries))]
 
-    def _pages(self, wave: list[int]) -> Iterator[_Page[P]]:
+    def _pages(self, wave: Sequence[int], left: list[int]) -> Iterator[_Page[P]]:
+        """Pages of these entries. Places of those that have to wait until these are done go to `left`."""
         begun: dict[Keys | None, _Page[P]] = {}
+        #: What the entries about a session are in; None where one waits, so that all behind it do.
+        of_session: dict[str | None, _Page[P] | None] = {}
+
+        def wait(place: int, session_id: str | None) -> None:
+            of_session[session_id] = None
+            left.append(place)
+
         for place in wave:
+            session_id = _session_of(self._entries[place])
+            page = of_session.get(session_id)
+            if session_id in of_session and not self._takes_more(page, begun):
+                wait(place, session_id)
+                continue
             try:
                 plan = self._plan(self._entries[place])
             except AgentSessionsError as error:
                 self._answers[place] = error
                 continue
+            if page is not None and plan.keys != page.keys:
+                wait(place, session_id)
+                continue
             page = begun.setdefault(plan.keys, _Page(plan.keys))
+            if session_id is not None:
+                of_session[session_id] = page
             if page.add(place, plan):
                 yield begun.pop(plan.keys)
         yield from begun.values()
+
+    def _takes_more(self, page: _Page[P] | None, begun: Mapping[Keys | None, _Page[P]]) -> bool:
+        """Whether another entry about a session may join those that are in a page."""
+        return self._in_order and page is not None and page.keys is not None and begun.get(page.keys) is page
 
     async def _answers_to(self, page: _Page[P]) -> Sequence[R | AgentSessionsError]:
         if page.keys is None:
@@ -127,17 +157,7 @@ async def at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) ->
     await asyncio.gather(*(begin(turn) for turn in range(min(pieces, _AT_ONCE))))
 
 
-def _waves(entries: list[Any]) -> list[list[int]]:
-    """Places of the entries. Those about one session are in waves one behind the other, in their order."""
-    waves: list[list[int]] = []
-    seen: Counter[str] = Counter()
-    for place, entry in enumerate(entries):
-        session_id = entry.get("session_id") if isinstance(entry, Mapping) else entry
-        wave = 0
-        if isinstance(session_id, str):
-            wave = seen[session_id]
-            seen[session_id] += 1
-        if wave == len(waves):
-            waves.append([])
-        waves[wave].append(place)
-    return waves
+def _session_of(entry: Any) -> str | None:
+    """The session that an entry is about; None where none is named, or it has no name yet."""
+    session_id = entry.get("session_id") if isinstance(entry, Mapping) else entry
+    return session_id if isinstance(session_id, str) else None

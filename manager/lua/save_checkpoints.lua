@@ -1,10 +1,10 @@
--- Adds a checkpoint to each of some live sessions of one partition, as save_checkpoint does; none shares pieces.
+-- Adds checkpoints to live sessions of one partition in turn, as save_checkpoint does; none shares pieces.
 -- Uses: clock damage live pieces unpinned bound pins saving attempt
--- KEYS[1] and on: hash of each session
+-- KEYS[1] and on: hash of the session of each
 -- ARGV[1] prefix of the partition
 -- ARGV[2] most checkpoints that are not pinned, or ''
--- ARGV[3] most checkpoints to remove from each session
--- ARGV[4] and on: for each session its id, the checkpoint's id, its encoded data, and 1 to pin it, else 0
+-- ARGV[3] most checkpoints to remove at each
+-- ARGV[4] and on: for each its session's id, its own id, its encoded data, and 1 to pin it, else 0
 -- Reply: {for each 1 | 0 where the session is not live | {what cannot be read}, ...}
 local prefix, max_unpinned, limit, first_field = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), 4
 

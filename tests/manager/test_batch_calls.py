@@ -274,9 +274,44 @@ async def test_entries_about_one_session_wait_for_each_other(
         before = proxy.calls
         new: list[Any] = [{"session_id": session.session_id, "data": {"turn": turn}} for turn in range(5)]
         await manager.save_checkpoints(new)
-        assert proxy.calls - before == 5
         assert await turns(manager, session.session_id) == list(range(-1, 5))
+        before = proxy.calls
+        assert await manager.delete_sessions([session.session_id] * 3) == [True, False, False]
+        assert proxy.calls - before == 3
         await manager.aclose()
+
+
+async def test_checkpoints_of_one_session_are_saved_together_in_their_order(
+    manager: SessionManager, raw: redis.Redis
+) -> None:
+    ids = [each.session_id for each in await _created(manager, 3)]
+    large = {"turn": 50, "history": ["x" * 600] * 10}
+    data: list[Any] = (
+        [{"turn": turn} for turn in range(50)] + [large] + [{"turn": turn} for turn in range(51, 60)]
+    )
+    entries: list[Any] = [{"session_id": ids[0], "data": each} for each in data]
+    entries[20]["data"] = {1: 2}
+    entries[10:10] = [{"session_id": each, "data": {"turn": 0}} for each in (*ids[1:], "sess_aaanone")]
+    await manager.save_checkpoints(entries[:1])
+    before = script_calls(raw)
+    answers = await manager.save_checkpoints(entries[1:])
+    assert script_calls(raw) - before == 4  # 32 and 30 small ones, a large one, and those behind it
+    assert [place + 1 for place, each in enumerate(answers) if not isinstance(each, str)] == [12, 23]
+    listed = await manager.list_checkpoints(ids[0])
+    assert [each["data"] for each in listed] == [each for each in data if each["turn"] != 20]
+    saved = [each for place, each in enumerate(answers, 1) if entries[place]["session_id"] == ids[0]]
+    assert [each["checkpoint_id"] for each in listed[1:]] == [each for each in saved if isinstance(each, str)]
+    assert await turns(manager, ids[2]) == [0]
+
+
+async def test_a_bound_holds_where_many_of_one_session_are_saved_together(open_manager: Opener) -> None:
+    manager = open_manager(max_checkpoints=3)
+    [session] = await _created(manager, 1)
+    new: list[Any] = [
+        {"session_id": session.session_id, "data": {"turn": turn}, "pin": turn == 7} for turn in range(40)
+    ]
+    await manager.save_checkpoints(new)
+    assert await turns(manager, session.session_id) == [7, 37, 38, 39]
 
 
 async def test_where_users_have_keys_an_erased_one_harms_its_own_entries_only(open_manager: Opener) -> None:

@@ -1,5 +1,6 @@
 """Scripts that take many sessions: each of them wholly or not at all, whatever is wrong with another."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from manager import (
     batch_scripts,
     new_session_id,
 )
+from manager.batches import Batch, Plan
 from manager.keys import Keys
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import remove_namespace
@@ -241,3 +243,27 @@ async def test_sessions_that_are_not_there_are_told_one_by_one(manager: SessionM
     for place, name in ((0, "sess_1"), (2, "sess_2")):
         assert name in str(answers[place])
         assert isinstance(answers[place], AgentSessionsError)
+
+
+async def test_no_two_pages_about_one_session_are_on_their_way_at_a_time() -> None:
+    busy: set[str] = set()
+    keys = Keys("agent_sessions", 0)
+    pages = 0
+
+    async def send(_: Keys, entries: list[Any]) -> list[int]:
+        nonlocal pages
+        pages += 1
+        sessions = {each["session_id"] for each in entries}
+        assert not sessions & busy
+        busy.update(sessions)
+        await asyncio.sleep(0.01)
+        busy.difference_update(sessions)
+        return [each["turn"] for each in entries]
+
+    async def send_alone(entry: Any) -> int:
+        return (await send(keys, [entry]))[0]
+
+    entries = [{"session_id": f"sess_{turn % 3}", "turn": turn} for turn in range(300)]
+    batch = Batch(entries, lambda entry: Plan(entry, keys), send, send_alone, in_order=True)
+    assert await batch.run() == list(range(300))
+    assert pages < 20
