@@ -16,6 +16,8 @@ _SHORTEST_RUN = 512
 _PIECE_BYTES, _PIECES_AT_ONCE = 1_024, 16
 #: Levels of dicts within which lists are cut.
 _LEVELS = 3
+#: Most bytes that are compared at once: more would leave the processor's cache.
+_ROW_BYTES = 65_536
 #: What comes behind a value within JSON.
 _ENDS = (b",", b"]", b"}")
 
@@ -108,38 +110,43 @@ class _Cutter:
 
     def _known_and_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
         """Known pieces and stretches of new items, in their order."""
-        row = self._known_in_a_row(len(items))
-        run: list[Piece | list[bytes]] = [*row]
-        place = sum(piece.items for piece in row)
-        self._at += sum(piece.size for piece in row) + max(0, len(row) - 1)
+        run: list[Piece | list[bytes]] = []
+        place, in_a_row = 0, True
         while place < len(items):
             self._at += 1 if place else 0  # a comma
             left, texts = len(items) - place, [b""]
-            piece = self._known_here(self._expected, left)
-            if piece is None:
+            row = self._known_in_a_row(left) if in_a_row else []
+            piece = None if row else self._known_here(self._expected, left)
+            if not row and piece is None:
                 found = self._next_texts(items[place : place + 1])
                 if found is None:
                     return None
                 texts = found
                 piece = self._known_that_begins_with(texts[0], left)
-            if piece is not None:
-                run.append(piece)
+                in_a_row = piece is not None
+            elif piece is not None:
+                in_a_row = False  # not all of them come next: from here on one by one
+            row = [piece] if piece else row
+            if row:
+                run += row
             elif run and isinstance(run[-1], list):
                 run[-1] += texts
             else:
                 run.append(texts)
-            place += piece.items if piece else 1
-            self._at += piece.size if piece else len(texts[0])
+            place += sum(each.items for each in row) or 1
+            self._at += (sum(each.size for each in row) + len(row) - 1) if row else len(texts[0])
         return run
 
     def _known_in_a_row(self, left: int) -> list[Piece]:
-        """The known pieces behind the last, where all that there is room for come next."""
+        """The known pieces behind the last, where all of a row of them come next."""
         row: list[Piece] = []
         texts: list[bytes] = []
+        size = 0
         for place in range(self._expected, len(self._known)):
             piece = self._known[place]
             left -= piece.items
-            if left < 0 or piece.name not in self._texts:
+            size += piece.size
+            if left < 0 or size > _ROW_BYTES or piece.name not in self._texts:
                 break
             row.append(piece)
             texts.append(self._texts[piece.name])
