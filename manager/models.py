@@ -36,7 +36,7 @@ _set_values, _set_given, _set_extra, _set_private = (
 def session_of(fields: dict[str, Any]) -> Session:
     """`Session(**fields)`, for all of its fields, which are known to be of the right types.
 
-    It takes a quarter of the time, which is felt in listings. (`model_construct` takes longer than validation.)
+    It takes a quarter of the time, felt in listings. (`model_construct` takes longer than validation.)
     """
     session = Session.__new__(Session)
     _set_values(session, fields)
