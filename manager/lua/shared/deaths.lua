@@ -9,7 +9,7 @@ local function count_deaths(job_key, lane, position, silence_ms, now)
   local deaths = found[4] == position and tonumber(found[3]) or 0
   if not found[1] or found[2] ~= position then
     redis.call('HSET', job_key, mark, whole(now), place, position)
-  elseif now - tonumber(found[1]) >= silence_ms then
+  elseif now - (tonumber(found[1]) or 0) >= silence_ms then
     deaths = deaths + 1
     redis.call('HSET', job_key, mark, whole(now), 'deaths', deaths, 'died_at', position)
   end
