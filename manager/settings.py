@@ -125,7 +125,9 @@ class Settings(BaseSettings):
     )
     stalled_after_seconds: float = Field(30.0, description="A job silent for longer is taken up again.", gt=0)
     max_batch_failures: int = Field(
-        5, description="A job fails when so many batches in a row are refused.", ge=1
+        5,
+        description="A job fails when so many batches in a row are refused, or kill their process.",
+        ge=1,
     )
 
     encryption_keys: SecretStr | None = Field(

@@ -6,8 +6,9 @@ from manager.jobs.receipts import Receipts
 from manager.jobs.records import Record, Records
 from manager.settings import Settings
 
-#: A sweep a minute that finds nothing would fill the ledger: what had nothing to do is kept for an hour.
-_RETENTION_OF_NOTHING_MS = 3_600_000
+#: A sweep a minute that finds nothing would fill the ledger: what had nothing to do is kept for an hour, or
+#: for so many periods of the sweep, so that there is always one to tell that sweeps are made.
+_RETENTION_OF_NOTHING_MS, _SWEEPS_KEPT = 3_600_000, 5
 
 
 class Conclusion:
@@ -18,6 +19,8 @@ class Conclusion:
         self._store = records.store
         self._receipts = receipts
         self._retention_ms = settings.job_retention_seconds * 1000
+        sweeps_kept_ms = round(settings.sweep_interval_seconds * 1000) * _SWEEPS_KEPT
+        self._retention_of_nothing_ms = max(_RETENTION_OF_NOTHING_MS, sweeps_kept_ms)
 
     async def conclude(self, record: Record) -> None:
         """Ends the job, unless there is more to do after all: a request has joined, or it was paused."""
@@ -33,7 +36,7 @@ class Conclusion:
             issued = await self._receipts.issue(record)
             receipt = issued.model_dump_json() if issued else ""
         elif record.total_of("total") == 0:
-            retention_ms = min(retention_ms, _RETENTION_OF_NOTHING_MS)
+            retention_ms = min(retention_ms, self._retention_of_nothing_ms)
         finished = await scripts.finish_job(
             self._store, keys, record.job_id, retention_ms=retention_ms, receipt=receipt
         )

@@ -38,7 +38,7 @@ class JobState(StrEnum):
     DONE = "done"
     """Nothing is left to do."""
     FAILED = "failed"
-    """The same batch failed again and again; `error` says why. Can be resumed."""
+    """The same batch failed, or killed its process, again and again; `error` says why. Can be resumed."""
     CANCELLED = "cancelled"
     """Stopped for good, unless it is resumed."""
     UNDOING = "undoing"

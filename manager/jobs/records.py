@@ -61,6 +61,12 @@ class Record(NamedTuple):
         """The sum of a count over all parts."""
         return sum(int(part.fields.get(field, 0)) for part in self.parts)
 
+    @property
+    def position(self) -> str:
+        """How far it is: another text once anything is done."""
+        counts = map(self.total_of, ("done", "removed", "restored", "lost", "worked_off"))
+        return ":".join(map(str, counts))
+
     def moment(self, field: str) -> datetime | None:
         """A moment in the home part, if it is there."""
         return _moment(self.home.fields[field]) if field in self.home.fields else None
@@ -127,6 +133,7 @@ def _check(record: Record) -> None:
     try:
         record.progress()
         record.next_slices(len(record.parts))
+        record.position.strip()
         int(home.fields["joins"])
         if record.work.kind.deletes:
             int(home.fields["cutoff"])

@@ -8,11 +8,19 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import NamedTuple
 
 from manager.checks import check_count
-from manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError, StoreRefusedError
+from manager.errors import (
+    CorruptDataError,
+    InvalidArgumentError,
+    JobNotFoundError,
+    StoreError,
+    StoreRefusedError,
+)
 from manager.jobs import scripts
+from manager.jobs.deaths import reason_of_failure
 from manager.jobs.ledger import Ledger
 from manager.jobs.models import JobProgress, JobState
 from manager.jobs.pace import Pace, pace_of
@@ -42,6 +50,7 @@ class Runner:
         self._store = records.store
         self._ledger = ledger
         self._settings = settings
+        self._retention_ms = settings.job_retention_seconds * 1000
 
     async def run(self, job_id: str) -> JobProgress:
         """Works on the job until it ends, or is not to go on.
@@ -64,7 +73,8 @@ class Runner:
     async def steps(self, turn: Slice) -> AsyncGenerator[Step]:
         """Works for the time of one slice. Yields at its beginning, about every second, and at its end.
 
-        Yields nothing where another message for the same slice came first.
+        Yields nothing where another message for the same slice came first. A job of which
+        `max_batch_failures` processes have died in a row, with nothing done between them, has failed.
 
         Raises:
             InvalidArgumentError: there can be no such slice; nothing was changed.
@@ -76,30 +86,51 @@ class Runner:
         _check(turn)
         ends_at = time.monotonic() + self._settings.slice_seconds
         job = await self._ledger.read_opened(turn.job_id)
-        done, home = job.total_of("done"), job.home.keys
-        began, number = await scripts.begin_slice(
-            self._store,
-            home,
-            job.job_id,
-            lane=turn.lane,
-            number=turn.number,
-            done=done,
-            token=secrets.token_hex(8),
-        )
+        began, number = await self._begin(job, turn)
         if began == "repeated":
             return
         pace, following = pace_of(self._settings), turn._replace(number=number + 1)
-        progress = await self._ledger.progress(turn.job_id)
-        over = progress.state not in _AT_WORK
-        yield Step(progress, None if over else following)
-        # However short a slice is, it does something, or a job would never end.
-        while not over:
-            over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
+        try:
             progress = await self._ledger.progress(turn.job_id)
-            over = over or progress.state not in _AT_WORK
+            over = progress.state not in _AT_WORK
             yield Step(progress, None if over else following)
-            if time.monotonic() > ends_at:
-                return
+            # However short a slice is, it does something, or a job would never end.
+            while not over:
+                over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
+                progress = await self._ledger.progress(turn.job_id)
+                over = over or progress.state not in _AT_WORK
+                yield Step(progress, None if over else following)
+                over = over or time.monotonic() > ends_at
+        except (StoreRefusedError, CorruptDataError):  # they are counted by themselves
+            await self._tell_end(job, turn)
+            raise
+        if not progress.state.ended:
+            await self._tell_end(job, turn)
+
+    async def _begin(self, job: Record, turn: Slice) -> tuple[str, int]:
+        most_deaths = self._settings.max_batch_failures
+        began, number = await scripts.begin_slice(
+            self._store,
+            job.home.keys,
+            job.job_id,
+            lane=turn.lane,
+            number=turn.number,
+            done=job.total_of("done"),
+            token=secrets.token_hex(8),
+            position=job.position,
+            silence_ms=round(self._settings.stalled_after_seconds * 1000),
+            most_deaths=most_deaths,
+            reason=reason_of_failure(job, most_deaths),
+            retention_ms=self._retention_ms,
+        )
+        if began == JobState.FAILED and job.state is not JobState.FAILED:
+            await self._records.keep_others(job, self._retention_ms)
+        return began, number
+
+    async def _tell_end(self, job: Record, turn: Slice) -> None:
+        """Without it, the process of a slice that has done nothing would count as dead."""
+        with suppress(StoreError, CorruptDataError):
+            await scripts.end_slice(self._store, job.home.keys, job.job_id, turn.lane)
 
     async def _work(self, turn: Slice, pace: Pace, until: float) -> bool:
         """Works until that moment of the monotonic clock; whether this lane has nothing more to do."""
@@ -148,18 +179,17 @@ class Runner:
     async def _count_failure(self, job_id: str, reason: str) -> bool:
         """Whether that was one too many."""
         job = await self._records.read(job_id)
-        retention_ms = self._settings.job_retention_seconds * 1000
         failed = await scripts.fail_batch(
             self._store,
             job.home.keys,
             job.job_id,
-            done=sum(map(job.total_of, ("done", "removed", "restored"))),
+            position=job.position,
             limit=self._settings.max_batch_failures,
             reason=reason,
-            retention_ms=retention_ms,
+            retention_ms=self._retention_ms,
         )
         if failed:
-            await self._records.keep_others(job, retention_ms)
+            await self._records.keep_others(job, self._retention_ms)
         return failed
 
 

@@ -17,6 +17,7 @@ _READ_JOB = load_script("read_job")
 _LIST_JOBS = load_script("list_jobs")
 _CONTROL_JOB = load_script("control_job")
 _BEGIN_SLICE = load_script("begin_slice")
+_END_SLICE = load_script("end_slice")
 _BEAT_JOB = load_script("beat_job")
 _FAIL_BATCH = load_script("fail_batch")
 _SEAL_JOB = load_script("seal_job")
@@ -166,12 +167,32 @@ async def control_job(
 
 
 async def begin_slice(
-    store: Store, keys: Keys, job_id: str, *, lane: int, number: int | None, done: int, token: str
+    store: Store,
+    keys: Keys,
+    job_id: str,
+    *,
+    lane: int,
+    number: int | None,
+    done: int,
+    token: str,
+    position: str,
+    silence_ms: int,
+    most_deaths: int,
+    reason: str,
+    retention_ms: int,
 ) -> tuple[str, int]:
-    """State of the job (or 'repeated' or 'gone') and number of the slice; 0 where none is to be worked."""
+    """State of the job (or 'repeated' or 'gone') and number of the slice; 0 where none is to be worked. A job
+    of which `most_deaths` processes have died since it was at this position is 'failed'.
+    """
     args = [job_id, lane, "" if number is None else number, done, token]
-    reply = await store.call(_BEGIN_SLICE, [keys.job(job_id), keys.jobs], args)
+    args += [position, silence_ms, most_deaths, reason, retention_ms]
+    reply = await store.call(_BEGIN_SLICE, [keys.job(job_id), keys.jobs, keys.history], args)
     return reply[0].decode(), int(reply[1])
+
+
+async def end_slice(store: Store, keys: Keys, job_id: str, lane: int) -> None:
+    """Notes that the slice of this lane has ended, and has not died."""
+    await store.call(_END_SLICE, [keys.job(job_id)], [lane])
 
 
 async def beat_job(store: Store, keys: Keys, job_id: str) -> bool:
@@ -180,11 +201,11 @@ async def beat_job(store: Store, keys: Keys, job_id: str) -> bool:
 
 
 async def fail_batch(
-    store: Store, keys: Keys, job_id: str, *, done: int, limit: int, reason: str, retention_ms: int
+    store: Store, keys: Keys, job_id: str, *, position: str, limit: int, reason: str, retention_ms: int
 ) -> bool:
     """Whether the job has failed for good."""
     places = [keys.job(job_id), keys.jobs, keys.history]
-    args = [job_id, done, limit, reason, retention_ms, secrets.token_hex(8)]
+    args = [job_id, position, limit, reason, retention_ms, secrets.token_hex(8)]
     return bool(await store.call(_FAIL_BATCH, places, args))
 
 

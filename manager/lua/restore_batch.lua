@@ -40,5 +40,6 @@ if #restored > 0 then
 end
 redis.call('ZREMRANGEBYRANK', trash, 0, #taken / 2 - 1)
 local more = current_trash(prefix, job_key, job_id, letter, owner)
-record_batch(job_key, jobs_key, job_id, { restored = #restored / 2 }, now)
+record_batch(job_key, jobs_key, job_id, { restored = #restored / 2,
+  lost = (#taken - #restored) / 2 }, now)
 return batch_reply(job_key, more)

@@ -288,7 +288,7 @@ async def test_a_refused_batch_is_counted_once(
 
     async def fail() -> bool:
         return await job_scripts.fail_batch(
-            proxied._store, keys, job_id, done=0, limit=3, reason="no", retention_ms=60_000
+            proxied._store, keys, job_id, position="0", limit=3, reason="no", retention_ms=60_000
         )
 
     assert await fail() is False

@@ -31,6 +31,7 @@ VERBS = {
     "count",
     "create",
     "delete",
+    "end",
     "erase",
     "fail",
     "finish",

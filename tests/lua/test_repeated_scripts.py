@@ -30,6 +30,15 @@ class Place(NamedTuple):
     checkpoint_id: str
 
 
+#: What a slice that begins is told of deaths.
+_DEATHS: dict[str, Any] = {
+    "position": "0",
+    "silence_ms": 60_000,
+    "most_deaths": 5,
+    "reason": "too many",
+    "retention_ms": 60_000,
+}
+
 Write = Callable[[Place], Awaitable[Any]]
 
 
@@ -150,13 +159,32 @@ def _begin(place: Place) -> Awaitable[tuple[str, int]]:
 
 def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
     return job_scripts.begin_slice(
-        place.store, place.keys, "job_running", lane=0, number=1, done=0, token=token
+        place.store, place.keys, "job_running", lane=0, number=1, done=0, token=token, **_DEATHS
     )
+
+
+async def _begin_once_too_often(place: Place) -> tuple[str, int]:
+    """A slice has left its mark."""
+    await _begin(place)
+    return await job_scripts.begin_slice(
+        place.store,
+        place.keys,
+        "job_running",
+        lane=0,
+        number=2,
+        done=0,
+        token="other",
+        **{**_DEATHS, "silence_ms": 0, "most_deaths": 1},
+    )
+
+
+def _end(place: Place) -> Awaitable[None]:
+    return job_scripts.end_slice(place.store, place.keys, "job_running", 0)
 
 
 def _fail(place: Place) -> Awaitable[bool]:
     return job_scripts.fail_batch(
-        place.store, place.keys, "job_running", done=0, limit=1, reason="why", retention_ms=60_000
+        place.store, place.keys, "job_running", position="0", limit=1, reason="why", retention_ms=60_000
     )
 
 
@@ -202,6 +230,8 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "open_part": (_open_part, 1, 1),
     "mark_opened": (_mark_opened, None, None),
     "begin_slice": (_begin, ("running", 1), ("running", 1)),
+    "begin_slice, after too many deaths": (_begin_once_too_often, ("failed", 0), ("failed", 0)),
+    "end_slice": (_end, None, None),
     "fail_batch": (_fail, True, True),
     "seal_job": (_seal, True, True),
     "finish_job": (_finish, True, False),
@@ -225,7 +255,7 @@ async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.M
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
     unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
     raw.hset(manager._partitions.home.job("job_unmarked"), mapping=unmarked)
-    running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1}
+    running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1, "unheard:0": 1}
     raw.hset(manager._partitions.home.job("job_running"), mapping=running)
     for job_id in ("job_unmarked", "job_running"):
         raw.expire(manager._partitions.home.job(job_id), 60)

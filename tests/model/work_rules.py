@@ -149,7 +149,7 @@ class WorkRules(JobRules):
             await self._work_a_slice(manager, job)
         keys = (await manager.ledger.read(job.job_id)).home.keys
         failed = await scripts.fail_batch(
-            manager._store, keys, job.job_id, done=0, limit=1, reason="refused", retention_ms=3_600_000
+            manager._store, keys, job.job_id, position="0", limit=1, reason="refused", retention_ms=3_600_000
         )
         assert failed is self.model.fail(job)
         if failed:

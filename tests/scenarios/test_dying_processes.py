@@ -4,12 +4,8 @@ import asyncio
 import os
 import random
 import signal
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
-
-import pytest
 
 from manager import JobState, SessionManager
 from tasks import SessionJobs
@@ -18,12 +14,6 @@ from tests.support.jobs import receipts_of
 from tests.support.processes import CeleryProcess, StillRunningError, celery_worker
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
-
-
-@pytest.fixture
-def deadly_worker(process_settings: dict[str, Any], beat: CeleryProcess) -> Iterator[CeleryProcess]:
-    with celery_worker(app="tests.support.deadly", **process_settings) as running:
-        yield running
 
 
 async def test_processes_of_a_worker_killed_at_any_moment_cost_nothing(
@@ -92,28 +82,3 @@ async def test_a_worker_that_was_thought_dead_counts_nothing_twice(
             assert (await job.wait(timeout=60)).removed == 8_000
     [receipt] = await receipts_of(manager)
     assert (receipt.sessions, receipt.residue.sessions) == (8_000, 0)
-
-
-async def test_a_job_that_kills_its_process_keeps_no_other_from_its_end(
-    manager: SessionManager, process_settings: dict[str, Any], deadly_worker: CeleryProcess
-) -> None:
-    jobs = SessionJobs(manager)
-    await create_sessions(manager, 50)
-    deadly = await jobs.delete_user_sessions("ann", reason="deadly")
-    for number in range(10):
-        await create_sessions(manager, 5, f"user_{number}")
-        other = await jobs.delete_user_sessions(f"user_{number}")
-        assert (await other.wait(timeout=30)).removed == 5
-
-    def deaths() -> int:
-        return deadly_worker.log().count("exited with 'signal 9 (SIGKILL)'")
-
-    before, started = deaths(), time.monotonic()
-    await wait_until(lambda: deaths() >= before + 3, description="three deaths", timeout=30)
-    # One for each ring of the lifeline, rather than at once again and again.
-    assert time.monotonic() - started > manager.settings.stalled_after_seconds
-    assert deadly_worker.running
-    assert (await deadly.progress()).removed == 0
-    assert await asyncio.to_thread(deadly_worker.terminate) == 0
-    with celery_worker(**process_settings):
-        assert (await deadly.wait(timeout=30)).removed == 50

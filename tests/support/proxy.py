@@ -12,6 +12,7 @@ from typing import Self
 class _Link:
     """What one connection through the proxy is doing."""
 
+    client_port: int
     is_call: bool = False  # rather than a handshake
     loses_reply: bool = False
     holds_reply: bool = False
@@ -46,6 +47,10 @@ class Proxy:
         self.calls = 0
         #: Connections that clients made.
         self.connections = 0
+
+    def takes(self, chunk: bytes, client_port: int) -> bool:
+        """Whether the connection breaks before this reaches the server; for subclasses."""
+        return False
 
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
@@ -114,7 +119,7 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, server_writer}
-        link = _Link()
+        link = _Link(int(writer.get_extra_info("peername")[1]))
         pumps = [
             asyncio.create_task(self._pump_calls(reader, server_writer, link)),
             asyncio.create_task(self._pump_replies(server_reader, writer, link)),
@@ -130,6 +135,8 @@ class Proxy:
     ) -> None:
         try:
             while chunk := await reader.read(1 << 20):
+                if self.takes(chunk, link.client_port):
+                    return
                 link.is_call = b"EVAL" in chunk
                 if link.is_call:
                     self.calls += 1

@@ -150,8 +150,9 @@ async def test_a_job_that_failed_fails_the_watching_and_is_resumed(manager: Sess
     await create_sessions(manager, 4)
     job = await manager.ledger.read(await manager.revoke_user_sessions("ann"))
     place = (manager._store, job.home.keys, job.job_id)
-    await scripts.begin_slice(*place, lane=0, number=1, done=0, token="t")
-    await scripts.fail_batch(*place, done=0, limit=1, reason="out of\x1b memory", retention_ms=3_600_000)
+    await manager.runner._begin(job, job.next_slices(1)[0])
+    reason = "out of\x1b memory"
+    await scripts.fail_batch(*place, position="0", limit=1, reason=reason, retention_ms=3_600_000)
 
     watched = cli("jobs", "watch", job.job_id)
 

@@ -148,7 +148,7 @@ async def test_nothing_to_list_is_said(alone: dict[str, Any]) -> None:
 
 async def test_help_is_there_for_every_command_with_an_example_and_without_settings() -> None:
     commands = ["delete-user", "delete-agent", "prune", "sweep", "erase-user-key"]
-    commands += ["jobs undo", "receipts verify"]
+    commands += ["jobs undo", "receipts verify", "status"]
     alone, whole, jobs, *helps = await run_all(
         [], ["--help"], ["jobs"], *([*command.split(), "--help"] for command in commands), partitions="none"
     )

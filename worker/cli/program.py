@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import bulk_commands, check_command, job_commands, key_commands, receipt_commands
+from worker.cli import (
+    bulk_commands,
+    check_command,
+    job_commands,
+    key_commands,
+    receipt_commands,
+    status_command,
+)
 
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -48,6 +55,7 @@ _jobs = _group("List, watch and steer jobs.")
 _receipts = _group("List the receipts of deletions and verify their chain.")
 bulk_commands.add_to(program)
 check_command.add_to(program)
+status_command.add_to(program)
 key_commands.add_to(program)
 job_commands.add_to(_jobs)
 receipt_commands.add_to(_receipts)
