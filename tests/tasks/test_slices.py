@@ -141,7 +141,7 @@ async def test_messages_that_pile_up_while_no_worker_is_there_are_void(
         async def done() -> bool:
             return (await manager.ledger.progress(job_id)).finished and not broker.llen("bulk")
 
-        await wait_until(done, description="the job to be done and the queue to be empty", timeout=30)
+        await wait_until(done, description="the job to be done and the queue to be empty")
         await wait_until(
             lambda: worker.log().count("received") == 20, description="all of them to be looked at"
         )

@@ -31,7 +31,6 @@ def test_beat_has_workers_sweep_and_look_for_stalled_jobs(process_settings: dict
             wait_until_blocking(
                 lambda task=task: re.search(rf"Task {task}\[\S+ succeeded", worker.log()),
                 description=f"{task} to have run",
-                timeout=20,
             )
 
 
@@ -67,7 +66,7 @@ def test_beat_prunes_single_agents_by_limits_of_their_own(process_settings: dict
 def test_flower_answers_on_loopback_only(process_settings: dict[str, object]) -> None:
     port = free_port()
     with CeleryProcess("flower", f"--port={port}", ready="Visit me at", **process_settings):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert page.status == 200
         with socket.socket() as probe, pytest.raises(OSError, match="refused"):
             # 127.0.0.2 is this machine too: a server on all interfaces would answer here.
