@@ -11,6 +11,7 @@ from manager import SessionManager, Settings
 from tasks import Job, SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
 
 _SESSIONS = 8_000
@@ -38,7 +39,7 @@ def worker_settings(server: RedisServer) -> dict[str, Any]:
 @pytest.fixture
 async def job(manager: SessionManager) -> Job:
     """The deletion of a user with many sessions, enqueued."""
-    await asyncio.gather(*(manager.create_session("ann", "bot") for _ in range(_SESSIONS)))
+    await create_sessions(manager, _SESSIONS)
     await manager.create_session("bob", "bot")
     return await SessionJobs(manager).delete_user_sessions("ann")
 
