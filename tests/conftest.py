@@ -49,7 +49,10 @@ def nothing_is_left_behind(server: RedisServer, namespace: str) -> Iterator[None
 
 @pytest.fixture
 def settings(server: RedisServer, namespace: str) -> Settings:
-    return Settings(redis_url=server.url(), namespace=namespace)
+    """With patience: on a machine that has much else to do, a server may be slow to answer."""
+    return Settings(
+        redis_url=server.url(), namespace=namespace, call_timeout_seconds=30, connect_timeout_seconds=30
+    )
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ async def job(manager: SessionManager) -> Job:
 
 @pytest.fixture
 def settings(worker_settings: dict[str, Any]) -> Settings:
-    return Settings(**worker_settings)
+    return Settings(**worker_settings, call_timeout_seconds=30)
 
 
 async def until_begun(job: Job) -> None:
