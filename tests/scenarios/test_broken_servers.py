@@ -148,7 +148,7 @@ async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_delete
     manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
     jobs = SessionJobs(manager)
-    await create_sessions(manager, 3_000)
+    await create_sessions(manager, 8_000)
     running, waiting = (
         await jobs.delete_user_sessions("ann"),
         await jobs.delete_user_sessions("bob", grace=60),
