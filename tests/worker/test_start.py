@@ -6,7 +6,10 @@ import urllib.request
 
 import pytest
 
-from tests.support.processes import CeleryProcess, run_program
+from manager import Settings
+from tasks.celery_config import BULK_QUEUE
+from tasks.doorbell import Doorbell
+from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.wait_until import wait_until_blocking
 
@@ -19,6 +22,17 @@ def test_a_process_starts_as_typed_and_ends_cleanly_on_sigterm(
 ) -> None:
     with CeleryProcess(command, "--loglevel", "DEBUG", ready=ready, **process_settings) as process:
         assert process.terminate() == 0
+
+
+def test_a_worker_told_to_stop_before_it_heard_that_a_task_has_begun_ends_when_that_is_done(
+    process_settings: dict[str, object],
+) -> None:
+    """Celery 5.7.0 then forgets the task, and its process waits for 30 s to be heard."""
+    with celery_worker(app="tests.support.deaf", **process_settings) as worker:
+        Doorbell(Settings(**process_settings))._app.send_task("tasks.resume_stalled_jobs", queue=BULK_QUEUE)
+        worker.wait_for("tasks.resume_stalled_jobs")
+        wait_until_blocking(lambda: "succeeded" in worker.log(), description="the task to be done")
+        assert worker.terminate(timeout=20) == 0
 
 
 def test_beat_has_workers_sweep_and_look_for_stalled_jobs(process_settings: dict[str, object]) -> None:
