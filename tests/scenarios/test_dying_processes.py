@@ -15,7 +15,7 @@ from manager import JobState, SessionManager
 from tasks import SessionJobs
 from tests.support.callers import Callers
 from tests.support.jobs import receipts_of
-from tests.support.processes import CeleryProcess, StillRunningError, celery_worker
+from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
 
@@ -50,17 +50,7 @@ def _rings(worker: CeleryProcess) -> int:
     return sum(map(int, re.findall(r"tasks.resume_stalled_jobs\[\S+ succeeded in \S+: (\d+)", worker.log())))
 
 
-def _replace(older: CeleryProcess) -> None:
-    """As a supervisor does it: by SIGTERM, and by SIGKILL where it goes on after its time.
-
-    Under load, some two in ten workers of Celery 5.7 did not end by SIGTERM after their last task.
-    """
-    try:
-        assert older.terminate() == 0
-    except StillRunningError:
-        older.kill()
-
-
+@pytest.mark.timeout(300)  # it starts six workers, one after the other
 async def test_workers_replaced_one_after_the_other_cost_nothing(
     manager: SessionManager, impatient: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
 ) -> None:
@@ -72,7 +62,7 @@ async def test_workers_replaced_one_after_the_other_cost_nothing(
             for number in range(1, 6):
                 newer = celery_worker(name=str(number), **process_settings)
                 await asyncio.to_thread(running.enter_context, newer)
-                await asyncio.to_thread(_replace, older)
+                assert await asyncio.to_thread(older.terminate) == 0
                 older = newer
         assert (await job.wait(timeout=60)).removed == 3_000
         await callers.check()
