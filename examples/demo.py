@@ -202,7 +202,7 @@ def main() -> int:
         "AGENT_SESSIONS_SWEEP_INTERVAL_SECONDS": str(_SWEEP_INTERVAL_SECONDS),
         "AGENT_SESSIONS_JOB_RETENTION_SECONDS": "3600",
     }
-    with running_stack(_FOLDER, **settings) as stack:
+    with running_stack(_FOLDER, standard_ports=False, **settings) as stack:
         console.print(f"Redis   {stack.redis_url}\nFlower  {stack.flower_url}\nLogs    {stack.log_folder}\n")
         demo = Demo(
             stack,

@@ -30,6 +30,9 @@ RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1,
 #: Tries of a slice. There is an end, or each ring of the lifeline would add a message that never goes.
 _SLICE_RETRIES = 5
 
+#: Stalled jobs to take and ring for before the next look at the clock.
+_STALLED_AT_A_TIME = 20
+
 #: Pause after the store of results did not take a job's progress, seconds: a frozen one costs 10 s a try.
 _SHOW_AGAIN_SECONDS = 30.0
 
@@ -81,22 +84,32 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
 
 @app.task(name="tasks.resume_stalled_jobs")
 def resume_stalled_jobs() -> int:
-    """Rings for every open job that is due or that nobody has worked on for a while, whatever was lost.
+    """Rings for open jobs that are due or that nobody has worked on for a while, whatever was lost. It takes
+    some at a time, and after `slice_seconds` leaves the others to the next look.
 
     Returns:
         How many jobs.
     """
     here = bridge()
     ledger = here.manager.ledger
-    doorbell = Doorbell(here.manager.settings)
+    until = time.monotonic() + here.manager.settings.slice_seconds
     rung = 0
-    for job_id in here.run(ledger.take_stalled()):
-        try:
-            doorbell.ring(here.run(ledger.read(job_id)))
-            rung += 1
-        except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
-            logger.exception("no message for stalled job %s; the next look tries again", job_id)
+    while stalled := here.run(ledger.take_stalled(_STALLED_AT_A_TIME)):
+        rung += sum(_rings(job_id) for job_id in stalled)
+        if time.monotonic() > until:
+            break
     return rung
+
+
+def _rings(job_id: str) -> bool:
+    """Whether the broker took a message for a stalled job."""
+    here = bridge()
+    try:
+        Doorbell(here.manager.settings).ring(here.run(here.manager.ledger.read(job_id)))
+    except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
+        logger.exception("no message for stalled job %s; the next look tries again", job_id)
+        return False
+    return True
 
 
 def runs_inline(task: "Task[Any, Any]") -> bool:

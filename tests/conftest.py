@@ -1,6 +1,7 @@
 """One real server for all tests, and for each test a namespace of its own."""
 
 import secrets
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,6 +15,11 @@ from tests.support.redis_server import RedisServer
 
 #: Databases of the shared server that tests use.
 _DATABASES = (0, 3)
+
+
+def pytest_configure() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and so would every process that is started here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +49,10 @@ def nothing_is_left_behind(server: RedisServer, namespace: str) -> Iterator[None
 
 @pytest.fixture
 def settings(server: RedisServer, namespace: str) -> Settings:
-    return Settings(redis_url=server.url(), namespace=namespace)
+    """With patience: on a machine that has much else to do, a server may be slow to answer."""
+    return Settings(
+        redis_url=server.url(), namespace=namespace, call_timeout_seconds=30, connect_timeout_seconds=30
+    )
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Stack(NamedTuple):
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if nothing listens there, else a port that is free."""
+    """`preferred` if nothing listens there, else (and for 0) a port that is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -42,23 +42,27 @@ def free_port(preferred: int) -> int:
 
 
 @contextmanager
-def running_stack(folder: Path = DATA_FOLDER, **settings: str) -> Iterator[Stack]:
+def running_stack(
+    folder: Path = DATA_FOLDER, *, standard_ports: bool = True, **settings: str
+) -> Iterator[Stack]:
     """Runs server, workers, Beat and Flower while the block runs.
 
     Args:
         folder: where data and logs lie.
+        standard_ports: whether server and Flower listen where one expects them, if nobody else does.
         settings: further environment variables for all processes, as `AGENT_SESSIONS_…="…"`.
     """
     signal.signal(signal.SIGTERM, _exit)
     log_folder = folder / "log"
     log_folder.mkdir(parents=True, exist_ok=True)
-    flower_port = free_port(5555)
+    flower_port = free_port(5555 if standard_ports else 0)
     with ExitStack() as running:
         ours = load_settings()
         if "redis_url" in ours.model_fields_set:
             redis_url = ours.redis_url
         else:
-            redis_url = running.enter_context(embedded_server(folder / "valkey", free_port(6379)))
+            port = free_port(6379 if standard_ports else 0)
+            redis_url = running.enter_context(embedded_server(folder / "valkey", port))
         environment = {
             **os.environ,
             **settings,

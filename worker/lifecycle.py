@@ -4,7 +4,7 @@ from celery.signals import beat_init, worker_init
 
 from manager import AgentSessionsError, load_settings
 from tasks import app
-from worker import acknowledgements, guarded_flower
+from worker import acknowledgements, guarded_flower, pool_results
 from worker.server_checks import check_broker, check_server
 
 
@@ -14,6 +14,7 @@ def install() -> None:
     beat_init.connect(_refuse_to_start_on_unfit_server, weak=False)
     app.conf.worker_consumer = "worker.consumer:SteadyConsumer"
     acknowledgements.install()
+    pool_results.install()
     guarded_flower.install()
 
 

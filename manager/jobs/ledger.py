@@ -17,7 +17,7 @@ from manager.jobs.records import Record, Records
 from manager.jobs.work import Work
 from manager.settings import Settings
 
-#: Jobs that one look for stalled ones lists per partition.
+#: Stalled jobs that are taken at once, if nothing else is said.
 _STALLED_PER_LOOK = 1_000
 
 #: What to do instead, where a job's state does not allow something.
@@ -152,15 +152,20 @@ class Ledger:
         """Ends a job whose work is done, unless a request has joined since it was read."""
         await self._conclusion.conclude(job)
 
-    async def take_stalled(self) -> list[str]:
+    async def take_stalled(self, limit: int = _STALLED_PER_LOOK) -> list[str]:
         """Ids of open jobs that are due, or that nobody has worked on for `stalled_after_seconds`, for the
         caller to ring for. A job taken is not taken again for as long, and then, until a slice of it
         begins, for twice as long each time.
+
+        Args:
+            limit: about how many to take at most; from each partition at least one.
         """
+        partitions = self._partitions.all
+        share = max(1, limit // len(partitions))
         found = await asyncio.gather(
             *(
-                scripts.take_stalled_jobs(self._store, keys, self._stalled_after_ms, _STALLED_PER_LOOK)
-                for keys in self._partitions.all
+                scripts.take_stalled_jobs(self._store, keys, self._stalled_after_ms, share)
+                for keys in partitions
             )
         )
         return list(dict.fromkeys(job_id for part in found for job_id in part))

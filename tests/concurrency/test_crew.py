@@ -26,9 +26,17 @@ async def _fail(member: Member) -> None:
 
 
 async def test_members_are_processes_and_their_calls_overlap(crew: Crew, settings: Settings) -> None:
-    history = await crew.run(_look, settings, 50)
-    assert len({each.arguments for each in history}) == 4
-    assert all(any(_overlap(history, one, other) for other in range(4) if other != one) for one in range(4))
+    """In a round now and then one may get no processor until the others have ended."""
+    alone = {0, 1, 2, 3}
+    for _ in range(20):
+        history = await crew.run(_look, settings, 50)
+        assert len({each.arguments for each in history}) == 4
+        alone -= {
+            one for one in alone if any(_overlap(history, one, other) for other in range(4) if other != one)
+        }
+        if not alone:
+            return
+    raise AssertionError(f"never at work at the same time as another: {alone}")
 
 
 async def test_an_error_in_a_process_is_one_of_the_test(crew: Crew, settings: Settings) -> None:

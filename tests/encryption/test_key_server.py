@@ -67,8 +67,8 @@ async def test_a_key_server_that_is_down_or_silent_is_a_clear_error_and_nothing_
     open_keyed: Opener, raw: redis.Redis, namespace: str
 ) -> None:
     with RedisServer() as own:
-        manager = open_keyed(user_keys_url=own.url(), call_timeout_seconds=0.3, connect_retries=0)
-        session_id = await talk(manager)
+        session_id = await talk(open_keyed(user_keys_url=own.url()))
+        manager = open_keyed(user_keys_url=own.url(), call_timeout_seconds=1, connect_retries=0)
         before = snapshot(raw, namespace)
         for fail in (own.freeze, own.kill):
             fail()

@@ -34,7 +34,15 @@ def connections(request: pytest.FixtureRequest) -> str:
 def fragile(
     open_manager: Callable[..., SessionManager], breakable: RedisServer, connections: str
 ) -> SessionManager:
-    """A manager on that server, with little patience."""
+    """A manager on that server."""
+    return open_manager(redis_url=breakable.url(), connections=connections)
+
+
+@pytest.fixture
+def impatient(
+    open_manager: Callable[..., SessionManager], breakable: RedisServer, connections: str
+) -> SessionManager:
+    """Another, whose calls may take half a second."""
     return open_manager(redis_url=breakable.url(), call_timeout_seconds=0.5, connections=connections)
 
 

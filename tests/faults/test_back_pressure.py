@@ -42,8 +42,9 @@ async def test_bytes_that_the_server_does_not_take_are_bounded(open_manager, bre
         asyncio.ensure_future(manager.save_checkpoint(session.session_id, {"turn": turn, "text": text}))
         for turn in range(300)
     ]
-    await asyncio.sleep(0.2)
     transport = _lane(manager)._wire._transport
+    await wait_until(transport.get_write_buffer_size, description="some to wait")
+    await asyncio.sleep(0.2)
     assert 0 < transport.get_write_buffer_size() < 3_000_000  # of 30,000,000
     breakable.thaw()
     await asyncio.gather(*saving)

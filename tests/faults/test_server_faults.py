@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,18 +21,20 @@ from tests.manager.test_batches import OPERATIONS
 from tests.support.clients import close, connections_of
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sessions import create_sessions, save_turns, turns
+from tests.support.stopwatch import Stopwatch
+from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
 
-#: What a call may take beyond its limit on a busy machine, seconds.
+#: What a call may take beyond its limit, seconds.
 SLACK = 1.0
 
 
 async def _timed(work: Awaitable[Any]) -> tuple[Any, float]:
     """The answer or error, and how long it took in seconds."""
-    started = time.perf_counter()
-    [answer] = await asyncio.gather(work, return_exceptions=True)
-    return answer, time.perf_counter() - started
+    with Stopwatch() as watch:
+        [answer] = await asyncio.gather(work, return_exceptions=True)
+    return answer, watch.seconds
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -107,20 +110,33 @@ async def test_a_server_that_never_was_is_said_at_once(open_manager: Opener, cls
 
 @pytest.mark.parametrize("connected", [True, False])
 async def test_a_frozen_server_ends_every_call_within_its_time(
-    fragile: SessionManager, breakable: RedisServer, connected: bool
+    impatient: SessionManager, breakable: RedisServer, connected: bool
 ) -> None:
     if connected:
-        await fragile.session_exists("sess_1")
+        await _until_answered(impatient)
     breakable.freeze()
-    calls = [fragile.create_session("ann", "bot") for _ in range(300)]
+    calls = [impatient.create_session("ann", "bot") for _ in range(300)]
+    started = time.monotonic()
     answers, seconds = await _timed(asyncio.gather(*calls, return_exceptions=True))
     # Without a connection nothing can have been applied.
     expected = StoreOutcomeUnknownError if connected else StoreUnavailableError
     assert {type(answer) for answer in answers} == {expected}
-    assert 0.4 < seconds < 0.5 + SLACK
+    assert time.monotonic() - started > 0.4
+    assert seconds < 0.5 + SLACK
     breakable.thaw()
-    session = await fragile.create_session("bob", "bot")
-    assert await fragile.get_sessions_by_user("bob") == [session]
+    await _until_answered(impatient)
+
+
+async def _until_answered(impatient: SessionManager) -> None:
+    """Returns once a call has its answer in half a second."""
+
+    async def answers() -> bool:
+        with suppress(StoreError):
+            await impatient.session_exists("sess_1")
+            return True
+        return False
+
+    await wait_until(answers, description="an answer in time")
 
 
 async def test_a_frozen_server_ends_calls_that_could_not_even_be_sent(
@@ -128,7 +144,7 @@ async def test_a_frozen_server_ends_calls_that_could_not_even_be_sent(
 ) -> None:
     pool = redis.ConnectionPool(max_connections=1, host="127.0.0.1", port=breakable.port)
     manager = open_manager(conn=redis.Redis(connection_pool=pool), call_timeout_seconds=0.5)
-    await manager.session_exists("sess_1")
+    await _until_answered(manager)
     breakable.freeze()
 
     async def wave(number: int) -> list[Any]:
@@ -140,7 +156,7 @@ async def test_a_frozen_server_ends_calls_that_could_not_even_be_sent(
     assert {isinstance(answer, StoreError) for wave in answers for answer in wave} == {True}
     assert seconds < 1.1 + SLACK  # the first batch's time, and that of the second
     breakable.thaw()
-    assert await manager.session_exists("sess_1") is False
+    await _until_answered(manager)
 
 
 async def test_a_short_freeze_is_only_a_delay(fragile: SessionManager, breakable: RedisServer) -> None:
@@ -168,18 +184,16 @@ async def test_connections_that_the_server_closed_are_replaced(
 async def test_what_was_answered_before_a_crash_is_there_after_it(
     fragile: SessionManager, breakable: RedisServer
 ) -> None:
-    async def create(number: int) -> Session:
-        await asyncio.sleep(number * 0.0005)
-        return await fragile.create_session(f"user_{number}", "bot")
+    created: set[str] = set()
 
-    creating = [asyncio.create_task(create(number)) for number in range(300)]
-    await asyncio.wait(creating, return_when=asyncio.FIRST_COMPLETED)
+    async def create(user_id: str) -> None:
+        while True:
+            created.add((await fragile.create_session(user_id, "bot")).session_id)
+
+    creating = [asyncio.create_task(create(f"user_{number}")) for number in range(30)]
+    await wait_until(lambda: created, description="the first answers")
     breakable.kill()
-    answers = await asyncio.gather(*creating, return_exceptions=True)
-    created = {answer.session_id for answer in answers if isinstance(answer, Session)}
-    failed = [answer for answer in answers if not isinstance(answer, Session)]
-    assert created
-    assert failed
+    failed = await asyncio.gather(*creating, return_exceptions=True)
     assert all(isinstance(error, StoreUnavailableError | StoreOutcomeUnknownError) for error in failed)
     breakable.start()
     found = {session.session_id for session in await fragile.get_sessions_by_agent("bot")}
@@ -205,7 +219,7 @@ async def test_a_process_that_was_busy_itself_takes_no_answer_for_lost(
     open_manager: Opener, server: RedisServer
 ) -> None:
     """Answers that came in time, and are more than one read of the socket takes, count as come."""
-    manager = open_manager(call_timeout_seconds=0.5, compress_above_bytes=10**9)
+    manager = open_manager(call_timeout_seconds=1, compress_above_bytes=10**9)
     session = await manager.create_session("ann", "bot")
     checkpoint_id = await manager.save_checkpoint(session.session_id, {"text": "x" * 1_000_000})
     reads = [
@@ -213,5 +227,5 @@ async def test_a_process_that_was_busy_itself_takes_no_answer_for_lost(
     ]
     for _ in range(3):
         await asyncio.sleep(0)  # sent by now
-    time.sleep(0.8)  # noqa: ASYNC251  (as a caller does who computes within the event loop)
+    time.sleep(1.5)  # noqa: ASYNC251  (as a caller does who computes within the event loop)
     assert all(await asyncio.gather(*reads))

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,9 @@ _ROUNDS = 15
 class Callers:
     """What some callers do until they are told to stop, and what must be there afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, hasty: SessionManager) -> None:
+        #: Sessions that it refreshes run out soon.
+        self.hasty = hasty
         self.stop = asyncio.Event()
         self.kept: dict[str, list[int]] = {}
         self.erased: list[str] = []
@@ -37,8 +39,7 @@ class Callers:
             if number % 3 == 0:
                 await manager.delete_session(id_)
             elif number % 3 == 1:
-                soon = datetime.now(UTC) + timedelta(milliseconds=300)
-                await manager.update_session(id_, expires_at=soon)
+                await self.hasty.refresh_session(id_)
             else:
                 self.kept[id_] = await turns(manager, id_)
             if self.stop.is_set():
@@ -60,10 +61,10 @@ class Callers:
 
 @pytest.mark.parametrize("partitions", [1, 3])
 async def test_a_busy_store_shows_no_damage_and_loses_nothing(open_manager: Opener, partitions: int) -> None:
-    callers = Callers()
+    def own_manager(**changes: Any) -> SessionManager:
+        return open_manager(partitions=partitions, max_checkpoints=4, **changes)
 
-    def own_manager() -> SessionManager:
-        return open_manager(partitions=partitions, max_checkpoints=4)
+    callers = Callers(own_manager(ttl=0.3))
 
     async with asyncio.TaskGroup() as group:
         for number in range(3):

@@ -203,16 +203,19 @@ async def test_a_batch_whose_replies_are_lost_answers_as_at_its_first_sending(
         await manager.aclose()
 
 
-async def test_where_no_answer_comes_each_entry_says_so(open_manager: Opener, server: RedisServer) -> None:
+async def test_where_no_answer_comes_each_entry_says_so(
+    manager: SessionManager, open_manager: Opener, server: RedisServer
+) -> None:
+    sessions = await _created(manager, 3)
+    ids = [each.session_id for each in sessions]
     async with Proxy(server.port) as proxy:
-        manager = open_manager(redis_url=proxy.url(), call_timeout_seconds=0.3, connect_retries=0)
-        sessions = await _created(manager, 3)
-        ids = [each.session_id for each in sessions]
+        impatient = open_manager(redis_url=proxy.url(), call_timeout_seconds=2, connect_retries=0)
+        assert await impatient.get_sessions(ids) == sessions
         proxy.hold_replies()
-        assert _kinds(await manager.get_sessions(ids)) == [StoreOutcomeUnknownError] * 3
+        assert _kinds(await impatient.get_sessions(ids)) == [StoreOutcomeUnknownError] * 3
         proxy.release_replies()
-        assert await manager.get_sessions(ids) == sessions
-        await manager.aclose()
+        assert await impatient.get_sessions(ids) == sessions
+        await impatient.aclose()
     away = open_manager(redis_url=f"redis://127.0.0.1:{free_port()}/0")
     for answers in (
         await away.create_sessions(_new(2)),

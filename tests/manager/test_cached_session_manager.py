@@ -164,6 +164,7 @@ async def test_changes_of_another_process_are_seen_within_the_staleness(
     session = await manager.create_session("ann", "bot", {"a": 1})
     started = time.monotonic()
     assert await cached.get_session(session.session_id) == session
+    changed = time.monotonic()
     await _by_name(manager, session, change)
     stale = await cached.get_session(session.session_id)
     if time.monotonic() - started < 0.3:
@@ -171,32 +172,33 @@ async def test_changes_of_another_process_are_seen_within_the_staleness(
     truth = await manager.get_session(session.session_id)
 
     async def has_seen() -> bool:
-        return await cached.get_session(session.session_id) == truth
+        asked = time.monotonic()
+        found = await cached.get_session(session.session_id)
+        assert found == truth or asked < changed + 0.3, "a copy was older than it may be"
+        return found == truth
 
     await wait_until(has_seen, description="the change was seen")
-    assert time.monotonic() - started < 0.3 + 0.2
 
 
 @pytest.mark.parametrize("attempt", range(5))
 async def test_an_expired_session_is_never_returned(
-    cached: CachedSessionManager, raw: redis.Redis, attempt: int
+    cached: CachedSessionManager, open_manager: Opener, raw: redis.Redis, attempt: int
 ) -> None:
     """Not by a fraction of a millisecond. (By up to one it was, as the server's time was rounded down.)"""
-    session = await cached.create_session("ann", "bot")
-    soon = session.created_at + timedelta(seconds=0.2)
-    assert await cached.update_session(session.session_id, expires_at=soon)
-    read = await cached.get_session(session.session_id)
-    assert read is not None
-    ends_ms = read.expires_at.timestamp() * 1000
 
     def server_ms() -> float:
         seconds, microseconds = raw.time()
         return seconds * 1000 + microseconds / 1000
 
+    hasty, found = open_manager(ttl=0.2), None
+    while found is None:  # on a slow machine it may be over before it is read
+        session = await hasty.create_session("ann", "bot")
+        found = await cached.get_session(session.session_id)
+    ends_ms = found.expires_at.timestamp() * 1000
     while (asked_ms := server_ms()) < ends_ms + 5:
         found = await cached.get_session(session.session_id)
         assert found is None or asked_ms < ends_ms
-    assert found is None
+    assert await cached.get_session(session.session_id) is None
 
 
 async def test_bad_ids_are_refused_as_by_the_parent(cached: CachedSessionManager) -> None:

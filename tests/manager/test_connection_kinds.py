@@ -10,7 +10,7 @@ import redis.asyncio as aredis
 
 from manager import InvalidArgumentError, SessionManager, StoreRefusedError
 from manager.connection import PoolChannel, open_channel
-from tests.support.clients import KINDS, POOL, close, connections_of
+from tests.support.clients import CLIENTS_OWN, KINDS, POOL, close, connections_of
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import save_turns, turns
 from tests.support.wait_until import wait_until
@@ -152,7 +152,7 @@ async def test_connections_neither_time_out_nor_retry_by_themselves(
     twin = channel._pool.make_connection()
     assert twin.socket_timeout is None
     assert twin.retry.get_retries() == 0
-    assert twin.socket_connect_timeout == (0.5 if "timeouts" in kind else twin.socket_connect_timeout)
+    assert (twin.socket_connect_timeout == CLIENTS_OWN) is ("timeouts" in kind)
     assert twin.socket_connect_timeout
     await close(conn)
 

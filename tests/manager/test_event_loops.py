@@ -20,6 +20,7 @@ import redis.asyncio as aredis
 from manager import SessionManager, Settings
 from tests.support.clients import connections_of
 from tests.support.redis_server import RedisServer
+from tests.support.stopwatch import measured_lag
 from tests.support.wait_until import wait_until_blocking
 
 _ROOT = Path(__file__).parents[2]
@@ -146,21 +147,9 @@ async def test_closing_waits_for_the_calls_that_were_made_before(
 
 async def _largest_lag(work: Awaitable[Any]) -> float:
     """Longest time for which the event loop did nothing else while this was awaited, seconds."""
-    lags = [0.0]
-
-    async def tick() -> None:
-        while True:
-            asked = time.perf_counter()
-            await asyncio.sleep(0.005)
-            lags.append(time.perf_counter() - asked - 0.005)
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    await work
-    await asyncio.sleep(0.02)  # a tick that was held up has yet to come
-    ticking.cancel()
-    await asyncio.wait([ticking])
-    return max(lags)
+    async with measured_lag() as lag:
+        await work
+    return lag.seconds
 
 
 @pytest.mark.parametrize("cls", [redis.Redis, aredis.Redis])

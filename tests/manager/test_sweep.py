@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -10,7 +9,7 @@ import redis
 from manager import SessionManager
 from manager.jobs.scripts import BatchReply
 from tests.support.jobs import open_sweep
-from tests.support.sessions import create_sessions, let_expire, save_turns
+from tests.support.sessions import create_sessions, let_expire, run_out_long_ago, save_turns
 from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
@@ -98,15 +97,10 @@ async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
     kept = await create_sessions(manager, 2, "user_0", "agent_0")
-    moment = datetime.now(UTC) + timedelta(seconds=0.3)
     for number in range(12):
         [session] = await create_sessions(manager, 1, f"user_{number % 2}", f"agent_{number % 3}")
-        await manager.update_session(session.session_id, expires_at=moment)
-
-    async def have_run_out() -> bool:
-        return await manager.get_active_session_count() == len(kept)
-
-    await wait_until(have_run_out, description="all but those kept ran out")
+        run_out_long_ago(manager, raw, session)
+    assert await manager.get_active_session_count() == len(kept)
     job = await manager.ledger.read(await open_sweep(manager))
     batch = job.work.batch(manager._store, job.home.keys, job.job_id, undo=False)
     reply, left = BatchReply.MORE, 12

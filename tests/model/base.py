@@ -117,6 +117,8 @@ class ModelBase(RuleBasedStateMachine):
         #: One whose sessions run out at once.
         self.hasty = SessionManager(self.raw, _HASTY_TTL, max_sessions, settings=self.settings)
         self.acting: int | None = None
+        #: When the step began.
+        self.began = 0.0
         #: Whether the last step ended as it should.
         self.sound = True
         #: What the copies of the manager that keeps some may show: the views since it read, newest last.
@@ -151,7 +153,7 @@ class ModelBase(RuleBasedStateMachine):
         self.tally.events[event] += 1
 
     async def do(self, body: Callable[..., Awaitable[None]], drawn: dict[str, Any]) -> None:
-        self.acting, self.sound = None, False
+        self.acting, self.sound, self.began = None, False, time.time()
         await body(self, **drawn)
         self.follow_copies()
         await self._look_at_everything()

@@ -39,7 +39,7 @@ def namespace(process_settings: dict[str, Any]) -> str:
 
 @pytest.fixture
 def settings(process_settings: dict[str, Any]) -> Settings:
-    return Settings(**{**process_settings, "call_timeout_seconds": 5})
+    return Settings(**{**process_settings, "call_timeout_seconds": 30})
 
 
 @pytest.fixture

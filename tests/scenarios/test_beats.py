@@ -19,6 +19,10 @@ def _beat(settings: dict[str, Any], **changes: Any) -> CeleryProcess:
     return CeleryProcess("beat", "--loglevel", "INFO", ready="is starting.", **{**settings, **changes})
 
 
+def _sweeps_sent(beat: CeleryProcess) -> int:
+    return beat.log().count("tasks.cleanup_expired_sessions")
+
+
 async def test_two_beats_sweep_each_session_once(
     manager: SessionManager, process_settings: dict[str, Any]
 ) -> None:
@@ -33,10 +37,9 @@ async def test_two_beats_sweep_each_session_once(
                 sweeps = (await SessionJobs(manager).list(kind=JobKind.SWEEP, limit=1_000)).jobs
                 return sum(sweep.removed for sweep in sweeps) >= expected
 
-            await wait_until(all_swept, description="the sweep", timeout=20)
+            await wait_until(all_swept, description="the sweep")
         for beat in (first, second):
-            ticks = beat.log().count("tasks.cleanup_expired_sessions")
-            assert ticks >= _PERIODS // 2
+            await wait_until(lambda beat=beat: _sweeps_sent(beat) > 2, description="each to have ticked")
     sweeps = (await SessionJobs(manager).list(kind=JobKind.SWEEP, limit=1_000)).jobs
     assert sum(sweep.removed for sweep in sweeps) == swept
     assert await manager.get_sessions_by_user("bob") == kept
@@ -47,16 +50,17 @@ async def test_a_beat_that_stood_still_catches_up_with_one_tick(
 ) -> None:
     settings = {**process_settings, "resume_interval_seconds": _PERIOD_SECONDS}
     with server.client(db=1) as broker, _beat(settings) as beat:
-        await wait_until(lambda: broker.llen("maintenance"), description="a tick", timeout=20)
+        await wait_until(lambda: broker.llen("maintenance"), description="a tick")
         beat.freeze()
         before = broker.llen("maintenance")
         await asyncio.sleep(_PERIODS * _PERIOD_SECONDS)
         started = time.monotonic()
         beat.thaw()
+        await wait_until(lambda: broker.llen("maintenance") > before, description="a tick")
         await asyncio.sleep(2.5 * _PERIOD_SECONDS)
         ticks = broker.llen("maintenance") - before
         periods = (time.monotonic() - started) / _PERIOD_SECONDS
-    assert 1 <= ticks <= periods + 2
+    assert ticks <= periods + 2
 
 
 async def test_ticks_that_nobody_heard_in_time_are_void(
@@ -65,15 +69,12 @@ async def test_ticks_that_nobody_heard_in_time_are_void(
     settings = {**process_settings, "resume_interval_seconds": _PERIOD_SECONDS}
     with server.client(db=1) as broker:
         with _beat(settings):
-            await wait_until(
-                lambda: broker.llen("maintenance") >= _PERIODS, description="ticks to pile up", timeout=20
-            )
+            await wait_until(lambda: broker.llen("maintenance") >= _PERIODS, description="ticks to pile up")
         ticks = broker.llen("maintenance")
         await asyncio.sleep(_PERIOD_SECONDS)
         with celery_worker(**settings) as worker:
             await wait_until(
-                lambda: worker.log().count("Discarding revoked task") == ticks,
+                lambda: worker.log().count("Discarding revoked task") >= ticks,
                 description="them to be thrown away",
-                timeout=20,
             )
             assert "succeeded" not in worker.log()

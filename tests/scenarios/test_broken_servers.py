@@ -18,13 +18,14 @@ from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
+from tests.support.stopwatch import Stopwatch
 from tests.support.wait_until import wait_until
 
 
 async def until_asked(callers: Callers, more: int) -> None:
     """Returns once the callers have asked for so many more deletions."""
     enough = callers.deletions + more
-    await wait_until(lambda: callers.deletions >= enough, description="more deletions", timeout=60)
+    await wait_until(lambda: callers.deletions >= enough, description="more deletions")
 
 
 async def test_restarts_in_the_midst_of_work_cost_nothing(
@@ -34,7 +35,7 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
     held = Doorbell(impatient.settings)._app.send_task(
         "tasks.delete_user_sessions", ["nobody"], queue=BULK_QUEUE, countdown=600
     )
-    await wait_until(lambda: f"[{held.id}] received" in worker.log(), description="it", timeout=20)
+    await wait_until(lambda: f"[{held.id}] received" in worker.log(), description="it")
     async with Callers(impatient) as callers:
         for _ in range(3):
             await until_asked(callers, 10)
@@ -65,10 +66,9 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
         getattr(server, break_)()
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
-            started = time.monotonic()
-            with pytest.raises(StoreError):
+            with Stopwatch() as watch, pytest.raises(StoreError):
                 await impatient.get_session("sess_1")
-            longest = max(longest, time.monotonic() - started)
+            longest = max(longest, watch.seconds)
             await asyncio.sleep(0.1)
         await asyncio.to_thread(getattr(server, mend))
         await until_asked(callers, 10)
@@ -99,9 +99,7 @@ async def test_a_worker_whose_acknowledgements_are_lost_takes_the_next_task(
             for _ in range(30):
                 sender.send_task(task, queue=BULK_QUEUE)
             sender.send_task("tasks.resume_stalled_jobs", task_id="last", queue=BULK_QUEUE)
-            await wait_until(
-                lambda: "[last] succeeded" in worker.log(), description="the last to be done", timeout=30
-            )
+            await wait_until(lambda: "[last] succeeded" in worker.log(), description="the last to be done")
             assert said in worker.log()
 
 
@@ -140,7 +138,7 @@ async def test_a_message_that_a_worker_took_and_never_saw_costs_time_only(
     await create_sessions(manager, 50)
     job = await SessionJobs(manager).delete_user_sessions("ann")
     with server.client(db=1) as broker:
-        assert broker.brpop(["bulk"], timeout=1)
+        assert broker.brpop(["bulk"], timeout=30)
         assert broker.hlen("unacked") == 0
     with celery_worker(**process_settings):
         assert (await job.wait(timeout=30)).removed == 50
@@ -150,7 +148,7 @@ async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_delete
     manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
     jobs = SessionJobs(manager)
-    await create_sessions(manager, 3_000)
+    await create_sessions(manager, 8_000)
     running, waiting = (
         await jobs.delete_user_sessions("ann"),
         await jobs.delete_user_sessions("bob", grace=60),
@@ -162,7 +160,7 @@ async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_delete
             await job.progress()
     later = await create_sessions(manager, 20)
     before = looks(worker)
-    await wait_until(lambda: looks(worker) >= before + 3, description="looks for jobs", timeout=20)
+    await wait_until(lambda: looks(worker) >= before + 3, description="looks for jobs")
     assert (await jobs.list()).jobs == []
     assert len(await manager.get_sessions_by_user("ann")) == len(later)
     assert (await (await jobs.delete_user_sessions("ann")).wait(timeout=30)).removed == len(later)

@@ -45,7 +45,6 @@ async def test_messages_delivered_fifty_times_are_worked_on_once(
         await wait_until(
             lambda: ended("run_job[" + job.id + "]") > _TIMES and ended("sessions[erasure]") >= _TIMES,
             description="each message to be taken",
-            timeout=30,
         )
         assert (await job.wait(timeout=30)).removed == 2_000
         assert (await SessionJobs(manager).get("erasure").wait(timeout=30)).removed == 20
@@ -84,11 +83,10 @@ async def test_a_task_that_waits_beyond_the_visibility_timeout_is_done_once(
             await wait_until(
                 lambda: worker.log().count("sessions[it] received") > 5,
                 description="the message to be handed out again",
-                timeout=30,
             )
             store.replicaof("NO", "ONE")
             job = SessionJobs(manager).get("it")
-            await wait_until(lambda: is_there(manager, "it"), description="a try that succeeds", timeout=30)
+            await wait_until(lambda: is_there(manager, "it"), description="a try that succeeds")
             assert (await job.wait(timeout=30)).removed == 20
     assert [receipt.sessions for receipt in await receipts_of(manager)] == [20]
 
@@ -118,12 +116,12 @@ async def test_messages_that_cannot_be_read_end_no_worker(
             broker.lpush(BULK_QUEUE, text)
         job = await SessionJobs(manager).delete_user_sessions("ann")
         assert (await job.wait(timeout=60)).removed == 20
-        await wait_until(lambda: not broker.llen(BULK_QUEUE), description="all to be taken", timeout=60)
+        await wait_until(lambda: not broker.llen(BULK_QUEUE), description="all to be taken")
         await create_sessions(manager, 5)
         assert (await (await SessionJobs(manager).delete_user_sessions("ann")).wait(60)).removed == 5
         assert worker.running
         # What was prefetched when the connection was made anew is handed out again, and dropped then.
-        await wait_until(lambda: not broker.hlen("unacked"), description="none to be held", timeout=60)
+        await wait_until(lambda: not broker.hlen("unacked"), description="none to be held")
         assert "tasks.of_another_version" in worker.log()
 
 
@@ -133,11 +131,11 @@ async def test_a_worker_that_takes_nothing_though_it_answers_is_noticed(
     await create_sessions(manager, 20)
     with celery_worker(**process_settings):
         for queue in (BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE):
-            sender.control.cancel_consumer(queue, reply=True, timeout=5, limit=1)
-        assert sender.control.ping(timeout=5, limit=1)
+            assert sender.control.cancel_consumer(queue, reply=True, timeout=30, limit=1)
+        assert sender.control.ping(timeout=30, limit=1)
         asked = await asyncio.to_thread(run_cli, "delete-user", "ann", "--yes", "--json", **process_settings)
         assert "No worker answers; the job waits until there is one" in asked.err
         assert asked.document()["state"] == "queued"
-        sender.control.add_consumer(BULK_QUEUE, reply=True, timeout=5, limit=1)
+        assert sender.control.add_consumer(BULK_QUEUE, reply=True, timeout=30, limit=1)
         job = SessionJobs(manager).get(asked.document()["job_id"])
         assert (await job.wait(timeout=30)).removed == 20

@@ -99,14 +99,13 @@ async def test_a_message_that_is_no_json_is_refused_unread(
     await wait_until(
         lambda: _refusals(worker) > refused,
         description="the worker to refuse the message",
-        timeout=20,
     )
     assert not sign.exists()
     assert await manager.session_exists(session.session_id)
     assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=30) == 1  # it goes on
     with server.client(db=1) as broker:
         # Else it would come again. (Messages of others are held for a moment.)
-        await wait_until(lambda: not broker.hlen("unacked"), description="none to be held", timeout=20)
+        await wait_until(lambda: not broker.hlen("unacked"), description="none to be held")
 
 
 def test_the_payload_would_write_the_file(tmp_path: Path) -> None:

@@ -116,7 +116,6 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
         await wait_until(
             lambda: _shows_the_worker(flower),
             description="Flower to show what it asked the worker",
-            timeout=20,
         )
         pages = [await asyncio.to_thread(flower.get, path) for path in ("/tasks", "/broker")]
         assert [page.status for page in pages] == [200, 200]
@@ -124,7 +123,6 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
         await wait_until(
             lambda: f"[{held}] received" in worker.log(),
             description="the worker to hold a message",
-            timeout=30,
         )
         await asyncio.gather(*(asyncio.to_thread(process.terminate) for process in processes))
         assert re.search(r"Restoring \d+ unacknowledged", worker.log())

@@ -16,7 +16,7 @@ _PAUSE_SECONDS = 0.15
 class _Asked(NamedTuple):
     """A deletion that was asked for, and how many sessions it must remove."""
 
-    job: Job
+    job_id: str
     at_least: int
     at_most: int
 
@@ -48,21 +48,27 @@ class Callers:
         """How many they have asked for."""
         return len(self._asked)
 
-    async def check(self, *, patience_seconds: float = 60) -> None:
+    async def check(self) -> None:
         """Every deletion ended once with the right count; what nobody deleted is there."""
         assert self._asked
-        for job, at_least, at_most in self._asked:
-            progress = await job.wait(timeout=patience_seconds)
+        patient = self._manager.settings.model_copy(update={"call_timeout_seconds": 30})
+        async with SessionManager.from_settings(patient) as manager:
+            await self._check_deletions(manager)
+            found = await asyncio.gather(*(manager.get_session(each.session_id) for each in self._kept))
+            assert found == self._kept
+            total = await manager.get_active_session_count()
+            assert len(self._kept) <= total <= len(self._kept) + self._unknown
+
+    async def _check_deletions(self, manager: SessionManager) -> None:
+        jobs = SessionJobs(manager)
+        for job_id, at_least, at_most in self._asked:
+            progress = await jobs.get(job_id).wait(timeout=60)
             assert at_least <= progress.removed <= at_most, progress
-        ours = {each.job.id for each in self._asked}
-        receipts = [each for each in await receipts_of(self._manager) if each.job_id in ours]
-        assert Counter(receipt.job_id for receipt in receipts) == Counter(each.job.id for each in self._asked)
+        asked = [each.job_id for each in self._asked]
+        receipts = [each for each in await receipts_of(manager) if each.job_id in set(asked)]
+        assert Counter(receipt.job_id for receipt in receipts) == Counter(asked)
         assert sum(receipt.residue.sessions for receipt in receipts) == 0
-        assert (await self._manager.receipts.verify()).problems == []
-        found = await asyncio.gather(*(self._manager.get_session(each.session_id) for each in self._kept))
-        assert found == self._kept
-        total = await self._manager.get_active_session_count()
-        assert len(self._kept) <= total <= len(self._kept) + self._unknown
+        assert (await manager.receipts.verify()).problems == []
 
     async def _work(self, caller: int) -> None:
         visit = 0
@@ -84,7 +90,7 @@ class Callers:
         unknown = sum(isinstance(each, StoreOutcomeUnknownError) for each in deleted)
         assert all(isinstance(each, Session | StoreError) for each in answers), answers
         job = await self._ask_until_answered(user)
-        self._asked.append(_Asked(job, created, created + unknown))
+        self._asked.append(_Asked(job.id, created, created + unknown))
 
     async def _ask_until_answered(self, user: str) -> Job:
         """As a caller must who was not answered: again, with the same key."""

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 from tests.support.processes import ROOT, environment
 
 _PROGRAM = [sys.executable, "-m", "worker.cli"]
-_TIMEOUT_SECONDS = 30
+_TIMEOUT_SECONDS = 60
 
 #: A session's leader that opens a terminal gets it as its own, so that a typed Ctrl-C is a signal.
 _ON_ITS_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
@@ -70,17 +71,30 @@ def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **setti
         start_new_session=True,
     )
     os.close(theirs)
-    printed, typed, ends_at = b"", False, time.monotonic() + _TIMEOUT_SECONDS
-    while part := _read(ours):
-        printed += part
-        assert time.monotonic() < ends_at, printed
-        if types and not typed and when.encode() in printed:
-            os.write(ours, types)
-            typed = True
-    os.close(ours)
+    try:
+        printed = _talk(ours, when.encode(), types)
+        status = process.wait(_TIMEOUT_SECONDS)
+    finally:
+        os.close(ours)
+        process.kill()
+        process.wait()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r\n", "\n")
     assert "Traceback" not in text, text
-    return Ended(process.wait(_TIMEOUT_SECONDS), text)
+    return Ended(status, text)
+
+
+def _talk(terminal: int, when: bytes, types: bytes) -> bytes:
+    """All that is printed until the program ends."""
+    printed, typed, ends_at = b"", False, time.monotonic() + _TIMEOUT_SECONDS
+    while True:
+        readable, _, _ = select.select([terminal], [], [], max(0.0, ends_at - time.monotonic()))
+        assert readable, f"it goes on, and has printed: {printed!r:.4000}"
+        if not (part := _read(terminal)):
+            return printed
+        printed += part
+        if types and not typed and when in printed:
+            os.write(terminal, types)
+            typed = True
 
 
 def _read(terminal: int) -> bytes:

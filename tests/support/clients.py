@@ -37,6 +37,9 @@ def _pooled(cls: type, pool_class: type, **arguments: Any) -> Maker:
 #: How many connections the pooled kinds may have.
 POOL = 50
 
+#: A time-out that no setting of ours has, seconds.
+CLIENTS_OWN = 17
+
 KINDS: dict[str, Maker] = {
     "sync": _plain(redis.Redis),
     "sync, text replies": _plain(redis.Redis, decode_responses=True),
@@ -45,13 +48,13 @@ KINDS: dict[str, Maker] = {
     "sync, from a URL": _from_url(redis.Redis, decode_responses=True),
     "sync, Unix socket": _unix(redis.Redis),
     "sync, own timeouts": _plain(
-        redis.Redis, socket_timeout=0.5, socket_connect_timeout=0.5, socket_keepalive=True
+        redis.Redis, socket_timeout=CLIENTS_OWN, socket_connect_timeout=CLIENTS_OWN, socket_keepalive=True
     ),
     "sync, health checks": _plain(redis.Redis, health_check_interval=1, retry=Retry(NoBackoff(), 5)),
     "sync, one connection": _plain(redis.Redis, single_connection_client=True),
     "sync, pool": _pooled(redis.Redis, redis.ConnectionPool, max_connections=POOL),
     "sync, blocking pool": _pooled(
-        redis.Redis, redis.BlockingConnectionPool, max_connections=POOL, timeout=1
+        redis.Redis, redis.BlockingConnectionPool, max_connections=POOL, timeout=CLIENTS_OWN
     ),
     "async": _plain(aredis.Redis),
     "async, text replies": _plain(aredis.Redis, decode_responses=True),
@@ -61,7 +64,7 @@ KINDS: dict[str, Maker] = {
     "async, Unix socket": _unix(aredis.Redis),
     "async, pool": _pooled(aredis.Redis, aredis.ConnectionPool, max_connections=POOL),
     "async, blocking pool": _pooled(
-        aredis.Redis, aredis.BlockingConnectionPool, max_connections=POOL, timeout=1
+        aredis.Redis, aredis.BlockingConnectionPool, max_connections=POOL, timeout=CLIENTS_OWN
     ),
 }
 

@@ -43,7 +43,7 @@ class FlowerProcess(CeleryProcess):
         if auth:
             request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return Page(answer.status, answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:

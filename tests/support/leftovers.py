@@ -71,7 +71,7 @@ def _index_problems(client: redis.Redis, prefix: bytes, names: dict[bytes, list[
         for owner in names[kind]:
             listed[kind + b":" + owner] = _members(client, prefix + kind + b":" + owner)
     listed[b"x"] = _members(client, prefix + b"x")
-    now_ms = _server_ms(client)
+    now_ms = server_ms(client)
     for index, members in listed.items():
         lines += [
             f"ghost: {prefix + index!r} lists {member!r}, which is gone"
@@ -117,12 +117,13 @@ def _is_due(client: redis.Redis, key: bytes, member: bytes, now_ms: int) -> bool
     return score is None or score <= now_ms
 
 
-def _server_ms(client: redis.Redis) -> int:
+def server_ms(client: redis.Redis) -> int:
+    """The server's clock."""
     seconds, microseconds = client.time()
     return int(seconds * 1000 + microseconds // 1000)
 
 
 def wait_for_server_ms(client: redis.Redis, moment_ms: int) -> None:
     """Returns once the server's clock is past that moment."""
-    while (now_ms := _server_ms(client)) <= moment_ms:
+    while (now_ms := server_ms(client)) <= moment_ms:
         time.sleep((moment_ms - now_ms + 1) / 1000)

@@ -79,17 +79,17 @@ class CeleryProcess:
         wait_until_blocking(
             self._ready_or_ended,
             description=f"celery {self._arguments[0]} to say {self._ready!r}",
-            timeout=40,
+            timeout=60,
         )
         assert self._ready in self.log(), self.log()
         return self
 
-    def wait_for(self, text: str, timeout: float = 30) -> bool:
+    def wait_for(self, text: str) -> bool:
         """Waits until its log says that."""
-        wait_until_blocking(lambda: text in self.log(), description=f"{text!r} in the log", timeout=timeout)
+        wait_until_blocking(lambda: text in self.log(), description=f"{text!r} in the log")
         return True
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Exit status, once the process has ended."""
         assert self._process is not None
         return self._process.wait(timeout)

@@ -4,6 +4,7 @@ Which kind is used where a test does not care is said by the environment variabl
 `AGENT_SESSIONS_TEST_SERVER`: `valkey` (the default), `redis6` or `redis7`.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +22,9 @@ from tests.support.wait_until import wait_until_blocking
 VARIABLE = "AGENT_SESSIONS_TEST_SERVER"
 
 _READY = (b"+PONG", b"-NOAUTH", b"-NOPERM")
+
+#: Below those that Linux gives to connections, 32,768 and up.
+_PORTS = range(20_000, 32_000)
 
 
 def _valkey() -> str:
@@ -68,10 +72,34 @@ def find_binary(kind: str | None = None) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """A port of 127.0.0.1 on which nothing listens, and that nobody else is given soon.
+
+    A port that the system chooses is free only until it is let go: another test or any connection may get it
+    before the server that is to listen there, or while that is down.
+    """
+    with (Path(tempfile.gettempdir()) / "agent-sessions-next-port").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or _PORTS.start)
+        while _is_taken(port):
+            port = _port_after(port)
+        file.truncate(0)
+        file.write(str(_port_after(port)))
+        return port
+
+
+def _port_after(port: int) -> int:
+    return port + 1 if port + 1 in _PORTS else _PORTS.start
+
+
+def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 class RedisServer:
@@ -125,7 +153,7 @@ class RedisServer:
         with open(self.folder / "server.log", "ab") as log:
             self._process = subprocess.Popen([self.binary, *arguments, *self._config], stdout=log, stderr=log)
         try:
-            wait_until_blocking(self._answers, description=f"an answer from {self.binary}", timeout=15)
+            wait_until_blocking(self._answers, description=f"an answer from {self.binary}")
         except BaseException:
             self.stop()
             raise
@@ -180,5 +208,5 @@ class RedisServer:
         if self.running:
             self._process.send_signal(how)
             self._process.send_signal(signal.SIGCONT)  # a frozen process hears nothing else
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         self._process = None

@@ -7,12 +7,19 @@ import redis
 from manager import Session, SessionManager
 from tests.support.wait_until import wait_until
 
+_AT_ONCE = 500
+
 
 async def create_sessions(
     manager: SessionManager, count: int, user_id: str = "ann", agent_id: str = "bot"
 ) -> list[Session]:
-    """So many sessions of one user with one agent."""
-    return list(await asyncio.gather(*(manager.create_session(user_id, agent_id) for _ in range(count))))
+    """So many sessions of one user with one agent. Some at a time: thousands at once may take longer than one
+    call is allowed to.
+    """
+    created: list[Session] = []
+    while more := min(_AT_ONCE, count - len(created)):
+        created += await asyncio.gather(*(manager.create_session(user_id, agent_id) for _ in range(more)))
+    return created
 
 
 async def save_turns(manager: SessionManager, session_id: str, count: int) -> list[str]:
@@ -35,6 +42,19 @@ async def let_expire(manager: SessionManager, *sessions: Session) -> None:
                 lambda session_id=session.session_id: _is_gone(hasty, session_id),
                 description=f"{session.session_id} expired",
             )
+
+
+def run_out_long_ago(manager: SessionManager, raw: redis.Redis, session: Session) -> None:
+    """Has a session's time be over, by its records: its keys are gone, and indexes have it as long past."""
+    keys = manager._partitions.of_session(session.session_id)
+    entry = f"{session.session_id} {len(session.user_id)} {session.user_id}{session.agent_id}"
+    raw.delete(keys.session(session.session_id))
+    for index, member in (
+        (keys.expiry_index, entry),
+        (keys.user_index(session.user_id), session.session_id),
+        (keys.agent_index(session.agent_id), session.session_id),
+    ):
+        raw.zadd(index, {member: 1}, xx=True)
 
 
 async def _is_gone(manager: SessionManager, session_id: str) -> bool:

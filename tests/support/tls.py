@@ -60,7 +60,7 @@ def kind_with_tls() -> str:
         arguments = [binary, "--port", "0", "--tls-port", "1"]
         for option in ("--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file"):
             arguments += [option, "/nonexistent"]
-        run = subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=False)
+        run = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
         if "/nonexistent" in run.stdout + run.stderr and "Bad directive" not in run.stderr:
             return kind
     if "CI" in os.environ:

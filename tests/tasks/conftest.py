@@ -30,7 +30,7 @@ def namespace(worker_settings: dict[str, object]) -> str:
 
 @pytest.fixture
 def settings(worker_settings: dict[str, object]) -> Settings:
-    return Settings(**worker_settings)  # type: ignore[arg-type]
+    return Settings(**worker_settings, call_timeout_seconds=30)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="package")

@@ -66,7 +66,7 @@ async def until_begun(job: Job) -> None:
         assert not progress.state.ended, "too fast to be watched"
         return progress.done > 0
 
-    await wait_until(begun, description="the job to have begun", timeout=20)
+    await wait_until(begun, description="the job to have begun")
 
 
 async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncResult[Any]") -> None:
@@ -74,7 +74,7 @@ async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncR
         told = result.backend.get_task_meta(result.id)  # both at one moment
         return told["status"] == "PROGRESS" and told["result"]["done"] > 0 and told["result"]
 
-    shown = await wait_until(shown, description="progress to be shown", timeout=20)
+    shown = await wait_until(shown, description="progress to be shown")
     assert shown["job_id"] == big_job.id
     assert shown["done"] <= shown["total"] == _SESSIONS
     assert shown["rate_per_second"] > 0
@@ -88,7 +88,7 @@ async def test_a_paused_job_keeps_its_callers_waiting_until_it_is_resumed(
     await until_begun(big_job)
     paused = await big_job.pause()
     assert paused.state is JobState.PAUSED
-    await wait_until(lambda: result.state == "PAUSED", description="Celery to show the pause", timeout=20)
+    await wait_until(lambda: result.state == "PAUSED", description="Celery to show the pause")
     assert (await big_job.progress()).done < _SESSIONS
     await big_job.resume()
     assert await get(result) == _SESSIONS
@@ -114,14 +114,20 @@ async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
         assert f"tasks.run_job[{big_job.id}{lane}] received" in worker.log()
 
 
-async def test_a_small_job_need_not_wait_for_large_ones(manager: SessionManager, jobs: SessionJobs) -> None:
+async def test_a_small_job_need_not_wait_for_large_ones(
+    manager: SessionManager, jobs: SessionJobs, worker: CeleryProcess
+) -> None:
     large = 3 * _SESSIONS  # many slices: with fewer sessions both ended in the same millisecond once
     for user in range(20):
         await create_sessions(manager, large // 20, f"user_{user}")
-    big_job = await jobs.delete_agent_sessions("bot")
-    await create_sessions(manager, 10, "tiny")
-    small = await jobs.delete_user_sessions("tiny")
-    small_end, big_end = await small.wait(timeout=20), await big_job.wait(timeout=60)
+    await create_sessions(manager, 10, "tiny", "another bot")
+    worker.freeze()  # until both wait, in this order
+    try:
+        big_job = await jobs.delete_agent_sessions("bot")
+        small = await jobs.delete_user_sessions("tiny")
+    finally:
+        worker.thaw()
+    small_end, big_end = await small.wait(timeout=60), await big_job.wait(timeout=60)
     assert (small_end.removed, big_end.removed) == (10, large)
     assert big_end.requested_at < small_end.requested_at
     assert small_end.finished_at < big_end.finished_at
@@ -141,7 +147,7 @@ print(json.dumps(tasks.delete_user_sessions.apply_async(["ann"], options).id))
     async def is_revoked() -> bool:
         return not await manager.session_exists(session.session_id)
 
-    await wait_until(is_revoked, description="the session to be revoked", timeout=20)
+    await wait_until(is_revoked, description="the session to be revoked")
     progress = await job.progress()
     assert (progress.state, progress.reason, progress.asked_by) == (JobState.SCHEDULED, "asked", "desk")
     assert (await job.undo()).state is JobState.UNDONE
@@ -160,7 +166,7 @@ async def test_a_job_whose_grace_is_over_is_begun_by_the_lifeline(
             await asyncio.to_thread(run_program, ring, **worker_settings) or (await job.progress()).done
         )
 
-    await wait_until(is_rung_for, description="the job to be due", timeout=20)
+    await wait_until(is_rung_for, description="the job to be due")
     assert (await job.wait(timeout=20)).removed == 3
 
 

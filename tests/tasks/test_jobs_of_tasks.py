@@ -86,7 +86,7 @@ async def test_the_same_key_from_two_programs_is_one_job(program: Any, manager: 
     async def done() -> bool:
         return (await manager.ledger.progress(job.job_id)).finished
 
-    await wait_until(done, description="the job to be done", timeout=30)
+    await wait_until(done, description="the job to be done")
     await create_sessions(manager, 1)
     assert await program(call) == 4
     assert len(await manager.get_sessions_by_user("ann")) == 1
@@ -105,7 +105,7 @@ async def test_a_pruning_with_a_key_does_not_answer_a_number_of_sessions(
     async def done() -> bool:
         return (await manager.ledger.progress(page.jobs[0].job_id)).finished
 
-    await wait_until(done, description="the job to be done", timeout=30)
+    await wait_until(done, description="the job to be done")
     assert await program(f"{call}.get(timeout=30)") == 8
     await manager.delete_user_sessions("carl")
 

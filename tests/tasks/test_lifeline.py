@@ -11,6 +11,7 @@ from manager import SessionManager, Settings
 from tasks import Job, SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
+from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
 
 _SESSIONS = 8_000
@@ -38,14 +39,14 @@ def worker_settings(server: RedisServer) -> dict[str, Any]:
 @pytest.fixture
 async def job(manager: SessionManager) -> Job:
     """The deletion of a user with many sessions, enqueued."""
-    await asyncio.gather(*(manager.create_session("ann", "bot") for _ in range(_SESSIONS)))
+    await create_sessions(manager, _SESSIONS)
     await manager.create_session("bob", "bot")
     return await SessionJobs(manager).delete_user_sessions("ann")
 
 
 @pytest.fixture
 def settings(worker_settings: dict[str, Any]) -> Settings:
-    return Settings(**worker_settings)
+    return Settings(**worker_settings, call_timeout_seconds=30)
 
 
 async def until_begun(job: Job) -> None:
@@ -54,7 +55,7 @@ async def until_begun(job: Job) -> None:
         assert not progress.finished, "too fast to be interrupted"
         return progress.done > 0
 
-    await wait_until(begun, description="the job to have begun", timeout=30)
+    await wait_until(begun, description="the job to have begun")
 
 
 async def until_rung(worker_settings: dict[str, Any]) -> None:
@@ -64,7 +65,7 @@ async def until_rung(worker_settings: dict[str, Any]) -> None:
         ring = "import tasks; print(tasks.resume_stalled_jobs())"
         return bool(await asyncio.to_thread(run_program, ring, **worker_settings))
 
-    await wait_until(rung, description="a stalled job to ring for", timeout=30)
+    await wait_until(rung, description="a stalled job to ring for")
 
 
 async def check_end(job: Job, manager: SessionManager) -> None:
@@ -152,15 +153,12 @@ async def test_an_erasure_sent_while_the_store_refuses_is_done_when_it_is_back(
             store.replicaof("127.0.0.1", 1)
             send = "import tasks; tasks.delete_user_sessions.delay('ann'); print('null')"
             await asyncio.to_thread(run_program, send, **settings)
-            await wait_until(
-                lambda: "Retry in" in worker.log(), description="the worker to be refused", timeout=20
-            )
+            await wait_until(lambda: "Retry in" in worker.log(), description="the worker to be refused")
             assert await manager.session_exists(session.session_id)
             store.replicaof("NO", "ONE")
             await wait_until(
                 lambda: "tasks.run_job" in worker.log().partition("Retry in")[2],
                 description="the erasure to be tried again",
-                timeout=30,
             )
     assert not await manager.session_exists(session.session_id)
 

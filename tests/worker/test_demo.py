@@ -9,7 +9,7 @@ import pytest
 from tests.support.processes import ROOT, environment
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_the_demo_ends_with_all_counts_right(tmp_path: Path) -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "examples.demo"],

@@ -38,7 +38,7 @@ def stack(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as page:
+        with urllib.request.urlopen(url, timeout=30) as page:
             return bool(page.status == 200)
     except OSError:
         return False
@@ -51,7 +51,7 @@ def test_the_stack_runs_until_it_is_told_to_stop_and_leaves_nothing_running(
     process, redis_url, flower_url = stack
     with redis.Redis.from_url(redis_url) as client:
         assert client.ping()
-    wait_until_blocking(lambda: answers(flower_url), description="Flower to answer", timeout=20)
+    wait_until_blocking(lambda: answers(flower_url), description="Flower to answer")
 
     process.send_signal(how)
     process.wait(60)
