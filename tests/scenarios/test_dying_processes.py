@@ -3,8 +3,8 @@
 import asyncio
 import os
 import random
-import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -43,11 +43,6 @@ async def test_processes_of_a_worker_killed_at_any_moment_cost_nothing(
 def _deaths(worker: CeleryProcess) -> int:
     """How many of its processes were killed."""
     return worker.log().count("exited with 'signal 9 (SIGKILL)'")
-
-
-def _rings(worker: CeleryProcess) -> int:
-    """For how many stalled jobs its looks have rung."""
-    return sum(map(int, re.findall(r"tasks.resume_stalled_jobs\[\S+ succeeded in \S+: (\d+)", worker.log())))
 
 
 @pytest.mark.timeout(300)  # it starts six workers, one after the other
@@ -106,13 +101,10 @@ async def test_a_job_that_kills_its_process_keeps_no_other_from_its_end(
         other = await jobs.delete_user_sessions(f"user_{number}")
         assert (await other.wait(timeout=30)).removed == 5
 
-    deaths, rings = _deaths(deadly_worker), _rings(deadly_worker)
-    await wait_until(lambda: _deaths(deadly_worker) >= deaths + 3, description="three deaths")
-    # One for each ring of the lifeline (one may have been rung before), rather than at once again and again.
-    await wait_until(
-        lambda: _deaths(deadly_worker) - deaths <= 1 + _rings(deadly_worker) - rings,
-        description="the lifeline to have rung for each",
-    )
+    before, started = _deaths(deadly_worker), time.monotonic()
+    await wait_until(lambda: _deaths(deadly_worker) >= before + 3, description="three deaths")
+    # One for each ring of the lifeline, rather than at once again and again.
+    assert time.monotonic() - started > manager.settings.stalled_after_seconds
     assert deadly_worker.running
     assert (await deadly.progress()).removed == 0
     assert await asyncio.to_thread(deadly_worker.terminate) == 0
