@@ -9,10 +9,8 @@ import pytest
 import redis
 
 from manager import SessionManager
+from tests.support.expiry import MOMENT_MS, expiries_ms
 from tests.support.talks import checkpoint_of, talk
-
-#: What one transaction of PTTLs may differ by, milliseconds.
-_MOMENT_MS = 2
 
 _HISTORY = talk(12)
 
@@ -59,11 +57,8 @@ async def test_checkpoints_expire_with_their_session(
         key = f"{namespace}:{{0}}:%s:{session_id}"
         for step in steps:
             await step(manager, raw, session_id, key)
-            pipeline = raw.pipeline(transaction=True)
-            for letter in "sco":
-                pipeline.pttl(key % letter)
-            of_session, *of_checkpoints = pipeline.execute()
-            for left in of_checkpoints:
-                assert left == -2 or abs(left - of_session) <= _MOMENT_MS
+            of_session, *of_checkpoints = expiries_ms(raw, *(key % letter for letter in "sco"))
+            for each in of_checkpoints:
+                assert each == -2 or abs(each - of_session) <= MOMENT_MS
         assert of_checkpoints != [-2, -2]
         assert await manager.delete_session(session_id)

@@ -12,6 +12,7 @@ import redis
 
 from manager import Checkpoint, CorruptDataError, SessionManager
 from tests.manager.test_metadata import EXACT
+from tests.support.expiry import MOMENT_MS, expiries_ms
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.sessions import save_turns, turns
 
@@ -212,15 +213,13 @@ async def test_every_key_of_a_session_expires_with_it(
     found = await manager.get_session(session_id)
     assert found is not None
     expires_ms = round(found.expires_at.timestamp() * 1000)
-    now_ms = round(raw.time()[0] * 1000 + raw.time()[1] / 1000)
     prefix = f"{namespace}:{{0}}:"
-    for kind in "sco":
-        left_ms = raw.pttl(f"{prefix}{kind}:{session_id}")
-        assert abs(left_ms - (expires_ms - now_ms)) < 500, kind
+    for each in expiries_ms(raw, *(f"{prefix}{kind}:{session_id}" for kind in "sco")):
+        assert abs(each - expires_ms) <= MOMENT_MS
     assert raw.zscore(f"{prefix}u:ann", session_id) == expires_ms
     assert raw.zscore(f"{prefix}a:{found.agent_id}", session_id) == expires_ms
     assert raw.zrange(f"{prefix}x", 0, -1, withscores=True) == [
         (f"{session_id} 3 ann{found.agent_id}".encode(), expires_ms)
     ]
-    for index in ("u:ann", f"a:{found.agent_id}", "x"):
-        assert raw.pttl(prefix + index) >= expires_ms - now_ms - 500
+    indexes = ("u:ann", f"a:{found.agent_id}", "x")
+    assert min(expiries_ms(raw, *(prefix + index for index in indexes))) >= expires_ms - MOMENT_MS
