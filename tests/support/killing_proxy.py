@@ -23,14 +23,14 @@ class KillingProxy(Proxy):
     def __init__(self, server_port: int) -> None:
         super().__init__(server_port)
         self._job = b""
-        self._every = 1
+        self._every, self._most = 1, 0
         self._batches = 0
         #: Processes killed so far.
         self.killed: list[int] = []
 
-    def kill_at_batches_of(self, job_id: str, *, every: int = 1) -> None:
-        """From now on, at each batch of this job, or at each second or third one."""
-        self._job, self._every = job_id.encode(), every
+    def kill_at_batches_of(self, job_id: str, *, every: int = 1, most: int = 100) -> None:
+        """From now on, at each batch of this job, or at each second one, until so many were killed."""
+        self._job, self._every, self._most = job_id.encode(), every, most
 
     def spare(self) -> None:
         """From now on, nobody is killed."""
@@ -40,7 +40,7 @@ class KillingProxy(Proxy):
         if not self._job or self._job not in chunk or _BATCH not in chunk:
             return False
         self._batches += 1
-        if self._batches % self._every:
+        if self._batches % self._every or len(self.killed) == self._most:
             return False
         pid = _owner_of(client_port)
         assert pid != os.getpid(), "only workers go through this proxy"
