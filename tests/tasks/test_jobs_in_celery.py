@@ -17,7 +17,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
 
-_SESSIONS = 3_000
+_SESSIONS = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,15 @@ def worker(worker_settings: dict[str, object]) -> Iterator[CeleryProcess]:
 
 
 @pytest.fixture
-async def big_job(manager: SessionManager, jobs: SessionJobs) -> Job:
+async def big_job(manager: SessionManager, jobs: SessionJobs, worker: CeleryProcess) -> AsyncIterator[Job]:
+    """It begins when the test thaws the worker: once it was over before the test looked."""
     for user in range(20):
         await create_sessions(manager, _SESSIONS // 20, f"user_{user}")
-    return await jobs.delete_agent_sessions("bot")
+    worker.freeze()
+    try:
+        yield await jobs.delete_agent_sessions("bot")
+    finally:
+        worker.thaw()
 
 
 @pytest.fixture
@@ -69,11 +74,14 @@ async def until_begun(job: Job) -> None:
     await wait_until(begun, description="the job to have begun")
 
 
-async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncResult[Any]") -> None:
+async def test_the_result_tells_how_far_the_job_is(
+    big_job: Job, result: "AsyncResult[Any]", worker: CeleryProcess
+) -> None:
     def shown() -> Any:
         told = result.backend.get_task_meta(result.id)  # both at one moment
         return told["status"] == "PROGRESS" and told["result"]["done"] > 0 and told["result"]
 
+    worker.thaw()
     shown = await wait_until(shown, description="progress to be shown")
     assert shown["job_id"] == big_job.id
     assert shown["done"] <= shown["total"] == _SESSIONS
@@ -83,8 +91,9 @@ async def test_the_result_tells_how_far_the_job_is(big_job: Job, result: "AsyncR
 
 
 async def test_a_paused_job_keeps_its_callers_waiting_until_it_is_resumed(
-    big_job: Job, result: "AsyncResult[Any]"
+    big_job: Job, result: "AsyncResult[Any]", worker: CeleryProcess
 ) -> None:
+    worker.thaw()
     await until_begun(big_job)
     paused = await big_job.pause()
     assert paused.state is JobState.PAUSED
@@ -94,7 +103,10 @@ async def test_a_paused_job_keeps_its_callers_waiting_until_it_is_resumed(
     assert await get(result) == _SESSIONS
 
 
-async def test_a_cancelled_job_is_a_revoked_task(big_job: Job, result: "AsyncResult[Any]") -> None:
+async def test_a_cancelled_job_is_a_revoked_task(
+    big_job: Job, result: "AsyncResult[Any]", worker: CeleryProcess
+) -> None:
+    worker.thaw()
     await until_begun(big_job)
     cancelled = await big_job.cancel()
     assert cancelled.state is JobState.CANCELLED
@@ -109,6 +121,7 @@ async def test_a_cancelled_job_is_a_revoked_task(big_job: Job, result: "AsyncRes
 async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
     big_job: Job, worker: CeleryProcess
 ) -> None:
+    worker.thaw()
     await big_job.wait(timeout=40)
     for lane in ("", ":1", ":2", ":3"):
         assert f"tasks.run_job[{big_job.id}{lane}] received" in worker.log()
@@ -117,7 +130,7 @@ async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
 async def test_a_small_job_need_not_wait_for_large_ones(
     manager: SessionManager, jobs: SessionJobs, worker: CeleryProcess
 ) -> None:
-    large = 3 * _SESSIONS  # many slices: with fewer sessions both ended in the same millisecond once
+    large = _SESSIONS  # many slices: with fewer sessions both ended in the same millisecond once
     for user in range(20):
         await create_sessions(manager, large // 20, f"user_{user}")
     await create_sessions(manager, 10, "tiny", "another bot")
