@@ -11,7 +11,7 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/python -m examples.demo
 dev: setup
-	$(BIN)/python -m worker.dev
+	$(BIN)/python -m agent_runtime.worker.dev
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 fuzz: setup

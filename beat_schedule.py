@@ -6,7 +6,7 @@ Beat may run twice or late: work is counted once, and a sweep or a pruning that 
 
 from typing import Any
 
-from manager import load_settings
+from agent_runtime.manager import load_settings
 
 _settings = load_settings()
 

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from tests.support.wait_until import wait_until
+
+from agent_runtime.manager import CachedSessionManager, SessionManager
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA, SESSIONS, Item, live, new_items
 from benchmarks.talk import conversation
 from benchmarks.timing import Result, Side, Work, alternate, calls
-from manager import CachedSessionManager, SessionManager
-from tests.support.wait_until import wait_until
 
 
 class _Batch(NamedTuple):

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from agent_runtime.manager.jobs.pace import Pace
 from benchmarks.server import BenchServer
-from manager.jobs.pace import Pace
 
 
 class Batches:
@@ -34,7 +34,7 @@ class Batches:
                     runs[-1].append(size)
                     yield size
 
-        with patch("manager.jobs.pace.Pace", NotedPace):
+        with patch("agent_runtime.manager.jobs.pace.Pace", NotedPace):
             yield
 
     def begin_run(self) -> None:

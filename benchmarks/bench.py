@@ -7,9 +7,9 @@ from typing import NamedTuple
 import redis
 import redis.asyncio as aredis
 
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.keys import Keys
 from benchmarks.server import BenchServer
-from manager import SessionManager, Settings
-from manager.keys import Keys
 
 #: Connections of a pool: of the manager's, and of the raw client's in gathered cases.
 POOL_SIZE = 50

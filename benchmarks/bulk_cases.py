@@ -7,14 +7,14 @@ from operator import itemgetter
 
 import redis
 
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.keys import Keys
 from benchmarks.batches import Batches
 from benchmarks.bench import Bench
 from benchmarks.calls import AGENT
 from benchmarks.populate import Owned, Populated, check_populated, new_owned, own_keys, populate
 from benchmarks.talk import conversation
 from benchmarks.timing import Result, Work, alternate, reached
-from manager import SessionManager
-from manager.keys import Keys
 
 _KEYS_AT_ONCE = 1_000
 _CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400

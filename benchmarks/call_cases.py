@@ -8,20 +8,20 @@ from typing import Any
 
 import redis.asyncio as aredis
 
+from agent_runtime.manager import Session, SessionManager
+from agent_runtime.manager.json_text import as_json
+from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, new_session_id
+from agent_runtime.manager.transport.script import load_script
 from benchmarks.bench import MAX_SESSIONS, Bench
 from benchmarks.calls import AGENT, METADATA, Case, Item, live, measure, new_items, saved
 from benchmarks.populate import Populated, populate
 from benchmarks.talk import conversation
 from benchmarks.timing import Result
-from manager import Session, SessionManager
-from manager.json_text import as_json
-from manager.keys import INDEX_LINGER_MS, Keys, new_session_id
-from manager.script_source import load_script
 
 _TTL_MS, _FAR_MS = 3_600_000, 4_102_444_800_000
 _LISTED = 100
 _CHECKPOINTS = 10
-_CREATE = load_script("create_session")
+_CREATE = load_script("sessions/create_session")
 
 #: Sizes of checkpoints, how many average calls one takes, and whether 1,000 at a time are too many.
 _SIZES = {"400 B": (400, 1), "2 KB": (2_048, 1), "50 KB": (51_200, 5), "1 MB": (1_048_576, 60)}

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import redis.asyncio as aredis
 
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.keys import Keys, new_session_id
 from benchmarks.bench import Bench
 from benchmarks.populate import SESSIONS_PER_USER, Populated, populate
 from benchmarks.timing import Result, Side, Work, alternate, calls
-from manager import SessionManager
-from manager.keys import Keys, new_session_id
 
 AGENT = "chatbot"
 #: As `populate` writes it.

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from agent_runtime.manager import SessionManager
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA
 from benchmarks.talk import conversation
 from benchmarks.timing import Result, Work, alternate, calls
-from manager import SessionManager
 
 _BYTES = 2_048
 _KEYS = json.dumps({"k1": base64.b64encode(bytes(range(32))).decode()})

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import redis
 
+from agent_runtime.manager import SessionManager, Settings
 from benchmarks.bench import Bench
-from manager import SessionManager, Settings
 
 #: Pauses between two reads, seconds. Random, so that reads do not fall in step with batches.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.0009

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import redis
 
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.keys import Keys
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA
 from benchmarks.populate import Owned, Populated, new_owned, populate
 from benchmarks.server import ANSWER_SECONDS, BenchServer
 from benchmarks.timing import Result
-from manager import SessionManager
-from manager.jobs.options import Order
-from manager.keys import Keys
 
 #: Longest that opening the deletion of an agent may take, whatever the size.
 _AIM_REVOKE_MS = 5.0

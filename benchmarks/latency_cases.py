@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.transport.script import load_script
 from benchmarks.bench import MAX_SESSIONS, Bench
 from benchmarks.bulk_cases import bare_sweep, grouped, unlink
 from benchmarks.calls import AGENT
@@ -17,8 +19,6 @@ from benchmarks.foreground import Felt, percentile_ms, percentiles_ms, start_rea
 from benchmarks.populate import Owned, Populated, new_owned, own_keys, populate
 from benchmarks.talk import conversation
 from benchmarks.timing import Result
-from manager import SessionManager, Settings
-from manager.script_source import load_script
 
 _CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400
 _IDLE_SECONDS = 2.0

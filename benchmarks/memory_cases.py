@@ -8,13 +8,13 @@ from typing import Any
 
 import redis
 
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.json_text import as_json
+from agent_runtime.manager.keys import new_checkpoint_id
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, Item, in_groups, live, new_items
 from benchmarks.talk import checkpoint_of, conversation, talk
 from benchmarks.timing import Result
-from manager import SessionManager
-from manager.json_text import as_json
-from manager.keys import new_checkpoint_id
 
 _TURNS = 50
 _CHECKPOINTS = 10

@@ -17,19 +17,19 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from tests.support.processes import CeleryProcess
 
+from agent_runtime.manager import JobProgress, Session, SessionManager, Settings
+from agent_runtime.manager.jobs.job_store import Opened
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.keys import Partitions, new_session_id
+from agent_runtime.manager.settings import ENV_PREFIX
+from agent_runtime.tasks import SessionJobs
 from benchmarks.populate import Owned, Populated, populate
 from benchmarks.server import KINDS, BenchServer, bench_server
 from benchmarks.talk import conversation
 from benchmarks.timing import reached
-from manager import JobProgress, Session, SessionManager, Settings
-from manager.jobs.ledger import Opened
-from manager.jobs.options import Order
-from manager.jobs.work import Work
-from manager.keys import Partitions, new_session_id
-from manager.settings import ENV_PREFIX
-from tasks import SessionJobs
-from tests.support.processes import CeleryProcess
 
 RESULTS = Path(__file__).parent / "results" / "million.json"
 

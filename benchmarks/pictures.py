@@ -22,10 +22,10 @@ import redis
 from rich.console import Console
 from rich.text import Text
 
+from agent_runtime.manager.keys import Keys
+from agent_runtime.worker.dev import Stack, running_stack
 from benchmarks.populate import Populated, new_owned, populate
 from benchmarks.talk import conversation
-from manager.keys import Keys
-from worker.dev import Stack, running_stack
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _NAMESPACE, _AGENT = "pictures", "chatbot"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import redis
 
-from manager import SessionManager
-from manager.codec import checkpoint_json, packed
-from manager.keys import Keys, new_session_id
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.codec import checkpoint_json, packed
+from agent_runtime.manager.keys import Keys, new_session_id
 
 _SCRIPT = (files("benchmarks") / "populate.lua").read_text()
 _BATCH = 1_000

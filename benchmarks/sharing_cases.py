@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.json_text import as_json
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, in_groups
 from benchmarks.talk import checkpoint_of, talk
 from benchmarks.timing import Result, Side, Work, alternate, calls
-from manager import SessionManager
-from manager.json_text import as_json
 
 _TURNS, _SESSIONS = 50, 20
 #: How often each is read.

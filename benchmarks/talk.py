@@ -10,7 +10,7 @@ from itertools import cycle
 from pydoc_data.topics import topics
 from typing import Any
 
-from manager.json_text import as_json
+from agent_runtime.manager.json_text import as_json
 
 #: Roughly the length of a question and of an answer, characters.
 _QUESTION, _ANSWER = 60, 310

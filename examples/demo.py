@@ -15,11 +15,11 @@ import redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agent_runtime.manager import JobKind, SessionManager, Settings
+from agent_runtime.tasks import Job, SessionJobs
+from agent_runtime.worker.dev import Stack, running_stack
 from examples.bookkeeping import Books, Conversation
 from examples.report import Report
-from manager import JobKind, SessionManager, Settings
-from tasks import Job, SessionJobs
-from worker.dev import Stack, running_stack
 
 _FOLDER = Path(".data/demo")
 _SESSIONS, _USERS, _AGENTS, _TURNS = 20_000, 500, 5, 3

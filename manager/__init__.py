@@ -1,7 +1,17 @@
 """Sessions and checkpoints of LLM agents on Redis. Knows Redis, knows nothing of Celery."""
 
-from manager.cached_session_manager import CachedSessionManager
-from manager.errors import (
+if __name__ != "agent_runtime.manager":  # as `manager`, from a checkout
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
+    from agent_runtime.aliases import install_alias
+
+    install_alias(__name__, "agent_runtime.manager")
+
+
+from agent_runtime.manager.cached_session_manager import CachedSessionManager
+from agent_runtime.manager.errors import (
     AgentSessionsError,
     CorruptDataError,
     DecryptionError,
@@ -21,14 +31,22 @@ from manager.errors import (
     StoreUnavailableError,
     TooManyAffectedError,
 )
-from manager.integrity.checkup import Checkup
-from manager.integrity.findings import Damage, Finding
-from manager.jobs.models import JobKind, JobPage, JobProgress, JobState, Preview, Receipt, Residue
-from manager.jobs.options import JobOptions
-from manager.keys import new_checkpoint_id, new_job_id, new_session_id
-from manager.models import Checkpoint, NewCheckpoint, NewSession, Session
-from manager.session_manager import SessionManager
-from manager.settings import Settings, load_settings
+from agent_runtime.manager.integrity.scrubber import Checkup
+from agent_runtime.manager.jobs.request import JobOptions
+from agent_runtime.manager.keys import new_checkpoint_id, new_job_id, new_session_id
+from agent_runtime.manager.models.findings import Damage, Finding
+from agent_runtime.manager.models.jobs import (
+    JobKind,
+    JobPage,
+    JobProgress,
+    JobState,
+    Preview,
+    Receipt,
+    Residue,
+)
+from agent_runtime.manager.models.sessions import Checkpoint, NewCheckpoint, NewSession, Session
+from agent_runtime.manager.session_manager import SessionManager
+from agent_runtime.manager.settings import Settings, load_settings
 
 __all__ = [
     "AgentSessionsError",

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from manager.batch_methods import Read
-from manager.checks import check_count, check_flag, check_many, check_positive
-from manager.errors import AgentSessionsError
-from manager.keys import Change
-from manager.models import Session
-from manager.session_manager import SessionManager
-from manager.tracking import Lease, Tracker
+from agent_runtime.manager.errors import AgentSessionsError
+from agent_runtime.manager.keys import Change
+from agent_runtime.manager.methods.batches import Read
+from agent_runtime.manager.models.sessions import Session
+from agent_runtime.manager.session_manager import SessionManager
+from agent_runtime.manager.transport.invalidation import Lease, Tracker
+from agent_runtime.manager.validation import check_count, check_flag, check_many, check_positive
 
 #: Longest a copy is used under a lease, seconds: for what no message tells, such as an index that the server
 #: evicted or an operator mended by hand.

@@ -19,9 +19,8 @@ from typing import Any
 from isal import isal_zlib
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from manager.checkpoint_scripts import StoredCheckpoint
-from manager.checks import LARGEST_CHECKPOINT
-from manager.encryption.sealing import (
+from agent_runtime.manager.chunks.recipe import RECIPE, Recipe, joined
+from agent_runtime.manager.encryption.sealing import (
     CHECKPOINT,
     METADATA,
     PIECE,
@@ -30,10 +29,13 @@ from manager.encryption.sealing import (
     Opener,
     Sealer,
 )
-from manager.errors import CorruptDataError, DecryptionError, InvalidArgumentError
-from manager.json_text import as_json, from_json_text, is_plain, plain_json
-from manager.pieces import RECIPE, Recipe, joined
-from manager.scripts import StoredSession
+from agent_runtime.manager.errors import CorruptDataError, DecryptionError, InvalidArgumentError
+from agent_runtime.manager.json_text import as_json, from_json_text, is_plain, plain_json
+from agent_runtime.manager.models.sessions import Session, from_microseconds, session_of
+from agent_runtime.manager.scripts.checkpoints import StoredCheckpoint
+from agent_runtime.manager.scripts.replies import StoredSession
+from agent_runtime.manager.transport.error_mapping import damage_told_by
+from agent_runtime.manager.validation import LARGEST_CHECKPOINT
 
 _PLAIN, _ZLIB = b"j", b"z"
 
@@ -197,6 +199,52 @@ def _from_pieces(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) 
             opened[name] = _unpacked(opener.open(session_id, PIECE, name.encode(), stored), room)
             room -= len(opened[name])
     return joined(head.decode(), literal, opened)
+
+
+def to_session(stored: StoredSession, opener: Opener) -> Session:
+    """The session that lies in Redis.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.damage:
+        raise CorruptDataError(damage_told_by(stored.damage))
+    fields = stored.fields
+    try:
+        return session_of(
+            {
+                "session_id": stored.session_id,
+                "user_id": fields[b"user"].decode(),
+                "agent_id": fields[b"agent"].decode(),
+                "created_at": from_microseconds(int(fields[b"created"])),
+                "expires_at": from_microseconds(int(fields[b"expires"]) * 1000),
+                "metadata": decode_metadata(stored, opener),
+            }
+        )
+    except (KeyError, ValueError, OverflowError) as error:
+        raise CorruptDataError(f"session at {stored.key!r} cannot be read: {error!r}") from error
+
+
+def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
+    """The fields of `Checkpoint`, as the dictionary that callers get.
+
+    Raises:
+        CorruptDataError: it cannot be read.
+    """
+    if stored.data is None:
+        raise CorruptDataError(f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has lost its data")
+    try:
+        created_at = from_microseconds(int(stored.created_us))
+    except OverflowError as error:
+        raise CorruptDataError(
+            f"checkpoint {stored.checkpoint_id!r} at {stored.key!r} has no moment of creation"
+        ) from error
+    return {
+        "checkpoint_id": stored.checkpoint_id,
+        "session_id": session_id,
+        "data": decode_checkpoint(session_id, stored, opener),
+        "created_at": created_at,
+    }
 
 
 def _unreadable(what: str, error: Exception) -> CorruptDataError:

@@ -1,10 +1,10 @@
 """The async face of the store: sessions, checkpoints, and bulk work on them."""
 
-from manager.batch_methods import BatchMethods
-from manager.bulk_methods import BulkMethods
-from manager.integrity_methods import IntegrityMethods
-from manager.key_methods import KeyMethods
-from manager.listing_methods import ListingMethods
+from agent_runtime.manager.methods.batches import BatchMethods
+from agent_runtime.manager.methods.bulk import BulkMethods
+from agent_runtime.manager.methods.integrity import IntegrityMethods
+from agent_runtime.manager.methods.listings import ListingMethods
+from agent_runtime.manager.methods.user_keys import KeyMethods
 
 
 class SessionManager(BatchMethods, ListingMethods, BulkMethods, KeyMethods, IntegrityMethods):

@@ -19,8 +19,8 @@ from pydantic import (
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from manager.checks import LARGEST_CHECKPOINT, LARGEST_COUNT, LONGEST_SECONDS, shown
-from manager.errors import SettingsError
+from agent_runtime.manager.errors import SettingsError
+from agent_runtime.manager.validation import LARGEST_CHECKPOINT, LARGEST_COUNT, LONGEST_SECONDS, shown
 
 ENV_PREFIX = "AGENT_SESSIONS_"
 

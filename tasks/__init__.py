@@ -10,15 +10,25 @@
 Each is safe to run twice: the truth about a job is its record in Redis, and a message only says "look there".
 """
 
-from tasks.celery_app import app
-from tasks.entry_tasks import (
+if __name__ != "agent_runtime.tasks":  # as `tasks`, from a checkout
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
+    from agent_runtime.aliases import install_alias
+
+    install_alias(__name__, "agent_runtime.tasks")
+
+
+from agent_runtime.tasks.celery_app import app
+from agent_runtime.tasks.entry_tasks import (
     cleanup_expired_sessions,
     delete_agent_sessions,
     delete_user_sessions,
     prune_checkpoints,
 )
-from tasks.job_tasks import resume_stalled_jobs, run_job
-from tasks.session_jobs import Job, SessionJobs
+from agent_runtime.tasks.job_tasks import resume_stalled_jobs, run_job
+from agent_runtime.tasks.session_jobs import Job, SessionJobs
 
 __all__ = [
     "Job",

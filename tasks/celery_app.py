@@ -2,13 +2,13 @@
 
 from celery import Celery
 
-from beat_schedule import BEAT_SCHEDULE
-from manager import load_settings
-from tasks.celery_config import celery_config
+from agent_runtime.beat_schedule import BEAT_SCHEDULE
+from agent_runtime.manager import load_settings
+from agent_runtime.tasks.celery_config import celery_config
 
 app = Celery(
     "agent_sessions",
-    task_cls="tasks.strict_messages:StrictTask",
-    include=["tasks.entry_tasks", "tasks.job_tasks"],
+    task_cls="agent_runtime.tasks.strict_messages:StrictTask",
+    include=["agent_runtime.tasks.entry_tasks", "agent_runtime.tasks.job_tasks"],
 )
 app.conf.update(celery_config(load_settings()), beat_schedule=BEAT_SCHEDULE)

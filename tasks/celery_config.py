@@ -4,9 +4,9 @@ from typing import Any
 
 from kombu.entity import Queue
 
-from manager import JobKind, Settings
-from manager.settings import ENV_PREFIX
-from tasks.celery_urls import CeleryUrl, next_database, split_tls
+from agent_runtime.manager import JobKind, Settings
+from agent_runtime.manager.settings import ENV_PREFIX
+from agent_runtime.tasks.celery_urls import CeleryUrl, next_database, split_tls
 
 #: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
 BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"

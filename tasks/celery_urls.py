@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from manager import SettingsError
+from agent_runtime.manager import SettingsError
 
 #: What redis-py and Celery write for how a server's certificate is checked.
 _CERTIFICATE_CHECKS = {

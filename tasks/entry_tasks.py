@@ -10,13 +10,13 @@ from typing import Any, Unpack
 
 from celery import Task
 
-from manager import EnqueueError, JobOptions, JobState
-from manager.jobs.options import Order
-from manager.jobs.work import Work
-from tasks.bridge import bridge
-from tasks.celery_app import app
-from tasks.doorbell import Doorbell
-from tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of
+from agent_runtime.manager import EnqueueError, JobOptions, JobState
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.tasks.async_bridge import bridge
+from agent_runtime.tasks.celery_app import app
+from agent_runtime.tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of
+from agent_runtime.tasks.publisher import Doorbell
 
 _ENTRY = {
     "bind": True,

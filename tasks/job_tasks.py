@@ -7,7 +7,7 @@ from celery import Task
 from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 
-from manager import (
+from agent_runtime.manager import (
     AgentSessionsError,
     CorruptDataError,
     JobFailedError,
@@ -15,11 +15,11 @@ from manager import (
     JobState,
     StoreError,
 )
-from manager.checks import check_count
-from manager.jobs.records import Slice
-from tasks.bridge import bridge
-from tasks.celery_app import app
-from tasks.doorbell import Doorbell, message_of
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager.validation import check_count
+from agent_runtime.tasks.async_bridge import bridge
+from agent_runtime.tasks.celery_app import app
+from agent_runtime.tasks.publisher import Doorbell, message_of
 
 logger = get_task_logger(__name__)
 

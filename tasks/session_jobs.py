@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Unpack
 
-from manager import (
+from agent_runtime.manager import (
     EnqueueError,
     JobCancelledError,
     JobFailedError,
@@ -20,10 +20,10 @@ from manager import (
     SessionManager,
     StoreError,
 )
-from manager.jobs.listing import JobFilter
-from manager.jobs.options import Order
-from manager.jobs.work import Work
-from tasks.doorbell import Doorbell
+from agent_runtime.manager.jobs.listing import JobFilter
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.tasks.publisher import Doorbell
 
 #: Pause between two looks at a job, seconds: short for short jobs, growing for long ones.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.5

@@ -28,4 +28,4 @@ def refusing(task: Any, app: Any, consumer: Any, **options: Any) -> Any:
 class StrictTask(Task):  # type: ignore[misc]
     """What every task of the app is."""
 
-    Strategy = "tasks.strict_messages:refusing"
+    Strategy = "agent_runtime.tasks.strict_messages:refusing"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.support.leftovers import find_leftovers, remove_namespace
 from tests.support.redis_server import RedisServer
 

@@ -9,16 +9,32 @@ from pathlib import Path
 
 import pytest
 
-import manager
+from agent_runtime import manager
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("manager", "tasks", "worker")
 
+
+def _named(*packages: str) -> set[str]:
+    return {f"agent_runtime.{package}" for package in packages}
+
+
 #: What each package must not know of.
 FORBIDDEN = {
-    "manager": {"tasks", "worker", "celery", "kombu", "flower", "beat_schedule", "agent_runtime", "src"},
-    "tasks": {"worker"},
+    "manager": {
+        "agent_runtime.tasks",
+        "agent_runtime.worker",
+        "agent_runtime.beat_schedule",
+        "celery",
+        "kombu",
+        "flower",
+    },
+    "tasks": {"agent_runtime.worker", "flower"},
+    "worker": set(),
 }
+
+#: Names under which modules can be imported in a checkout, but never by the code itself.
+SHORT = {"manager", "tasks", "worker", "beat_schedule", "src"}
 
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
 
@@ -39,23 +55,37 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
+def _is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_imports_point_one_way(package: str) -> None:
     for path in _files(package):
-        roots = {name.split(".")[0] for name in _imports(path)}
-        assert not roots & FORBIDDEN[package], path
+        for name in _imports(path):
+            assert not any(_is_within(name, forbidden) for forbidden in FORBIDDEN[package]), f"{path}: {name}"
+
+
+def test_the_code_imports_itself_by_its_one_installed_name() -> None:
+    folders = (*_PACKAGES, "src", "examples", "benchmarks", "tests")
+    for path in [_ROOT / "beat_schedule.py", *(path for folder in folders for path in _files(folder))]:
+        if path.parent.name != "contract_examples":  # they show the contract's own import path
+            assert not {name.partition(".")[0] for name in _imports(path)} & SHORT, path
 
 
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    whole = f"agent_runtime.{package}"
     modules = {
-        ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        ".".join(["agent_runtime", *path.relative_to(_ROOT).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        ): path
         for path in _files(package)
     }
     graph = {name: (_imports(path) & modules.keys()) - {name} for name, path in modules.items()}
-    graph[package] = set()  # `from package import name` is the name's own module, not the whole
+    graph[whole] = set()  # `from package import name` is the name's own module, not the whole
     for name in graph:
-        graph[name].discard(package)
+        graph[name].discard(whole)
     graphlib.TopologicalSorter(graph).prepare()
 
 
@@ -99,7 +129,7 @@ def test_every_public_error_has_the_root_and_the_bases_of_the_contract() -> None
 
 
 def test_the_tree_of_errors_is_drawn_at_the_top_of_its_file() -> None:
-    errors = importlib.import_module("manager.errors")
+    errors = importlib.import_module("agent_runtime.manager.errors")
     defined = [name for name, value in vars(errors).items() if isinstance(value, type)]
     assert [name for name in defined if name not in (errors.__doc__ or "")] == []
 
@@ -125,7 +155,7 @@ def test_every_public_method_of_the_manager_has_a_docstring_with_an_example() ->
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    for module in pkgutil.iter_modules([str(_ROOT / "manager")], "manager."):
+    for module in pkgutil.walk_packages(manager.__path__, "agent_runtime.manager."):
         assert importlib.import_module(module.name).__doc__, module.name
 
 

@@ -5,8 +5,8 @@ It is not in the package's `__init__`, because the command line must be there to
 setting, and the app cannot be had with a wrong one.
 """
 
-from tasks import app
-from worker import lifecycle
+from agent_runtime.tasks import app
+from agent_runtime.worker import lifecycle
 
 __all__ = ["app"]
 

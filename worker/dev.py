@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from manager import SettingsError, load_settings
-from worker.embedded_server import DATA_FOLDER, embedded_server
+from agent_runtime.manager import SettingsError, load_settings
+from agent_runtime.worker.embedded_server import DATA_FOLDER, embedded_server
 
 _CONFIGURATION = Path(__file__).parent.parent / "deploy" / "supervisord.conf"
 _STOP_TIMEOUT_SECONDS = 60

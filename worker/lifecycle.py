@@ -2,17 +2,18 @@
 
 from celery.signals import beat_init, worker_init
 
-from manager import AgentSessionsError, load_settings
-from tasks import app
-from worker import acknowledgements, guarded_flower, pool_results
-from worker.server_checks import check_broker, check_server
+from agent_runtime.manager import AgentSessionsError, load_settings
+from agent_runtime.tasks import app
+from agent_runtime.worker import flower as guarded_flower
+from agent_runtime.worker.celery_patches import acknowledgements, pool_results
+from agent_runtime.worker.preflight import check_broker, check_server
 
 
 def install() -> None:
     """Connects the checks to Celery's signals, has workers live through broken connections, guards Flower."""
     worker_init.connect(_refuse_to_start_on_unfit_server, weak=False)
     beat_init.connect(_refuse_to_start_on_unfit_server, weak=False)
-    app.conf.worker_consumer = "worker.consumer:SteadyConsumer"
+    app.conf.worker_consumer = "agent_runtime.worker.celery_patches.consumer:SteadyConsumer"
     acknowledgements.install()
     pool_results.install()
     guarded_flower.install()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from manager.encryption.sealing import CannotOpenError
+from agent_runtime.manager.encryption.sealing import CannotOpenError
 
 KEY_BYTES, _NONCE_BYTES = 32, 12
 

@@ -9,10 +9,10 @@ import json
 import re
 from typing import Any
 
-from manager.encryption.cipher import KEY_BYTES, Key
-from manager.encryption.sealing import RING, CannotOpenError
-from manager.errors import SettingsError
-from manager.settings import ENV_PREFIX, Settings
+from agent_runtime.manager.encryption.cipher import KEY_BYTES, Key
+from agent_runtime.manager.encryption.sealing import RING, CannotOpenError
+from agent_runtime.manager.errors import SettingsError
+from agent_runtime.manager.settings import ENV_PREFIX, Settings
 
 #: In place of a key id: write in the clear, and go on reading what is encrypted.
 NO_KEY = "none"

@@ -11,14 +11,14 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from manager.encryption import scripts
-from manager.encryption.cipher import KEY_BYTES, Key
-from manager.encryption.key_ring import KeyRing
-from manager.encryption.scripts import Gone, WrappedKey
-from manager.encryption.sealing import USER, CannotOpenError
-from manager.errors import DecryptionError, StoreError, StoreRefusedError, StoreUnavailableError
-from manager.keys import UserKeyNames
-from manager.store import Store
+from agent_runtime.manager.encryption.cipher import KEY_BYTES, Key
+from agent_runtime.manager.encryption.key_ring import KeyRing
+from agent_runtime.manager.encryption.sealing import USER, CannotOpenError
+from agent_runtime.manager.errors import DecryptionError, StoreError, StoreRefusedError, StoreUnavailableError
+from agent_runtime.manager.keys import UserKeyNames
+from agent_runtime.manager.scripts import user_keys as scripts
+from agent_runtime.manager.scripts.user_keys import Gone, WrappedKey
+from agent_runtime.manager.transport.script_client import Store
 
 KEY_ID_BYTES = 16
 

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from manager.keys import INDEX_LINGER_MS, Keys, Partitions
-from manager.settings import Settings
+from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, Partitions
+from agent_runtime.manager.settings import Settings
 
 #: Kinds of keys whose members are scored by when they go; the expiry index outlives its own.
 _INDEXES, _LISTS = ("u", "a", "x"), ("detached", "trash")

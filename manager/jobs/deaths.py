@@ -1,7 +1,7 @@
 """What is said of a job that failed because it killed the processes that worked on it."""
 
-from manager.jobs.models import JobKind, JobState
-from manager.jobs.records import Record
+from agent_runtime.manager.jobs.records import Record
+from agent_runtime.manager.models.jobs import JobKind, JobState
 
 _STEPS = {
     JobKind.DELETE_USER: "reclaiming sessions",

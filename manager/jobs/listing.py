@@ -5,13 +5,13 @@ import heapq
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from manager.checks import check_count, check_text
-from manager.damage import Listing
-from manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError
-from manager.jobs import scripts
-from manager.jobs.models import JobKind, JobPage, JobProgress, JobState
-from manager.jobs.options import MAX_TEXT_BYTES
-from manager.jobs.records import Records
+from agent_runtime.manager.errors import CorruptDataError, InvalidArgumentError, JobNotFoundError
+from agent_runtime.manager.jobs.records import Records
+from agent_runtime.manager.jobs.request import MAX_TEXT_BYTES
+from agent_runtime.manager.models.jobs import JobKind, JobPage, JobProgress, JobState
+from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.skip_corrupt import Listing
+from agent_runtime.manager.validation import check_count, check_text
 
 #: Jobs read at a time, and most jobs on one page.
 _READ_AT_ONCE, _LARGEST_PAGE = 100, 1_000

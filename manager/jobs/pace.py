@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import inf
 
-from manager.settings import Settings
+from agent_runtime.manager.settings import Settings
 
 #: Sessions in the first batch, before anything is known of the server.
 _START = 100

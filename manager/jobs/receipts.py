@@ -15,18 +15,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from manager.checks import check_id
-from manager.damage import Listing
-from manager.errors import CorruptDataError
-from manager.jobs import proof_scripts
-from manager.jobs.models import JobKind, Receipt, Residue
-from manager.jobs.pace import pace_of
-from manager.jobs.records import Part, Record
-from manager.keys import Partitions
-from manager.models import from_microseconds
-from manager.scripts import START
-from manager.settings import Settings
-from manager.store import Store
+from agent_runtime.manager.errors import CorruptDataError
+from agent_runtime.manager.jobs.pace import pace_of
+from agent_runtime.manager.jobs.records import Part, Record
+from agent_runtime.manager.keys import Partitions
+from agent_runtime.manager.models.jobs import JobKind, Receipt, Residue
+from agent_runtime.manager.models.sessions import from_microseconds
+from agent_runtime.manager.scripts import proofs as proof_scripts
+from agent_runtime.manager.scripts.replies import START
+from agent_runtime.manager.settings import Settings
+from agent_runtime.manager.skip_corrupt import Listing
+from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.validation import check_id
 
 #: Receipts read at a time.
 _PAGE = 500

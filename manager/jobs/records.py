@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from manager.checks import check_text
-from manager.errors import CorruptDataError, JobNotFoundError
-from manager.jobs import scripts
-from manager.jobs.models import JobKind, JobProgress, JobState, Receipt
-from manager.jobs.options import MAX_TEXT_BYTES
-from manager.jobs.work import Work
-from manager.keys import Keys, Partitions
-from manager.models import from_microseconds
-from manager.store import Store
+from agent_runtime.manager.errors import CorruptDataError, JobNotFoundError
+from agent_runtime.manager.jobs.request import MAX_TEXT_BYTES
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.keys import Keys, Partitions
+from agent_runtime.manager.models.jobs import JobKind, JobProgress, JobState, Receipt
+from agent_runtime.manager.models.sessions import from_microseconds
+from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.validation import check_text
 
 
 class Part(NamedTuple):
@@ -26,17 +27,6 @@ class Part(NamedTuple):
     @property
     def is_home(self) -> bool:
         return "state" in self.fields or "requested" in self.fields
-
-
-class Slice(NamedTuple):
-    """A stretch of work on a job, of some seconds. Of two with one number, the later one is void."""
-
-    job_id: str
-    kind: JobKind
-    #: 0, or another number for work on the same job beside it.
-    lane: int = 0
-    #: None for the next one, whatever its number.
-    number: int | None = None
 
 
 class Record(NamedTuple):

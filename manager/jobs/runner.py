@@ -11,22 +11,23 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import NamedTuple
 
-from manager.checks import check_count
-from manager.errors import (
+from agent_runtime.manager.errors import (
     CorruptDataError,
     InvalidArgumentError,
     JobNotFoundError,
     StoreError,
     StoreRefusedError,
 )
-from manager.jobs import scripts
-from manager.jobs.deaths import reason_of_failure
-from manager.jobs.ledger import Ledger
-from manager.jobs.models import JobProgress, JobState
-from manager.jobs.pace import Pace, pace_of
-from manager.jobs.records import Part, Record, Records, Slice
-from manager.jobs.scripts import BatchReply
-from manager.settings import MOST_PARTITIONS, Settings
+from agent_runtime.manager.jobs.deaths import reason_of_failure
+from agent_runtime.manager.jobs.job_store import Ledger
+from agent_runtime.manager.jobs.pace import Pace, pace_of
+from agent_runtime.manager.jobs.records import Part, Record, Records
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager.models.jobs import JobProgress, JobState
+from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.scripts.jobs import BatchReply
+from agent_runtime.manager.settings import MOST_PARTITIONS, Settings
+from agent_runtime.manager.validation import check_count
 
 #: How often a slice tells how far it is, seconds.
 _SHOW_SECONDS = 1.0

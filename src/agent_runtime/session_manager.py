@@ -1,5 +1,5 @@
-"""The documented import path of `SessionManager`. Nothing is defined here."""
+"""The documented import path of `SessionManager`. Defines nothing."""
 
-from manager import CachedSessionManager, Checkpoint, Session, SessionManager
+from agent_runtime.manager import CachedSessionManager, Checkpoint, Session, SessionManager
 
 __all__ = ["CachedSessionManager", "Checkpoint", "Session", "SessionManager"]

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from benchmarks.page import PAGE, rendered
 from benchmarks.results import Measured, load
 from benchmarks.tables import aims

@@ -4,10 +4,10 @@ import time
 import zlib
 
 import redis
-
 from benchmarks.slow_network import slowed
 from benchmarks.talk import checkpoint_of, conversation, sentences, talk
-from manager.json_text import as_json
+
+from agent_runtime.manager.json_text import as_json
 from tests.support.redis_server import RedisServer
 
 

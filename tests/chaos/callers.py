@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.chaos.calling import Caller
 from tests.chaos.journal import Journal
 from tests.chaos.rounds import forget, play

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from manager import (
+from agent_runtime.manager import (
     EnqueueError,
     JobStateError,
     SessionManager,
@@ -13,7 +13,7 @@ from manager import (
     StoreOutcomeUnknownError,
     StoreUnavailableError,
 )
-from tasks import SessionJobs
+from agent_runtime.tasks import SessionJobs
 from tests.chaos.journal import Journal
 
 #: How long a caller rests after each call, seconds at most: enough calls for the faults to hit, and some of

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import redis
 
-from manager import SessionManager, Settings
-from tasks import SessionJobs
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.publisher import Doorbell
 from tests.chaos.expected import Expected, replay
 from tests.chaos.faults import Saboteur
 from tests.chaos.found import Found, all_jobs, look

@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
-from manager import JobNotFoundError, JobProgress, Receipt, SessionManager
-from tasks import SessionJobs
+from agent_runtime.manager import JobNotFoundError, JobProgress, Receipt, SessionManager
+from agent_runtime.tasks import SessionJobs
 from tests.support.leftovers import find_leftovers
 
 _READ_AT_ONCE = 100

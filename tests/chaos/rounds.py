@@ -14,8 +14,8 @@ from uuid import uuid4
 import redis
 from kombu.exceptions import OperationalError
 
-import tasks
-from manager import JobNotFoundError, new_session_id
+from agent_runtime import tasks
+from agent_runtime.manager import JobNotFoundError, new_session_id
 from tests.chaos.calling import Answer, Caller
 
 #: Sessions of a round, usually and where a deletion is to take several batches.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from manager import JobKind, JobProgress, JobState, Receipt
-from manager.jobs.models import Residue
+from agent_runtime.manager import JobKind, JobProgress, JobState, Receipt
+from agent_runtime.manager.models.jobs import Residue
 from tests.chaos.expected import replay
 from tests.chaos.found import Found, FoundSession
 from tests.chaos.journal import Entry

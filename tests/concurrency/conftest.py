@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import Settings
+from agent_runtime.manager import Settings
 from tests.concurrency.crew import Crew
 
 _SIZE = 4

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from manager import Settings
+from agent_runtime.manager import Settings
 from tests.concurrency.history import History, read_journal
 from tests.concurrency.member import Round, Script, serve
 from tests.support.wait_until import wait_until

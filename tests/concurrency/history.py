@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from manager.errors import AgentSessionsError, StoreOutcomeUnknownError, StoreUnavailableError
+from agent_runtime.manager.errors import AgentSessionsError, StoreOutcomeUnknownError, StoreUnavailableError
 
 
 class Unknown(Enum):

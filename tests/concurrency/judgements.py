@@ -2,7 +2,7 @@
 
 import redis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.history import History
 from tests.support.jobs import receipts_of
 from tests.support.leftovers import find_leftovers

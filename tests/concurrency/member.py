@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.history import Journal
 
 #: What a process does in one round: a coroutine function of a test module, called with the member.

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from manager import SessionLimitError
+from agent_runtime.manager import SessionLimitError
 from tests.concurrency.history import UNKNOWN, Operation
 from tests.concurrency.linearizability import Precedes
 

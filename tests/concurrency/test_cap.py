@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from manager import SessionLimitError, SessionManager, Settings
-from manager.keys import Partitions
+from agent_runtime.manager import SessionLimitError, SessionManager, Settings
+from agent_runtime.manager.keys import Partitions
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import History, results
 from tests.concurrency.linearizability import assert_linearizable

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.linearizability import assert_linearizable

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from manager import Settings
+from agent_runtime.manager import Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import UNKNOWN, History
 from tests.concurrency.member import Member

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.judgements import assert_before_gone_and_after_there, assert_receipts

@@ -7,7 +7,7 @@ what is said of moments leaves out what lies within 2 ms.
 import asyncio
 from collections.abc import Callable, Iterator
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import UNKNOWN, History, Operation
 from tests.concurrency.linearizability import assert_linearizable

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 import redis
 
-from manager import JobState, SessionLimitError, SessionManager, Settings
+from agent_runtime.manager import JobState, SessionLimitError, SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import UNKNOWN, results
 from tests.concurrency.judgements import (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import redis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import History, results
 from tests.concurrency.judgements import assert_listed_by_own_agent_alone, assert_receipts

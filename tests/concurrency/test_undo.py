@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
-from manager import JobState, JobStateError, SessionManager, Settings
+from agent_runtime.manager import JobState, JobStateError, SessionManager, Settings
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.judgements import end_open_jobs

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.encryption import key_ring
 from tests.support.redis_server import RedisServer
 

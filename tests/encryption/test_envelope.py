@@ -7,9 +7,9 @@ import secrets
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from manager.encryption.cipher import Key
-from manager.encryption.key_ring import KeyRing
-from manager.encryption.sealing import CHECKPOINT, METADATA, RING, USER, CannotOpenError
+from agent_runtime.manager.encryption.cipher import Key
+from agent_runtime.manager.encryption.key_ring import KeyRing
+from agent_runtime.manager.encryption.sealing import CHECKPOINT, METADATA, RING, USER, CannotOpenError
 from tests.support.encryption import secret_of
 
 _SECRET = bytes(range(32))

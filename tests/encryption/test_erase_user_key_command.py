@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.cli import run_cli, run_on_terminal
 from tests.support.encryption import check_erased, check_readable, key_ring, talk
 from tests.support.redis_server import RedisServer, free_port

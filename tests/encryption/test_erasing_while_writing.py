@@ -9,16 +9,12 @@ from typing import Any
 import pytest
 import redis
 
-from manager import (
-    CachedSessionManager,
-    DecryptionError,
-    SessionManager,
-)
-from manager.encryption import scripts
-from manager.encryption.key_ring import KeyRing
-from manager.encryption.user_keys import UserKeys
-from manager.keys import UserKeyNames
-from manager.store import Store
+from agent_runtime.manager import CachedSessionManager, DecryptionError, SessionManager
+from agent_runtime.manager.encryption.key_ring import KeyRing
+from agent_runtime.manager.encryption.user_keys import UserKeys
+from agent_runtime.manager.keys import UserKeyNames
+from agent_runtime.manager.scripts import user_keys as scripts
+from agent_runtime.manager.transport.script_client import Store
 from tests.support.encryption import check_erased, check_readable, secret_of, stored_values, talk
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

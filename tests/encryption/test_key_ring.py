@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import (
+from agent_runtime.manager import (
     CachedSessionManager,
     CorruptDataError,
     DecryptionError,

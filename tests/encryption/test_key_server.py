@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from manager import (
-    SessionManager,
-    Settings,
-    StoreOutcomeUnknownError,
-    StoreUnavailableError,
-)
+from agent_runtime.manager import SessionManager, Settings, StoreOutcomeUnknownError, StoreUnavailableError
 from tests.support.encryption import check_erased, check_readable, key_ring, talk
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.proxy import Proxy

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import DecryptionError, SessionManager
-from manager.opened_pieces import NOTHING_OPENED
+from agent_runtime.manager import DecryptionError, SessionManager
+from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED
 from tests.support.encryption import key_ring, stored_values
 from tests.support.talks import checkpoint_of, talk
 

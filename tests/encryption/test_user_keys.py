@@ -6,11 +6,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import (
-    DecryptionError,
-    SessionManager,
-    SettingsError,
-)
+from agent_runtime.manager import DecryptionError, SessionManager, SettingsError
 from tests.support.encryption import check_erased, check_readable, key_ring, stored_values, talk
 from tests.support.keyspace import snapshot
 from tests.support.redis_server import RedisServer

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.leftovers import find_leftovers
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

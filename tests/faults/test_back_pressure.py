@@ -2,8 +2,8 @@
 
 import asyncio
 
-from manager import SessionManager
-from manager.multiplexed_lane import MultiplexedLane
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.transport.multiplexed import MultiplexedLane
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.wait_until import wait_until

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.proxy import Proxy
 from tests.support.sessions import create_sessions
 from tests.support.stopwatch import Stopwatch

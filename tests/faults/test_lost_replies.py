@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from manager import (
+from agent_runtime.manager import (
     InvalidArgumentError,
     Session,
     SessionManager,
@@ -18,7 +18,7 @@ from manager import (
     StoreUnavailableError,
     new_session_id,
 )
-from manager.jobs import scripts as job_scripts
+from agent_runtime.manager.scripts import jobs as job_scripts
 from tests.support.leftovers import piece_problems
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

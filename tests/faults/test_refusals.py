@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import Session, SessionManager, StoreRefusedError
+from agent_runtime.manager import Session, SessionManager, StoreRefusedError
 from tests.support.keyspace import snapshot
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import let_expire, save_turns, turns

@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio as aredis
 
-from manager import (
+from agent_runtime.manager import (
     Session,
     SessionManager,
     StoreError,

@@ -1,6 +1,6 @@
 """The state of a conversation after each turn."""
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 
 
 async def test_a_conversation_is_taken_up_where_it_ended(manager: SessionManager) -> None:

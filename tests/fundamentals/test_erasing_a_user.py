@@ -1,6 +1,6 @@
 """Removing everything of a user or an agent at once."""
 
-from manager import JobState, SessionManager
+from agent_runtime.manager import JobState, SessionManager
 
 
 async def test_a_user_is_erased(manager: SessionManager) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 
 
 async def test_a_session_is_created_read_changed_and_deleted(manager: SessionManager) -> None:

@@ -1,6 +1,6 @@
 """Sessions run out by themselves; a sweep only tidies the indexes."""
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.sessions import let_expire
 
 

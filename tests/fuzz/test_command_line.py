@@ -8,13 +8,13 @@ import redis
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from manager.settings import ENV_PREFIX, load_settings
+from agent_runtime.manager.settings import ENV_PREFIX, load_settings
+from agent_runtime.worker.cli.program import program
+from agent_runtime.worker.cli.terminal import exit_status as exits
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import remove_namespace
 from tests.support.redis_server import RedisServer
-from worker.cli import exits
-from worker.cli.program import program
 
 _STATUSES = {exits.DONE, exits.FAILED, exits.USED_WRONGLY, exits.REFUSED}
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, Settings
-from tasks import SessionJobs
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.tasks import SessionJobs
 from tests.fuzz import corpus, inputs
 from tests.support.keyspace import snapshot
 from tests.support.processes import CeleryProcess, celery_worker

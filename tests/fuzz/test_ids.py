@@ -11,7 +11,7 @@ import pytest
 import redis
 from hypothesis import strategies as st
 
-from manager import (
+from agent_runtime.manager import (
     CachedSessionManager,
     InvalidArgumentError,
     JobNotFoundError,
@@ -19,7 +19,7 @@ from manager import (
     SessionNotFoundError,
     Settings,
 )
-from manager.jobs.options import Order
+from agent_runtime.manager.jobs.request import Order
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.keyspace import snapshot

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from manager.json_text import as_json, from_json_text, is_plain, plain_json
+from agent_runtime.manager.json_text import as_json, from_json_text, is_plain, plain_json
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.fuzz.made import same

@@ -12,7 +12,7 @@ import pytest
 import redis
 from hypothesis import strategies as st
 
-from manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.jobs import make_due

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from manager import SessionManager, Settings, SettingsError
-from manager.settings import ENV_PREFIX, load_settings
-from tasks.celery_config import celery_config
+from agent_runtime.manager import SessionManager, Settings, SettingsError
+from agent_runtime.manager.settings import ENV_PREFIX, load_settings
+from agent_runtime.tasks.celery_config import celery_config
 from tests.fuzz import corpus
 from tests.fuzz.inputs import fuzz
 

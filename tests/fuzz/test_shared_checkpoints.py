@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from hypothesis import strategies as st
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import piece_problems
 

@@ -12,9 +12,9 @@ import pytest
 import redis
 from hypothesis import strategies as st
 
-from manager import AgentSessionsError, SessionManager, Settings
-from manager.jobs.options import Order
-from manager.jobs.records import Slice
+from agent_runtime.manager import AgentSessionsError, SessionManager, Settings
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.slices import Slice
 from tests.fuzz import corpus
 from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import remove_namespace
@@ -159,7 +159,7 @@ async def world(
 ) -> AsyncIterator[World]:
     numbers = itertools.count()
     # The same ids in every run, so that damage can be repeated.
-    monkeypatch.setattr("manager.keys._random_text", lambda: f"{next(numbers):023}")
+    monkeypatch.setattr("agent_runtime.manager.keys._random_text", lambda: f"{next(numbers):023}")
     settings = settings.model_copy(update={"pace": "full", "slice_seconds": 0.001, "max_batch_failures": 2})
     async with SessionManager.from_settings(settings) as manager:
         first, *_ = await create_sessions(manager, 3)

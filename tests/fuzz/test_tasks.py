@@ -8,10 +8,15 @@ import pytest
 import redis
 from hypothesis import strategies as st
 
-from manager import AgentSessionsError, InvalidArgumentError, JobNotFoundError, TooManyAffectedError
-from manager.settings import ENV_PREFIX, load_settings
-from tasks import app
-from tasks import bridge as bridges
+from agent_runtime.manager import (
+    AgentSessionsError,
+    InvalidArgumentError,
+    JobNotFoundError,
+    TooManyAffectedError,
+)
+from agent_runtime.manager.settings import ENV_PREFIX, load_settings
+from agent_runtime.tasks import app
+from agent_runtime.tasks import async_bridge as bridges
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.keyspace import snapshot

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager import Settings
+from agent_runtime.manager import Settings
 from tests.support.redis_server import RedisServer
 
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import redis
 
-from manager import Finding, Session, SessionManager
-from manager.keys import Keys
+from agent_runtime.manager import Finding, Session, SessionManager
+from agent_runtime.manager.keys import Keys
 from tests.support.sessions import create_sessions, save_turns
 
 #: Milliseconds since 1970, far off.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.integrity.damages import findings
 from tests.support.sessions import create_sessions, save_turns, turns
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import Damage, Finding, SessionManager
+from agent_runtime.manager import Damage, Finding, SessionManager
 from tests.integrity.damages import LEFT, MENDED, Damaged, Planted, damaged_store, findings
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import find_leftovers, remove_namespace

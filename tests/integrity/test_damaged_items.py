@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import CorruptDataError, JobState, SessionManager, StoreError
-from manager.jobs.work import Work
+from agent_runtime.manager import CorruptDataError, JobState, SessionManager, StoreError
+from agent_runtime.manager.jobs.spec import Work
 from tests.integrity.damages import Damaged, damaged_store
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace

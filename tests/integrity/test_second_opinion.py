@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.integrity.damages import MENDED, Planted, damaged_store, findings
 from tests.support import planted_leaks
 from tests.support.leftovers import find_leftovers, remove_namespace

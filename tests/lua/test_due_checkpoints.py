@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-_SHARED = Path(__file__).parents[2] / "manager" / "lua" / "shared"
+_LIBRARIES = Path(__file__).parents[2] / "manager" / "scripts" / "lua" / "lib"
 
 #: The function behind a `redis.call` that counts the checkpoints it gets to see.
 _SCRIPT = f"""
@@ -21,10 +21,10 @@ local redis = {{
     return reply
   end,
 }}
-{(_SHARED / "clock.lua").read_text()}
-{(_SHARED / "damage.lua").read_text()}
-{(_SHARED / "unpinned.lua").read_text()}
-{(_SHARED / "prune.lua").read_text()}
+{(_LIBRARIES / "base.lua").read_text()}
+{(_LIBRARIES / "chunks.lua").read_text()}
+{(_LIBRARIES / "sessions.lua").read_text()}
+{(_LIBRARIES / "checkpoints.lua").read_text()}
 local ids, more = due_checkpoints(ARGV[1], 'sess_1', ARGV[2], ARGV[3], tonumber(ARGV[4]))
 return {{ looked_at, more and 1 or 0, unpack(ids) }}
 """

@@ -5,21 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from manager.script_source import load_script
+from agent_runtime.manager.transport.script import load_script
 
-_LUA = Path(__file__).parents[2] / "manager" / "lua"
-_PYTHON = [
-    _LUA.parent / "scripts.py",
-    _LUA.parent / "batch_scripts.py",
-    _LUA.parent / "checkpoint_scripts.py",
-    _LUA.parent / "encryption" / "scripts.py",
-    _LUA.parent / "jobs" / "scripts.py",
-    _LUA.parent / "jobs" / "proof_scripts.py",
-    _LUA.parent / "integrity" / "scripts.py",
-]
+_SCRIPTS = Path(__file__).parents[2] / "manager" / "scripts"
+_LUA = _SCRIPTS / "lua"
 
-SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
-SHARED = {path.stem: path.read_text() for path in (_LUA / "shared").glob("*.lua")}
+#: Every script as `<folder>/<verb_noun>`.
+SCRIPTS = sorted(
+    f"{path.parent.name}/{path.stem}" for path in _LUA.glob("*/*.lua") if path.parent.name != "lib"
+)
+LIBRARIES = {path.stem: path.read_text() for path in (_LUA / "lib").glob("*.lua")}
 
 VERBS = {
     "append",
@@ -92,18 +87,19 @@ def _called(source: str) -> set[str]:
 
 
 def test_every_script_is_loaded_by_one_typed_function() -> None:
-    source = "".join(path.read_text() for path in _PYTHON)
-    constants = dict(re.findall(r'^(_[A-Z_]+) = load_script\("(\w+)"\)$', source, re.MULTILINE))
+    source = "".join(path.read_text() for path in _SCRIPTS.glob("*.py"))
+    constants = dict(re.findall(r'^(_[A-Z_]+) = load_script\("([\w/]+)"\)$', source, re.MULTILINE))
     assert sorted(constants.values()) == SCRIPTS
     for constant, name in constants.items():
-        assert constant == f"_{name.upper()}"
+        assert constant == f"_{name.partition('/')[2].upper()}"
         assert len(re.findall(rf"\b{constant}\b", source)) == 2, f"{constant}: made and used once"
 
 
 @every_script
 def test_its_file_is_named_by_what_it_does(name: str) -> None:
-    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
-    assert name.split("_")[0] in VERBS
+    stem = name.partition("/")[2]
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", stem)
+    assert stem.split("_")[0] in VERBS
 
 
 @every_script
@@ -146,30 +142,46 @@ def test_its_body_names_the_slots_first_and_knows_no_numbers_below(name: str) ->
     assert not re.search(r"\b(KEYS|ARGV)\[\d+\]", rest)
 
 
+def _needed(body: str) -> set[str]:
+    """The libraries of all functions that a body calls, directly or through others."""
+    functions = {
+        match[1]: (library, match[0])
+        for library, source in LIBRARIES.items()
+        for match in re.finditer(r"^local function (\w+)\(.*?^end$", source, re.MULTILINE | re.DOTALL)
+    }
+    found: set[str] = set()
+    pending = [body]
+    while pending:
+        for function in (_called(pending.pop()) & functions.keys()) - found:
+            found.add(function)
+            pending.append(functions[function][1])
+    return {functions[function][0] for function in found}
+
+
+def test_no_function_is_in_two_libraries() -> None:
+    every = [
+        function
+        for source in LIBRARIES.values()
+        for function in re.findall(r"^local function (\w+)", source, re.MULTILINE)
+    ]
+    assert len(every) == len(set(every))
+
+
 @every_script
-def test_it_uses_the_shared_parts_that_it_needs_and_no_other(name: str) -> None:
+def test_it_uses_the_libraries_that_it_needs_and_no_other(name: str) -> None:
     uses = _uses(name)
     assert len(uses) == len(set(uses))
-    assert set(uses) <= SHARED.keys()
-    _, body = _header_and_body(name)
-    everything = {function for part in SHARED.values() for function in _defined(part)}
-    needed, pending = set(), [body]
-    while pending:
-        for function in _called(pending.pop()) & everything:
-            part = next(part for part, source in SHARED.items() if function in _defined(source))
-            if part not in needed:
-                needed.add(part)
-                pending.append(SHARED[part])
-    assert set(uses) == needed
+    assert set(uses) == _needed(_header_and_body(name)[1])
 
 
 @every_script
-def test_a_shared_part_stands_behind_those_that_it_needs_itself(name: str) -> None:
+def test_each_function_stands_behind_those_that_it_calls(name: str) -> None:
+    source = load_script(name).source
+    everything = {function for library in LIBRARIES.values() for function in _defined(library)}
     known: set[str] = set()
-    everything = {function for part in SHARED.values() for function in _defined(part)}
-    for part in _uses(name):
-        known |= _defined(SHARED[part])
-        assert _called(SHARED[part]) & everything <= known, part
+    for function in re.finditer(r"^local function (\w+)\(.*?^end$", source, re.MULTILINE | re.DOTALL):
+        known.add(function[1])
+        assert _called(function[0]) & everything <= known, function[1]
 
 
 @every_script
@@ -180,14 +192,14 @@ def test_it_is_sent_without_its_comments(name: str) -> None:
 @every_script
 def test_it_is_sent_with_the_functions_that_it_calls_and_no_other(name: str) -> None:
     source = load_script(name).source
-    everything = {function for part in SHARED.values() for function in _defined(part)}
+    everything = {function for library in LIBRARIES.values() for function in _defined(library)}
     assert _called(source) & everything <= _defined(source)
     for function in _defined(source):
         assert len(re.findall(rf"\b{function}\b", source)) > 1, function
 
 
-def test_every_shared_part_is_used() -> None:
-    assert {part for name in SCRIPTS for part in _uses(name)} == SHARED.keys()
+def test_every_library_is_used() -> None:
+    assert {library for name in SCRIPTS for library in _uses(name)} == LIBRARIES.keys()
 
 
 @pytest.mark.parametrize("path", sorted(_LUA.rglob("*.lua")), ids=lambda path: path.stem)

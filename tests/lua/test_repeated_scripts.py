@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from manager import SessionManager, scripts
-from manager import checkpoint_scripts as on_checkpoints
-from manager.jobs import proof_scripts
-from manager.jobs import scripts as job_scripts
-from manager.jobs.scripts import BatchReply, Target
-from manager.keys import Keys
-from manager.scripts import Created, StoredSession
-from manager.store import Store
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.scripts import checkpoints as on_checkpoints
+from agent_runtime.manager.scripts import jobs as job_scripts
+from agent_runtime.manager.scripts import proofs as proof_scripts
+from agent_runtime.manager.scripts import sessions as scripts
+from agent_runtime.manager.scripts.jobs import BatchReply, Target
+from agent_runtime.manager.scripts.replies import StoredSession
+from agent_runtime.manager.scripts.sessions import Created
+from agent_runtime.manager.transport.script_client import Store
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.sessions import let_expire

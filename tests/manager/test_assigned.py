@@ -2,7 +2,7 @@
 
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 
 
 def _fields(raw: redis.Redis, namespace: str, session_id: str) -> dict[bytes, bytes]:

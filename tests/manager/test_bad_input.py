@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import AgentSessionsError, InvalidArgumentError, JobKind, SessionManager
-from manager.jobs.records import Slice
+from agent_runtime.manager import AgentSessionsError, InvalidArgumentError, JobKind, SessionManager
+from agent_runtime.manager.jobs.slices import Slice
 from tests.support.keyspace import snapshot
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import (
+from agent_runtime.manager import (
     AgentSessionsError,
     CachedSessionManager,
     CorruptDataError,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import (
+from agent_runtime.manager import (
     AgentSessionsError,
     CorruptDataError,
     InvalidArgumentError,
@@ -15,11 +15,11 @@ from manager import (
     SessionManager,
     SessionNotFoundError,
     StoreRefusedError,
-    batch_scripts,
     new_session_id,
 )
-from manager.batches import Batch, Plan
-from manager.keys import Keys
+from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.methods.batch_pages import Batch, Plan
+from agent_runtime.manager.scripts import sessions as batch_scripts
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import remove_namespace
 from tests.support.redis_server import RedisServer

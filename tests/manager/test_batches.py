@@ -8,7 +8,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from manager import Session, SessionManager
+from agent_runtime.manager import Session, SessionManager
 from tests.support.keyspace import script_calls
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import CachedSessionManager, InvalidArgumentError, Session, SessionManager
+from agent_runtime.manager import CachedSessionManager, InvalidArgumentError, Session, SessionManager
 from tests.support.keyspace import script_calls
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from manager import Session, SessionLimitError, SessionManager, Settings
+from agent_runtime.manager import Session, SessionLimitError, SessionManager, Settings
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.expiry import MOMENT_MS, expiries_ms
 from tests.support.talks import checkpoint_of, talk
 

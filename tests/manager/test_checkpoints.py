@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import Checkpoint, CorruptDataError, SessionManager
+from agent_runtime.manager import Checkpoint, CorruptDataError, SessionManager
 from tests.manager.test_metadata import EXACT
 from tests.support.expiry import MOMENT_MS, expiries_ms
 from tests.support.keyspace import script_calls, snapshot

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from manager import CorruptDataError, SettingsError
-from manager.checkpoint_scripts import StoredCheckpoint
-from manager.checks import LARGEST_CHECKPOINT
-from manager.codec import (
+from agent_runtime.manager import CorruptDataError, SettingsError
+from agent_runtime.manager.chunks.chunker import cut
+from agent_runtime.manager.chunks.recipe import Stream
+from agent_runtime.manager.codec import (
     checkpoint_json,
     decode_checkpoint,
     decode_metadata,
@@ -17,11 +17,11 @@ from manager.codec import (
     packed,
     seal_recipe,
 )
-from manager.cutting import cut
-from manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
-from manager.pieces import Stream
-from manager.scripts import StoredSession
-from manager.settings import load_settings
+from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
+from agent_runtime.manager.scripts.checkpoints import StoredCheckpoint
+from agent_runtime.manager.scripts.replies import StoredSession
+from agent_runtime.manager.settings import load_settings
+from agent_runtime.manager.validation import LARGEST_CHECKPOINT
 
 _OBJECT = b'{"a":1}'
 

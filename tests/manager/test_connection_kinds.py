@@ -8,8 +8,8 @@ import pytest
 import redis
 import redis.asyncio as aredis
 
-from manager import InvalidArgumentError, SessionManager, StoreRefusedError
-from manager.connection import PoolChannel, open_channel
+from agent_runtime.manager import InvalidArgumentError, SessionManager, StoreRefusedError
+from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
 from tests.support.clients import CLIENTS_OWN, KINDS, POOL, close, connections_of
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import save_turns, turns

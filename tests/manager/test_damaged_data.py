@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from manager import CorruptDataError, SessionManager
+from agent_runtime.manager import CorruptDataError, SessionManager
 from tests.support.jobs import open_sweep, receipts_of
 from tests.support.leftovers import remove_namespace
 from tests.support.sessions import create_sessions, save_turns

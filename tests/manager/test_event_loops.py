@@ -17,7 +17,7 @@ import pytest
 import redis
 import redis.asyncio as aredis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.support.clients import connections_of
 from tests.support.redis_server import RedisServer
 from tests.support.stopwatch import measured_lag

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from manager import CorruptDataError, JobProgress, JobState, SessionManager
-from manager.jobs.work import Work
+from agent_runtime.manager import CorruptDataError, JobProgress, JobState, SessionManager
+from agent_runtime.manager.jobs.spec import Work
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns, turns
 

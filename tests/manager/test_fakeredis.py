@@ -7,7 +7,7 @@ from typing import Any
 import fakeredis
 import pytest
 
-from manager import (
+from agent_runtime.manager import (
     CachedSessionManager,
     JobState,
     Session,

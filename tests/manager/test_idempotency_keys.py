@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobNotFoundError, SessionManager
+from agent_runtime.manager import InvalidArgumentError, JobNotFoundError, SessionManager
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions
 

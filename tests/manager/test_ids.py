@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.sessions import let_expire, save_turns, turns
 
 TRICKY = [

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import JobNotFoundError, JobState, JobStateError, SessionManager
-from manager.jobs.scripts import BatchReply
+from agent_runtime.manager import JobNotFoundError, JobState, JobStateError, SessionManager
+from agent_runtime.manager.scripts.jobs import BatchReply
 from tests.support.jobs import make_due, open_pruning, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire, save_turns

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
-from manager.jobs.listing import JobFilter
-from manager.jobs.options import Order
-from manager.jobs.work import Work
+from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
+from agent_runtime.manager.jobs.listing import JobFilter
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire

@@ -7,10 +7,10 @@ from datetime import UTC
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
-from manager.jobs import scripts
-from manager.jobs.scripts import BatchReply, Target
-from manager.jobs.work import Work
+from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
+from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.scripts.jobs import BatchReply, Target
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -7,15 +7,10 @@ from datetime import timedelta
 import pytest
 import redis
 
-from manager import (
-    JobProgress,
-    JobState,
-    JobStateError,
-    SessionManager,
-)
-from manager.jobs.listing import JobFilter
-from manager.jobs.options import Order
-from manager.jobs.work import Work
+from agent_runtime.manager import JobProgress, JobState, JobStateError, SessionManager
+from agent_runtime.manager.jobs.listing import JobFilter
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
 from tests.support.jobs import make_due, open_sweep, receipts_of
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from manager import SessionManager
-from manager.keys import Keys, Partitions, new_checkpoint_id, new_job_id, new_session_id
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.keys import Keys, Partitions, new_checkpoint_id, new_job_id, new_session_id
 from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns
 

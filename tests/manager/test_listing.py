@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from manager import Session, SessionManager, scripts
-from manager.scripts import START
+from agent_runtime.manager import Session, SessionManager
+from agent_runtime.manager.scripts import sessions as scripts
+from agent_runtime.manager.scripts.replies import START
 from tests.support.sessions import create_sessions, let_expire
 
 MANY = 450  # more than two pages of 200

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import Session, SessionManager, SessionNotFoundError
+from agent_runtime.manager import Session, SessionManager, SessionNotFoundError
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace
 from tests.support.sessions import let_expire

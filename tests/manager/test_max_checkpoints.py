@@ -9,8 +9,8 @@ import pytest
 import redis
 from pydantic import ValidationError
 
-from manager import SessionManager, Settings
-from manager import checkpoint_scripts as scripts
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.scripts import checkpoints as scripts
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.pins import stored_pins
 from tests.support.sessions import save_turns, turns

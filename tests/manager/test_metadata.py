@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
 from tests.support.keyspace import snapshot
 
 EXACT: dict[str, Any] = {

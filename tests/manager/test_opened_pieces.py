@@ -1,6 +1,6 @@
 """What a process keeps of the pieces that it has opened is bounded."""
 
-from manager.opened_pieces import NOTHING_OPENED, Opened, OpenedPieces
+from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED, Opened, OpenedPieces
 
 
 def _opened(size: int, name: str = "0123456789:1") -> Opened:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from manager.jobs import pace as pace_module
-from manager.jobs.pace import Pace
+from agent_runtime.manager.jobs import pace as pace_module
+from agent_runtime.manager.jobs.pace import Pace
 
 
 class _Clock:

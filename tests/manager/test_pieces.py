@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from manager.cutting import cut
-from manager.json_text import as_json
-from manager.pieces import LONGEST_RECIPE, MOST_PIECES, Piece, Recipe, Stream, joined, names_of
+from agent_runtime.manager.chunks.chunker import cut
+from agent_runtime.manager.chunks.recipe import (
+    LONGEST_RECIPE,
+    MOST_PIECES,
+    Piece,
+    Recipe,
+    Stream,
+    joined,
+    names_of,
+)
+from agent_runtime.manager.json_text import as_json
 
 _LONG = "x" * 600
 

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 import redis
 
-from manager import CachedSessionManager, InvalidArgumentError, SessionManager
+from agent_runtime.manager import CachedSessionManager, InvalidArgumentError, SessionManager
 from tests.support.jobs import open_pruning
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.pins import stored_pins

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobKind, Preview, SessionManager, TooManyAffectedError
-from manager.jobs.options import Order
-from manager.jobs.work import Work
+from agent_runtime.manager import InvalidArgumentError, JobKind, Preview, SessionManager, TooManyAffectedError
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire, save_turns
 

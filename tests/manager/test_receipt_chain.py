@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from manager import Receipt, SessionManager
+from agent_runtime.manager import Receipt, SessionManager
 from tests.support.jobs import receipts_of
 from tests.support.sessions import create_sessions
 
@@ -145,7 +145,7 @@ async def test_the_key_of_the_namespace_lives_as_long_as_its_receipts(
 async def test_a_chain_longer_than_a_page_is_read_to_its_end(
     manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("manager.jobs.receipts._PAGE", 2)
+    monkeypatch.setattr("agent_runtime.manager.jobs.receipts._PAGE", 2)
     for number in range(5):
         await _delete(manager, f"user_{number}")
     assert [receipt.number for receipt in await receipts_of(manager)] == [1, 2, 3, 4, 5]
@@ -178,7 +178,7 @@ async def test_the_clock_of_the_caller_forgets_no_receipt(
             return cls(2999, 1, 1, tzinfo=UTC)
 
     await _delete(manager)
-    monkeypatch.setattr("manager.jobs.receipts.datetime", WrongClock, raising=False)
+    monkeypatch.setattr("agent_runtime.manager.jobs.receipts.datetime", WrongClock, raising=False)
     await _delete(manager)
     assert [receipt.number for receipt in await receipts_of(manager)] == [1, 2]
 

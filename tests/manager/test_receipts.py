@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobState, Receipt, SessionManager
-from manager.jobs.options import Order
-from manager.models import from_microseconds
+from agent_runtime.manager import InvalidArgumentError, JobState, Receipt, SessionManager
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.models.sessions import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

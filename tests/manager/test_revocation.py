@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis
 
-from manager import InvalidArgumentError, SessionLimitError, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionLimitError, SessionManager
 from tests.support.keyspace import script_calls
 from tests.support.sessions import create_sessions, save_turns
 from tests.support.wait_until import wait_until

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from manager import SessionManager, Settings, StoreRefusedError
+from agent_runtime.manager import SessionManager, Settings, StoreRefusedError
 from tests.support.every_call import look, use_sessions
 from tests.support.redis_server import RedisServer
 from tests.support.rights import create_user, rights_in

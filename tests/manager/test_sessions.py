@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from manager import InvalidArgumentError, Session, SessionManager
+from agent_runtime.manager import InvalidArgumentError, Session, SessionManager
 from tests.support.sessions import create_sessions
 
 UNKNOWN = "sess_abc123"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from manager import SessionManager, Settings, SettingsError
-from manager.settings import ENV_PREFIX, load_settings
+from agent_runtime.manager import SessionManager, Settings, SettingsError
+from agent_runtime.manager.settings import ENV_PREFIX, load_settings
 
 _ROOT = Path(__file__).parents[2]
 _SHOW = "from manager import load_settings; s = load_settings(); print(s.namespace, s.partitions, s.ttl)"
@@ -56,19 +56,19 @@ def test_every_wrong_value_is_named_with_its_variable(tmp_path: Path) -> None:
 )
 def test_what_is_not_the_json_asked_for_is_named_with_its_variable(tmp_path: Path, value: str) -> None:
     run = _run(tmp_path, PRUNE_AGENTS=value)
-    assert "manager.errors.SettingsError: AGENT_SESSIONS_PRUNE_AGENTS=" in run.stderr
+    assert "agent_runtime.manager.errors.SettingsError: AGENT_SESSIONS_PRUNE_AGENTS=" in run.stderr
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "BROKER_URL", "RECEIPT_KEY"])
 def test_a_wrong_value_that_is_secret_is_not_shown(tmp_path: Path, name: str) -> None:
     run = _run(tmp_path, **{name: "redis://:hunter2@host/\udcff"})
-    assert f"manager.errors.SettingsError: AGENT_SESSIONS_{name}: " in run.stderr
+    assert f"agent_runtime.manager.errors.SettingsError: AGENT_SESSIONS_{name}: " in run.stderr
     assert "hunter2" not in run.stderr
 
 
 def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"AGENT_SESSIONS_NAMESPACE=\xff\n")
-    assert "manager.errors.SettingsError: .env " in _run(tmp_path).stderr
+    assert "agent_runtime.manager.errors.SettingsError: .env " in _run(tmp_path).stderr
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import CorruptDataError, SessionManager
-from manager.opened_pieces import NOTHING_OPENED
+from agent_runtime.manager import CorruptDataError, SessionManager
+from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED
 from tests.support.jobs import receipts_of
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import find_leftovers, piece_problems, remove_namespace
@@ -236,7 +236,7 @@ async def test_what_there_is_no_room_to_keep_is_known_all_the_same(
     history = talk(14)
     await _save_talk(open_manager(), session_id, history, range(10, 13))
     before = len(_pieces(raw, key))
-    monkeypatch.setattr("manager.opened_pieces._MOST_BYTES", 1_000)
+    monkeypatch.setattr("agent_runtime.manager.chunks.chunk_cache._MOST_BYTES", 1_000)
     other = open_manager()
     assert await other.get_latest_checkpoint(session_id)
     await _save_talk(other, session_id, history, range(13, 14))

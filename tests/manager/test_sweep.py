@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from manager import SessionManager
-from manager.jobs.scripts import BatchReply
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.scripts.jobs import BatchReply
 from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, run_out_long_ago, save_turns
 from tests.support.wait_until import wait_until

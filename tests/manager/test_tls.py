@@ -7,8 +7,8 @@ import pytest
 import redis
 import redis.asyncio as aredis
 
-from manager import SessionManager, StoreUnavailableError
-from manager.connection import PoolChannel, open_channel
+from agent_runtime.manager import SessionManager, StoreUnavailableError
+from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
 from tests.manager.test_connection_kinds import live_once
 from tests.support.clients import close
 from tests.support.leftovers import find_leftovers

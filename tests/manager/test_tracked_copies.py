@@ -13,8 +13,15 @@ from typing import Any
 import pytest
 import redis
 
-from manager import CachedSessionManager, InvalidArgumentError, Session, SessionManager, Settings, tracking
-from manager.tracking import Lease
+from agent_runtime.manager import (
+    CachedSessionManager,
+    InvalidArgumentError,
+    Session,
+    SessionManager,
+    Settings,
+)
+from agent_runtime.manager.transport import invalidation as tracking
+from agent_runtime.manager.transport.invalidation import Lease
 from tests.support.keyspace import script_calls
 from tests.support.processes import run_program
 from tests.support.proxy import Proxy

@@ -2,7 +2,7 @@
 
 import redis
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.sessions import create_sessions, save_turns
 
 

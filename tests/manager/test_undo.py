@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import redis
 
-from manager import InvalidArgumentError, JobProgress, JobState, JobStateError, Session, SessionManager
+from agent_runtime.manager import (
+    InvalidArgumentError,
+    JobProgress,
+    JobState,
+    JobStateError,
+    Session,
+    SessionManager,
+)
 from tests.support.jobs import make_due, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import server_ms

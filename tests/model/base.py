@@ -13,8 +13,8 @@ import redis
 import redis.asyncio as aredis
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from manager import CachedSessionManager, Session, SessionManager, Settings
-from manager.keys import Partitions
+from agent_runtime.manager import CachedSessionManager, Session, SessionManager, Settings
+from agent_runtime.manager.keys import Partitions
 from tests.model.jobs import JobModel
 from tests.model.model import NOT_KNOWN, Limits, ModelCheckpoint, ModelSession
 from tests.model.stored import Inspector, differences

@@ -4,7 +4,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 
-from manager import InvalidArgumentError, Session, SessionLimitError, SessionNotFoundError
+from agent_runtime.manager import InvalidArgumentError, Session, SessionLimitError, SessionNotFoundError
 from tests.model.base import AGENT, MANAGER, METADATA, PICK, USER, ModelBase, step
 from tests.model.model import ModelCheckpoint
 

@@ -6,8 +6,8 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from manager import JobStateError
-from manager.jobs.work import Work
+from agent_runtime.manager import JobStateError
+from agent_runtime.manager.jobs.spec import Work
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, ModelBase, step
 from tests.model.jobs import Task
 

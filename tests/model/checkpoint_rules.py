@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from manager import SessionNotFoundError
+from agent_runtime.manager import SessionNotFoundError
 from tests.model.base import MANAGER, PICK, ModelBase, step
 from tests.model.model import ModelCheckpoint, ModelSession
 

@@ -6,15 +6,15 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from manager import (
+from agent_runtime.manager import (
     InvalidArgumentError,
     JobProgress,
     JobStateError,
     SessionManager,
     TooManyAffectedError,
 )
-from manager.jobs.options import Order
-from manager.keys import new_job_id
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.keys import new_job_id
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, step
 from tests.model.bulk_rules import LIMITS, BulkRules, older
 from tests.model.jobs import ModelJob, Task

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from manager import Session
+from agent_runtime.manager import Session
 
 OWNER = {"user": "user_id", "agent": "agent_id"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from manager import InvalidArgumentError, SessionLimitError
+from agent_runtime.manager import InvalidArgumentError, SessionLimitError
 from tests.model.base import AGENT, AGENTS, CACHED, MANAGER, METADATA, PICK, USER, ModelBase, step
 from tests.model.model import expiry_ms, metadata_size
 from tests.support.wait_until import wait_until

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from manager.keys import INDEX_LINGER_MS
+from agent_runtime.manager.keys import INDEX_LINGER_MS
 from tests.model.jobs import JobModel, ModelJob
 from tests.model.model import ModelSession, expiry_ms
 from tests.support.leftovers import piece_problems

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.model.machine import Machine
 from tests.model.run import run
 

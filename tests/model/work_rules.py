@@ -5,8 +5,8 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 import pytest
 
-from manager import JobProgress, JobState, JobStateError, SessionManager
-from manager.jobs import scripts
+from agent_runtime.manager import JobProgress, JobState, JobStateError, SessionManager
+from agent_runtime.manager.scripts import jobs as scripts
 from tests.model.base import MANAGER, PICK, step
 from tests.model.bulk_rules import older
 from tests.model.job_rules import JobRules

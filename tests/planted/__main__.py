@@ -33,9 +33,9 @@ def _copy_of_checkout() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="agent-sessions-planted-") as folder:
         copy = Path(folder)
         for name in listed.stdout.splitlines():
-            if (ROOT / name).is_file():
+            if (ROOT / name).exists():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, copy / name)
+                shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
         yield copy
 
 

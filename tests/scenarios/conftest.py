@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
 

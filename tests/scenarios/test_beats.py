@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-from manager import JobKind, SessionManager
-from tasks import SessionJobs
+from agent_runtime.manager import JobKind, SessionManager
+from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire

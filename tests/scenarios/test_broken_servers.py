@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from manager import JobNotFoundError, JobState, SessionManager, StoreError, StoreRefusedError
-from tasks import SessionJobs
-from tasks.celery_config import BULK_QUEUE
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import JobNotFoundError, JobState, SessionManager, StoreError, StoreRefusedError
+from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.celery_config import BULK_QUEUE
+from agent_runtime.tasks.publisher import Doorbell
 from tests.support.callers import Callers
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.proxy import Proxy

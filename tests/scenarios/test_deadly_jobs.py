@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from manager import JobState, SessionManager
-from tasks import Job, SessionJobs
+from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.tasks import Job, SessionJobs
 from tests.support.cli import run_cli
 from tests.support.killing_proxy import KillingProxy
 from tests.support.processes import CeleryProcess, celery_worker

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from manager import JobState, SessionManager
-from tasks import SessionJobs
+from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.tasks import SessionJobs
 from tests.support.callers import Callers
 from tests.support.jobs import receipts_of
 from tests.support.processes import CeleryProcess, celery_worker

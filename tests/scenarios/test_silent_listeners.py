@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from manager import EnqueueError, SessionManager, StoreUnavailableError
-from tasks import SessionJobs
+from agent_runtime.manager import EnqueueError, SessionManager, StoreUnavailableError
+from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.processes import CeleryProcess
 from tests.support.redis_server import free_port

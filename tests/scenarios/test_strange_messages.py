@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from manager import SessionManager, Settings
-from tasks import SessionJobs
-from tasks.celery_config import BULK_QUEUE, FOREIGN_QUEUE, MAINTENANCE_QUEUE
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.celery_config import BULK_QUEUE, FOREIGN_QUEUE, MAINTENANCE_QUEUE
+from agent_runtime.tasks.publisher import Doorbell
 from tests.support.cli import run_cli
 from tests.support.jobs import receipts_of
 from tests.support.processes import celery_worker

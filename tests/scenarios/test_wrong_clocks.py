@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager
-from tasks import SessionJobs
-from tasks.celery_config import BULK_QUEUE
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import SessionManager
+from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.celery_config import BULK_QUEUE
+from agent_runtime.tasks.publisher import Doorbell
 from tests.support.jobs import receipts_of
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.sessions import create_sessions

@@ -13,9 +13,9 @@ import redis
 from celery import Celery
 from celery.result import AsyncResult
 
-from manager import SessionManager, Settings
-from tasks import SessionJobs
-from tasks.celery_config import celery_config
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.celery_config import celery_config
 from tests.support.keyspace import snapshot
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import redis
 
-from manager import CachedSessionManager, SessionManager, Settings
+from agent_runtime.manager import CachedSessionManager, SessionManager, Settings
 from tests.support.cli import run_cli
 from tests.support.every_call import (
     ENTRY_TASKS,

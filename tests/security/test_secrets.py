@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from manager import AgentSessionsError, SessionManager, Settings, StoreRefusedError
-from tasks import SessionJobs
+from agent_runtime.manager import AgentSessionsError, SessionManager, Settings, StoreRefusedError
+from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.flower import FlowerProcess
 from tests.support.jobs import receipts_of
@@ -112,7 +112,7 @@ async def test_no_secret_is_seen_while_everything_runs(secrets: dict[str, object
 
 
 def _reprs(manager: SessionManager) -> str:
-    from tasks.celery_config import celery_config
+    from agent_runtime.tasks.celery_config import celery_config
 
     config = celery_config(manager.settings)
     values = (manager, manager.settings, str(manager.settings), config, manager._store._conn, vars(manager))

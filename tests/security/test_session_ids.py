@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, SessionNotFoundError
-from manager.keys import new_session_id
+from agent_runtime.manager import SessionManager, SessionNotFoundError
+from agent_runtime.manager.keys import new_session_id
 from tests.support.processes import ROOT
 from tests.support.sessions import create_sessions, let_expire, save_turns
 

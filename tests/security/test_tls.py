@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from manager import JobState, SessionManager, Settings, StoreUnavailableError
-from tasks import SessionJobs
+from agent_runtime.manager import JobState, SessionManager, Settings, StoreUnavailableError
+from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.flower import FlowerProcess
 from tests.support.processes import CeleryProcess, celery_worker, run_program

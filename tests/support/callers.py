@@ -5,8 +5,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-from manager import EnqueueError, Session, SessionManager, StoreError, StoreOutcomeUnknownError
-from tasks import Job, SessionJobs
+from agent_runtime.manager import EnqueueError, Session, SessionManager, StoreError, StoreOutcomeUnknownError
+from agent_runtime.tasks import Job, SessionJobs
 from tests.support.jobs import receipts_of
 
 _USERS_AT_ONCE, _SESSIONS_OF_A_USER = 3, 20

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from tests.support.processes import ROOT, environment
 
-_PROGRAM = [sys.executable, "-m", "worker.cli"]
+_PROGRAM = [sys.executable, "-m", "agent_runtime.worker.cli"]
 _TIMEOUT_SECONDS = 60
 
 #: A session's leader that opens a terminal gets it as its own, so that a typed Ctrl-C is a signal.

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.concurrency.asynpool import ResultHandler
 
-from worker.celery import app
+from agent_runtime.worker.celery import app
 
 __all__ = ["app"]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from manager import DecryptionError, SessionManager
+from agent_runtime.manager import DecryptionError, SessionManager
 
 
 def key_ring(*key_ids: str) -> str:

@@ -2,8 +2,8 @@
 
 import redis
 
-from manager import CachedSessionManager, Session, SessionManager
-from tasks import Job, SessionJobs
+from agent_runtime.manager import CachedSessionManager, Session, SessionManager
+from agent_runtime.tasks import Job, SessionJobs
 from tests.support.jobs import make_due, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
 from tests.support.wait_until import wait_until

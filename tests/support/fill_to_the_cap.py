@@ -8,7 +8,7 @@ import sys
 
 import redis
 
-from manager import SessionLimitError, SessionManager, load_settings
+from agent_runtime.manager import SessionLimitError, SessionManager, load_settings
 
 
 async def main(attempts: int, max_sessions: int) -> None:

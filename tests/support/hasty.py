@@ -1,6 +1,6 @@
 """The app of workers that have the broker hand messages out again after one second."""
 
-from worker.celery import app
+from agent_runtime.worker.celery import app
 
 __all__ = ["app"]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import redis
 
-from manager import Receipt, SessionManager
-from manager.jobs.options import Order
-from manager.jobs.work import Work
+from agent_runtime.manager import Receipt, SessionManager
+from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.spec import Work
 
 
 async def open_sweep(manager: SessionManager, job_id: str | None = None, *, join: bool = False) -> str:

@@ -4,7 +4,7 @@ import asyncio
 
 import redis
 
-from manager import Session, SessionManager
+from agent_runtime.manager import Session, SessionManager
 from tests.support.wait_until import wait_until
 
 _AT_ONCE = 500

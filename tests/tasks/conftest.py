@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from manager import Settings
-from tasks import SessionJobs
+from agent_runtime.manager import Settings
+from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.bridge import bridge
+from agent_runtime.tasks.async_bridge import bridge
 
 
 class Interrupted(BaseException):

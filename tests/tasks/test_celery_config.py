@@ -4,9 +4,9 @@ import ssl
 
 import pytest
 
-from manager import JobKind, Settings, SettingsError
-from tasks import app
-from tasks.celery_config import celery_config, queue_of
+from agent_runtime.manager import JobKind, Settings, SettingsError
+from agent_runtime.tasks import app
+from agent_runtime.tasks.celery_config import celery_config, queue_of
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from manager import EnqueueError, JobKind, SessionManager, Settings, SettingsError
-from manager.jobs.records import Slice
-from tasks import SessionJobs
+from agent_runtime.manager import EnqueueError, JobKind, SessionManager, Settings, SettingsError
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.tasks import SessionJobs
 
 
 def test_enqueuers_with_the_same_settings_share_one_publisher(

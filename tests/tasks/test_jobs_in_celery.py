@@ -9,9 +9,9 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from manager import JobCancelledError, JobState, SessionManager, Settings
-from tasks import Job, SessionJobs
-from tasks.celery_config import celery_config
+from agent_runtime.manager import JobCancelledError, JobState, SessionManager, Settings
+from agent_runtime.tasks import Job, SessionJobs
+from agent_runtime.tasks.celery_config import celery_config
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import JobFailedError, JobState, SessionManager
-from tasks import SessionJobs
+from agent_runtime.manager import JobFailedError, JobState, SessionManager
+from agent_runtime.tasks import SessionJobs
 from tests.support.jobs import make_due
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer

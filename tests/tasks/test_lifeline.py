@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager, Settings
-from tasks import Job, SessionJobs
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.tasks import Job, SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from manager import SessionManager
-from manager.settings import ENV_PREFIX, Settings
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.settings import ENV_PREFIX, Settings
 from tests.support.processes import ROOT, CeleryProcess, run_program
 from tests.support.redis_server import RedisServer
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from manager import (
+from agent_runtime.manager import (
     EnqueueError,
     InvalidArgumentError,
     JobKind,
@@ -16,7 +16,7 @@ from manager import (
     SessionManager,
     Settings,
 )
-from tasks import SessionJobs
+from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess
 from tests.support.redis_server import free_port
 from tests.support.sessions import create_sessions, let_expire

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from manager import JobKind, JobState, SessionManager
-from manager.jobs.records import Slice
-from manager.jobs.runner import Step
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import JobKind, JobState, SessionManager
+from agent_runtime.manager.jobs.runner import Step
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.tasks.publisher import Doorbell
 from tests.support.processes import celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager
+from agent_runtime.manager import SessionManager
 from tests.support.processes import CeleryProcess, run_program
 from tests.support.redis_server import free_port
 

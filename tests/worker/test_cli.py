@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, Settings
-from manager.jobs import scripts
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.scripts import jobs as scripts
 from tests.support.cli import run_cli, run_on_terminal
 from tests.support.keyspace import snapshot
 from tests.support.processes import CeleryProcess, celery_worker

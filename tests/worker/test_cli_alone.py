@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.support.cli import run_all, run_cli, run_on_terminal
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sessions import create_sessions

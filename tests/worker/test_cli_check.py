@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
 from tests.support.cli import run_cli, run_on_terminal
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from manager import SessionManager, Settings
-from manager.jobs.records import Slice
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs.slices import Slice
 from tests.support.cli import Ended, run_cli
 from tests.support.jobs import open_sweep
 from tests.support.redis_server import RedisServer

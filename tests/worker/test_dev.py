@@ -21,7 +21,7 @@ def stack(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
     """The process, and where it says that Redis and Flower are."""
     with standard_port_to_oneself():
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker.dev"],
+            [sys.executable, "-m", "agent_runtime.worker.dev"],
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.PIPE,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from manager import SettingsError
-from worker.embedded_server import embedded_server
+from agent_runtime.manager import SettingsError
+from agent_runtime.worker.embedded_server import embedded_server
 
 
 def test_its_data_is_there_again_after_a_restart(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from manager import Settings, StoreRefusedError
+from agent_runtime.manager import Settings, StoreRefusedError
+from agent_runtime.worker.preflight import check_server
 from tests.support.redis_server import RedisServer
-from worker.server_checks import check_server
 
 
 @pytest.fixture

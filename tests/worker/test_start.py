@@ -6,9 +6,9 @@ import urllib.request
 
 import pytest
 
-from manager import Settings
-from tasks.celery_config import BULK_QUEUE
-from tasks.doorbell import Doorbell
+from agent_runtime.manager import Settings
+from agent_runtime.tasks.celery_config import BULK_QUEUE
+from agent_runtime.tasks.publisher import Doorbell
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.wait_until import wait_until_blocking

@@ -3,7 +3,7 @@
 import io
 import sys
 
-from worker.cli.program import program
+from agent_runtime.worker.cli.program import program
 
 
 def main() -> None:

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import (
-    bulk_commands,
-    check_command,
-    job_commands,
-    key_commands,
-    receipt_commands,
-    status_command,
-)
+from agent_runtime.worker.cli.commands import bulk as bulk_commands
+from agent_runtime.worker.cli.commands import check as check_command
+from agent_runtime.worker.cli.commands import jobs as job_commands
+from agent_runtime.worker.cli.commands import receipts as receipt_commands
+from agent_runtime.worker.cli.commands import status as status_command
+from agent_runtime.worker.cli.commands import user_keys as key_commands
 
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

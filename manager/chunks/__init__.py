@@ -1,0 +1,1 @@
+"""The chunks that checkpoints of one session share: cutting, naming, remembering."""

@@ -1,0 +1,242 @@
+"""Cuts the JSON of a checkpoint into pieces: those that are known, and new ones (see pieces.py)."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from agent_runtime.manager.chunks.recipe import (
+    GAP,
+    LONGEST_RECIPE,
+    MOST_PIECES,
+    Piece,
+    Recipe,
+    Stream,
+    digest_of,
+    ranges_of,
+)
+from agent_runtime.manager.json_text import as_json, quick_json
+
+#: What is shorter stays where it is, bytes.
+_SHORTEST_RUN = 512
+#: A piece ends after so many bytes; after more where much is new side by side, so that it becomes about so
+#: many pieces: each costs as much as several kilobytes of text, to compress, to count and to read.
+_PIECE_BYTES, _PIECES_AT_ONCE = 1_024, 16
+#: Levels of dicts within which lists are cut.
+_LEVELS = 3
+#: Most bytes that are compared at once: more would leave the processor's cache.
+_ROW_BYTES = 65_536
+#: What comes behind a value within JSON.
+_ENDS = (b",", b"]", b"}")
+
+NO_TEXTS: Mapping[str, bytes] = {}
+
+
+def cut(
+    data: dict[str, Any],
+    plain: bytes,
+    known: Sequence[Piece],
+    stream: Stream,
+    texts: Mapping[str, bytes] = NO_TEXTS,
+) -> Recipe | None:
+    """The recipe of a checkpoint; None where it has nothing long, or the recipe would be too long.
+
+    Args:
+        plain: `data` as JSON.
+        known: the pieces of an earlier checkpoint, in their order.
+        stream: names for new pieces.
+        texts: of some known pieces, which are told by them instead of by their hash.
+    """
+    for pieces in (known, ()):
+        cutter = _Cutter(plain, pieces, stream, texts)
+        if not (cutter.walk(data, _LEVELS) and cutter.places) or len(cutter.literal) > LONGEST_RECIPE // 2:
+            return None
+        if len(cutter.pieces) <= MOST_PIECES:
+            head = ";".join(map(ranges_of, cutter.places))
+            if len(head) <= LONGEST_RECIPE // 4:
+                return Recipe(head, bytes(cutter.literal), cutter.pieces, cutter.fresh)
+    return None
+
+
+class _Cutter:
+    """One way through the JSON of a checkpoint."""
+
+    def __init__(
+        self, plain: bytes, known: Sequence[Piece], stream: Stream, texts: Mapping[str, bytes]
+    ) -> None:
+        self.literal = bytearray()
+        self.places: list[list[str]] = []
+        self.pieces: list[Piece] = []
+        self.fresh: dict[str, bytes] = {}
+        self._plain = plain
+        self._at = 0
+        self._stream, self._texts = stream, texts
+        self._known, self._expected = known, 0
+
+    def walk(self, value: Any, levels: int) -> bool:
+        """Goes over one value; False where the JSON is not what was expected."""
+        if isinstance(value, dict) and value and levels:
+            return self._walk_dict(value, levels)
+        if value is None or isinstance(value, int | float):
+            return self._keep(as_json(value))
+        if isinstance(value, list) and len(value) > 1 and isinstance(value[0], dict | list | str):
+            return self._keep(b"[") and self._cut_run(value) and self._keep(b"]")
+        return self._cut_run([value])
+
+    def _walk_dict(self, value: dict[str, Any], levels: int) -> bool:
+        for number, (key, each) in enumerate(value.items()):
+            before = (b"," if number else b"{") + as_json(key) + b":"
+            if not (self._keep(before) and self.walk(each, levels - 1)):
+                return False
+        return self._keep(b"}")
+
+    def _keep(self, text: bytes) -> bool:
+        """Leaves this where it is."""
+        found = self._plain.startswith(text, self._at)
+        self.literal += text
+        self._at += len(text)
+        return found
+
+    def _cut_run(self, items: list[Any]) -> bool:
+        """Cuts some items into pieces, known ones and new, unless they are short."""
+        start = self._at
+        run = self._known_and_new(items) if self._known else self._all_new(items)
+        if run is None:
+            return False
+        if self._at - start < _SHORTEST_RUN:
+            self.literal += self._plain[start : self._at]
+        else:
+            self._put(run)
+        return True
+
+    def _all_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
+        texts = self._next_texts(items)
+        if texts is None:
+            return None
+        self._at += sum(map(len, texts)) + len(texts) - 1
+        return [texts]
+
+    def _known_and_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
+        """Known pieces and stretches of new items, in their order."""
+        run: list[Piece | list[bytes]] = []
+        place, in_a_row = 0, True
+        while place < len(items):
+            self._at += 1 if place else 0  # a comma
+            left, texts = len(items) - place, [b""]
+            row = self._known_in_a_row(left) if in_a_row else []
+            piece = None if row else self._known_here(self._expected, left)
+            if not row and piece is None:
+                found = self._next_texts(items[place : place + 1])
+                if found is None:
+                    return None
+                texts = found
+                piece = self._known_that_begins_with(texts[0], left)
+                in_a_row = piece is not None
+            elif piece is not None:
+                in_a_row = False  # not all of them come next: from here on one by one
+            row = [piece] if piece else row
+            if row:
+                run += row
+            elif run and isinstance(run[-1], list):
+                run[-1] += texts
+            else:
+                run.append(texts)
+            place += sum(each.items for each in row) or 1
+            self._at += (sum(each.size for each in row) + len(row) - 1) if row else len(texts[0])
+        return run
+
+    def _known_in_a_row(self, left: int) -> list[Piece]:
+        """The known pieces behind the last, where all of a row of them come next."""
+        row: list[Piece] = []
+        texts: list[bytes] = []
+        size = 0
+        for place in range(self._expected, len(self._known)):
+            piece = self._known[place]
+            left -= piece.items
+            size += piece.size
+            if left < 0 or size > _ROW_BYTES or piece.name not in self._texts:
+                break
+            row.append(piece)
+            texts.append(self._texts[piece.name])
+        if not row or not self._is_next(GAP.join(texts).replace(GAP, b",")):
+            return []
+        self._expected += len(row)
+        return row
+
+    def _known_that_begins_with(self, text: bytes, left: int) -> Piece | None:
+        """A known piece, if it is what comes next, and this its first item."""
+        if hash(text) not in self._firsts:
+            return None
+        candidates = (self._known_here(each, left) for each in self._by_first[hash(text)])
+        return next(filter(None, candidates), None)
+
+    @cached_property
+    def _firsts(self) -> set[int]:
+        return {piece.first for piece in self._known}
+
+    @cached_property
+    def _by_first(self) -> dict[int, list[int]]:
+        """Places of the known pieces by their first item."""
+        places: dict[int, list[int]] = {}
+        for place, piece in enumerate(self._known):
+            places.setdefault(piece.first, []).append(place)
+        return places
+
+    def _is_next(self, text: bytes) -> bool:
+        """Whether this JSON comes next. What follows is looked at too: 12 is not the beginning of 123."""
+        end = self._at + len(text)
+        return self._plain.startswith(text, self._at) and self._plain[end : end + 1] in _ENDS
+
+    def _next_texts(self, items: list[Any]) -> list[bytes] | None:
+        """JSON of these items, which come next; None where they do not."""
+        for encode in (quick_json, lambda items: list(map(as_json, items))):
+            texts = encode(items)
+            if texts and self._is_next(b",".join(texts)):
+                return texts
+        return None
+
+    def _known_here(self, place: int, left: int) -> Piece | None:
+        """A known piece, if it is what comes next. Most often it is the one behind the last."""
+        if place >= len(self._known):
+            return None
+        piece = self._known[place]
+        end = self._at + piece.size
+        text = self._texts.get(piece.name)
+        if piece.items > left or self._plain[end : end + 1] not in _ENDS:
+            return None
+        if text is not None:
+            is_next = self._is_next(text.replace(GAP, b","))
+        else:
+            is_next = bool(piece.digest) and digest_of(self._plain[self._at : end]) == piece.digest
+        if not is_next:
+            return None
+        self._expected = place + 1
+        return piece
+
+    def _put(self, run: list[Piece | list[bytes]]) -> None:
+        pieces: list[Piece] = []
+        for each in run:
+            if isinstance(each, Piece):
+                pieces.append(each)
+            else:
+                pieces += map(self._new_piece, _portions(each))
+        self.literal += GAP
+        self.pieces += pieces
+        self.places.append([piece.name for piece in pieces])
+
+    def _new_piece(self, texts: list[bytes]) -> Piece:
+        name, stored = self._stream.next_name(), GAP.join(texts)
+        self.fresh[name] = stored
+        return Piece(name, len(texts), len(stored), hash(texts[0]))
+
+
+def _portions(texts: list[bytes]) -> Iterator[list[bytes]]:
+    """Items that are new side by side, by piece."""
+    sizes = list(accumulate(map(len, texts)))
+    most = max(_PIECE_BYTES, sizes[-1] // _PIECES_AT_ONCE)
+    begin, size = 0, 0
+    while begin < len(texts):
+        end = bisect_left(sizes, size + most) + 1
+        yield texts[begin:end]
+        begin, size = end, sizes[min(end, len(sizes)) - 1]

@@ -1,0 +1,215 @@
+"""A walk over a whole store, beside all others that work on it.
+
+Keys come from `SCAN`, some at a time, at the pace of bulk work. Each suspicion is looked at, and mended, by
+one script that sees the session or index as it is at that instant, so what others do meanwhile is never taken
+for damage. A walk that is interrupted leaves nothing half done, and can begin again.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from agent_runtime.manager.codec import metadata_values, to_checkpoint, to_session
+from agent_runtime.manager.encryption.providers import Vault
+from agent_runtime.manager.errors import CorruptDataError, JobNotFoundError
+from agent_runtime.manager.integrity.places import Place, Places
+from agent_runtime.manager.jobs.job_store import Ledger
+from agent_runtime.manager.jobs.pace import Pace, pace_of
+from agent_runtime.manager.keys import Partitions
+from agent_runtime.manager.models.findings import Damage, Finding
+from agent_runtime.manager.scripts import checkpoints as checkpoint_scripts
+from agent_runtime.manager.scripts import integrity as scripts
+from agent_runtime.manager.scripts import sessions as session_scripts
+from agent_runtime.manager.scripts.replies import START
+from agent_runtime.manager.settings import Settings
+from agent_runtime.manager.transport.script_client import Store
+
+#: Checkpoints and bytes of them that are read at a time.
+_PAGE, _PAGE_BYTES = 100, 262_144
+
+
+class Checkup:
+    """One walk. Iterate over it for what it finds.
+
+    Args:
+        repair: whether to mend what can be mended.
+
+    Example:
+        >>> async for finding in manager.checkup():
+        ...     print(finding.damage, finding.key)
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        partitions: Partitions,
+        ledger: Ledger,
+        vault: Vault,
+        settings: Settings,
+        *,
+        repair: bool,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._vault = vault
+        self._settings = settings
+        self._repair = repair
+        self._places = Places(settings.namespace, partitions)
+        self._told: set[tuple[str, ...]] = set()
+        #: Keys of the namespace that it has looked at.
+        self.keys_seen = 0
+        #: Roughly how far it is, from 0 to 1.
+        self.progress = 0.0
+
+    async def __aiter__(self) -> AsyncIterator[Finding]:
+        # First what deletions have taken away: whether a session is revoked is told by that.
+        looks: list[tuple[str, Look]] = [("trash", self._look_at_trash), ("", self._look_at)]
+        for turn, (kind, look) in enumerate(looks):
+            async for finding in self._walk(self._places.pattern(kind), look, turn / len(looks)):
+                told = (finding.damage, finding.key, finding.about)
+                if told not in self._told:  # a scan may show a key twice
+                    self._told.add(told)
+                    yield finding
+        self.progress = 1.0
+
+    async def _walk(self, pattern: bytes, look: "Look", before: float) -> AsyncIterator[Finding]:
+        pace, cursor, passed = pace_of(self._settings), 0, 0
+        while True:
+            async with pace.batch() as size:
+                cursor, stored, keys = await scripts.scan_keys(self._store, cursor, pattern, size)
+                found = await asyncio.gather(*map(look, keys))
+            for finding in itertools.chain.from_iterable(found):
+                yield finding
+            for key in keys:
+                async for finding in self._walk_index(key, pace):
+                    yield finding
+            self.keys_seen += len(keys)
+            passed += size
+            self.progress = before + min(1.0, passed / max(1, stored)) / 2
+            if cursor == 0:
+                return
+
+    async def _look_at_trash(self, key: bytes) -> list[Finding]:
+        place = self._places.find(key)
+        if place is None:
+            return []
+        found = await self._look_at_key(place)
+        return found + await scripts.check_trash(self._store, place.keys, place.name, repair=self._repair)
+
+    async def _look_at(self, key: bytes) -> list[Finding]:
+        place = self._places.find(key)
+        if self._places.is_users_key(key):
+            return []
+        if place is None:
+            return [Finding(damage=Damage.UNKNOWN, key=scripts.shown(key), about="none of ours")]
+        if place.is_session:
+            return await self._look_at_session(place)
+        found = await self._look_at_key(place)
+        if place.kind == "job" and not found:
+            try:
+                await self._ledger.read(place.name)
+            except JobNotFoundError:  # a part whose home is gone, or a note of one; both go in time
+                pass
+            except CorruptDataError as error:
+                found.append(_corrupt(place.key, error))
+        return found
+
+    async def _look_at_key(self, place: Place) -> list[Finding]:
+        _, found = await scripts.check_key(
+            self._store,
+            place.key,
+            expected=place.type,
+            lingers_ms=place.lingers_ms,
+            keep_ms=place.keep_ms(self._settings),
+            repair=self._repair,
+        )
+        return found
+
+    async def _look_at_session(self, place: Place) -> list[Finding]:
+        readable, found = await scripts.check_session(
+            self._store, place.keys, place.name, place.kind, repair=self._repair
+        )
+        if readable:
+            for look in (self._look_at_order, self._look_at_data, self._look_at_pieces, self._look_at_values):
+                found += await look(place)
+        return found
+
+    async def _look_at_order(self, place: Place) -> list[Finding]:
+        found, first = [], 0
+        while first >= 0:
+            first, page = await scripts.check_order(
+                self._store, place.keys, place.name, first, repair=self._repair
+            )
+            found += page
+        return found
+
+    async def _look_at_data(self, place: Place) -> list[Finding]:
+        found, cursor = [], -1
+        while cursor != 0:
+            cursor, page = await scripts.check_data(
+                self._store, place.keys, place.name, max(0, cursor), repair=self._repair
+            )
+            found += page
+        return found
+
+    async def _look_at_pieces(self, place: Place) -> list[Finding]:
+        return await scripts.check_pieces(self._store, place.keys, place.name, repair=self._repair)
+
+    async def _look_at_values(self, place: Place) -> list[Finding]:
+        """What the session's hash and its checkpoints hold, read as callers do."""
+        found: list[Finding] = []
+        keys, session_id = place.keys, place.name
+        try:
+            stored = await session_scripts.get_session(self._store, keys, session_id)
+            if stored is not None:
+                opener = await self._vault.opener(metadata_values(stored[1].fields))
+                to_session(stored[1], opener)
+        except CorruptDataError as error:
+            found.append(_corrupt(place.key, error))
+        after_us = 0.0
+        while True:
+            page = await checkpoint_scripts.list_checkpoints(
+                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
+            )
+            if not page.checkpoints:
+                return found
+            opener = await self._vault.opener(page.values())
+            for checkpoint in page.checkpoints:
+                try:
+                    if checkpoint.data is not None:  # else the order has told it
+                        to_checkpoint(session_id, checkpoint, opener)
+                except CorruptDataError as error:
+                    found.append(_corrupt(checkpoint.key, error))
+            after_us = page.checkpoints[-1].created_us
+
+    async def _walk_index(self, key: bytes, pace: Pace) -> AsyncIterator[Finding]:
+        place = self._places.find(key)
+        if place is None or not place.is_index:
+            return
+        cursor = START
+        try:
+            while True:
+                async with pace.batch() as size:
+                    cursor, found = await scripts.check_index(
+                        self._store,
+                        place.keys,
+                        key,
+                        place.kind,
+                        place.name,
+                        cursor,
+                        limit=size,
+                        repair=self._repair,
+                    )
+                for finding in found:
+                    yield finding
+                if cursor == START:
+                    return
+        except CorruptDataError:  # of another type: told already
+            return
+
+
+Look = Callable[[bytes], Awaitable[list[Finding]]]
+
+
+def _corrupt(key: bytes, error: CorruptDataError) -> Finding:
+    return Finding(damage=Damage.CORRUPT, key=scripts.shown(key), about=str(error))

@@ -1,0 +1,1 @@
+"""Everything that callers get back."""

@@ -1,0 +1,59 @@
+-- Frees the memory of some sessions that a deletion has revoked, and counts them in the job.
+-- A session whose hash is gone has run out or was reclaimed by another deletion: it is not counted.
+-- Uses: base sessions jobs
+-- KEYS[1] hash of the job in this partition
+-- KEYS[2] sorted set: open jobs
+-- ARGV[1] prefix of the partition
+-- ARGV[2] job id
+-- ARGV[3] most sessions to take
+-- ARGV[4] letter of the index that was taken away: 'u' or 'a'
+-- ARGV[5] its owner
+-- Reply: 'MORE' | 'END' | 'HALTED' | 'GONE'
+local job_key, jobs_key = KEYS[1], KEYS[2]
+local prefix, job_id, limit, letter, owner = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+local closed = closed_reply(job_key)
+if closed then
+  return closed
+end
+work_though_full(jobs_key)
+local name = current_trash(prefix, job_key, job_id, letter, owner)
+if not name then
+  return batch_reply(job_key, false)
+end
+-- They go and leave the trash last: should the script fail on one of them, all are still there and
+-- counted when it is called again.
+local trash = prefix .. 'trash:' .. name
+local taken = redis.call('ZRANGE', trash, 0, limit - 1)
+local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
+local deleted, checkpoints = 0, 0
+for _, session_id in ipairs(taken) do
+  local session_key = prefix .. 's:' .. session_id
+  local found = redis.pcall('HMGET', session_key, 'user', 'agent')
+  local user, agent = found[1], found[2]
+  if user or agent or wrong_type(found) then
+    -- What was damaged is deleted too, with what is known of it.
+    user, agent = user or letter == 'u' and owner or '', agent or letter == 'a' and owner or ''
+    deleted = deleted + 1
+    local saved = redis.pcall('ZCARD', prefix .. 'o:' .. session_id)
+    checkpoints = checkpoints + (wrong_type(saved) and 0 or saved)
+    unlinked[#unlinked + 1] = session_key
+    unlinked[#unlinked + 1] = prefix .. 'c:' .. session_id
+    unlinked[#unlinked + 1] = prefix .. 'o:' .. session_id
+    note_member(by_user, user, session_id)
+    note_member(by_agent, agent, session_id)
+    note_member(packed, 'x', expiry_member(session_id, user, agent))
+  end
+end
+local entries = #taken
+if deleted > 0 then
+  leave_other_trashes(prefix, letter == 'u' and 'a' or 'u', letter == 'u' and by_agent or by_user)
+  entries = entries + remove_noted(by_user, prefix .. 'u:') + remove_noted(by_agent, prefix .. 'a:')
+    + remove_noted(packed, prefix)
+  redis.call('UNLINK', unpack(unlinked))
+end
+redis.call('ZREMRANGEBYRANK', trash, 0, #taken - 1)
+local more = current_trash(prefix, job_key, job_id, letter, owner)
+record_batch(job_key, jobs_key, job_id, { done = #taken, removed = deleted, checkpoints = checkpoints,
+  entries = entries }, now_ms())
+return batch_reply(job_key, more)

@@ -1,0 +1,201 @@
+"""From the client a caller hands over to channels that run batches of commands on the server.
+
+Inside, everything is async. A synchronous `redis.Redis` (and an async one too, since a connection belongs to
+the loop that opened it) gets an async twin per event loop: the same server, TLS, credentials and database,
+as many connections, replies as bytes. A synchronous client of a kind that has no twin (fakeredis, Sentinel)
+is called in threads.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import redis
+import redis.asyncio as aredis
+from hiredis import pack_command
+
+from agent_runtime.manager.errors import InvalidArgumentError, SettingsError
+
+Command = tuple[Any, ...]
+
+#: Async connection class for each synchronous one.
+_ASYNC_CLASSES: dict[type, type] = {
+    redis.Connection: aredis.Connection,
+    redis.SSLConnection: aredis.SSLConnection,
+    redis.UnixDomainSocketConnection: aredis.UnixDomainSocketConnection,
+}
+
+#: What the twin decides for itself. No socket timeout: redis-py 8.1 puts each send into `wait_for`, which on
+#: Python 3.11 swallows cancellations; calls are bounded from outside instead. No retry here either: it is
+#: done once, around the whole batch. RESP2, because every reply is made of strings, integers and lists.
+_OWN_ARGUMENTS: dict[str, Any] = {
+    "decode_responses": False,
+    "protocol": 2,
+    "retry": None,
+    "retry_on_error": [],
+    "retry_on_timeout": False,
+    "socket_timeout": None,
+}
+
+#: What belongs to the original's own connections and must not reach the twin's.
+_NOT_COPIED = ("event_dispatcher", "maint_notifications_", "orig_", "himport_registry", "oss_cluster_")
+
+#: What only a synchronous connection can do.
+_SYNCHRONOUS_ONLY = ("redis_connect_func", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
+
+#: Seconds to wait for a connection where the original sets no bound.
+_CONNECT_TIMEOUT_SECONDS = 2.0
+
+
+class Channel(Protocol):
+    """Something that runs a batch of commands, in order, and answers with a reply or error for each."""
+
+    #: Batches that may run at once.
+    width: int
+
+    async def connect(self) -> Any: ...
+    async def run(self, connection: Any, commands: Sequence[Command]) -> list[Any]: ...
+    async def release(self, connection: Any) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class PoolChannel:
+    """Batches over connections of an async pool."""
+
+    def __init__(self, pool: aredis.ConnectionPool) -> None:
+        self._pool = pool
+        self.width = pool.max_connections
+        #: Whether its connections are redis-py's own, so that their bytes can be handled elsewhere.
+        self.is_plain = pool.connection_class in _ASYNC_CLASSES.values()
+
+    def new_connection(self) -> aredis.Connection:
+        """A connection like those of the pool, outside it, and not connected yet."""
+        return self._pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
+
+    async def connect(self) -> aredis.Connection:
+        return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
+
+    async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
+        # hiredis packs in C what redis-py's async connections pack in Python: a quarter of a gathered create.
+        await connection.send_packed_command([b"".join(map(pack_command, commands))])
+        replies = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response())
+            except redis.ResponseError as error:
+                replies.append(error)
+        return replies
+
+    async def release(self, connection: aredis.Connection) -> None:
+        await self._pool.release(connection)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class ThreadChannel:
+    """Batches over a synchronous client, each in a thread, so that the event loop is never blocked."""
+
+    width = 8
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    async def connect(self) -> None:
+        return None
+
+    async def run(self, connection: None, commands: Sequence[Command]) -> list[Any]:
+        return await asyncio.to_thread(self._run, commands)
+
+    def _run(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipeline.execute(raise_on_error=False)
+
+    async def release(self, connection: None) -> None:
+        return None
+
+    async def aclose(self) -> None:
+        """Nothing to close: the client is the caller's."""
+
+
+def client_from_url(variable: str, url: str, connect_timeout_seconds: float) -> redis.Redis:
+    """A client for the server at that address.
+
+    Raises:
+        SettingsError: it is no address; the message names the variable.
+    """
+    with suppress(ValueError):  # its message may show a part of a password; ours must not even carry it
+        return redis.Redis.from_url(url, socket_connect_timeout=connect_timeout_seconds)
+    raise SettingsError(f"{variable} must be like redis://host:6379/0, rediss:// with TLS, or unix://")
+
+
+def open_channel(conn: redis.Redis | aredis.Redis) -> Channel:
+    """A channel to the same server as `conn`, for the running event loop.
+
+    Raises:
+        InvalidArgumentError: `conn` is no Redis client, or one of a kind that cannot be used.
+    """
+    pool = getattr(conn, "connection_pool", None)
+    if pool is None or not isinstance(conn, redis.Redis | aredis.Redis):
+        raise InvalidArgumentError(
+            f"conn must be a redis.Redis or redis.asyncio.Redis, not {type(conn).__name__}"
+            " (Redis Cluster clients are not supported)"
+        )
+    if isinstance(conn, aredis.Redis):
+        if type(pool) not in (aredis.ConnectionPool, aredis.BlockingConnectionPool):
+            raise InvalidArgumentError(
+                f"conn has a pool of the kind {type(pool).__name__}; pass the synchronous client instead"
+            )
+        return PoolChannel(_twin_pool(pool, pool.connection_class))
+    twin_class = _ASYNC_CLASSES.get(pool.connection_class)
+    # A hook of a synchronous connection cannot be called by an async one, which has no OCSP either.
+    if twin_class is not None and not any(map(pool.connection_kwargs.get, _SYNCHRONOUS_ONLY)):
+        return PoolChannel(_twin_pool(pool, twin_class))
+    return ThreadChannel(_bytes_client(conn))
+
+
+def _twin_pool(pool: Any, connection_class: type) -> aredis.ConnectionPool:
+    known = _known_arguments(connection_class)
+    arguments = {
+        name: value
+        for name, value in pool.connection_kwargs.items()
+        if not name.startswith(_NOT_COPIED) and (known is None or name in known)
+    }
+    arguments.update(_OWN_ARGUMENTS)
+    if arguments.get("socket_connect_timeout") is None:
+        arguments["socket_connect_timeout"] = _CONNECT_TIMEOUT_SECONDS
+    return aredis.ConnectionPool(
+        connection_class=connection_class, max_connections=pool.max_connections, **arguments
+    )
+
+
+def _known_arguments(connection_class: type) -> set[str] | None:
+    """Names that a connection of this class takes; None for one of another library, which knows its own."""
+    if connection_class not in _ASYNC_CLASSES.values():
+        return None
+    return {
+        name
+        for cls in connection_class.__mro__
+        if "__init__" in vars(cls)
+        for name in inspect.signature(cls).parameters
+    }
+
+
+def _bytes_client(conn: redis.Redis) -> redis.Redis:
+    """`conn`, or if it decodes replies to text, a twin that leaves them as they are."""
+    pool: Any = conn.connection_pool
+    if not pool.connection_kwargs.get("decode_responses"):
+        return conn
+    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool):
+        raise InvalidArgumentError(f"conn with a {type(pool).__name__} must have decode_responses=False")
+    return redis.Redis(
+        connection_pool=redis.ConnectionPool(
+            connection_class=pool.connection_class,
+            max_connections=pool.max_connections,
+            **{**pool.connection_kwargs, "decode_responses": False},
+        )
+    )

@@ -1,0 +1,223 @@
+"""One connection that carries many calls at a time.
+
+Calls are written one behind the other; replies come in the same order and are matched by it. redis-py makes
+the connection (address, TLS, credentials, database); from then on its bytes are handled here.
+"""
+
+import asyncio
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+import redis
+import redis.asyncio as aredis
+from hiredis import pack_command
+
+from agent_runtime.manager.transport.async_twin import Command
+from agent_runtime.manager.transport.call import Call
+from agent_runtime.manager.transport.error_mapping import translated
+
+#: Most calls without an answer. More wait outside, where a silent server does not make them uncertain.
+_MOST_UNANSWERED = 4_096
+
+#: Most bytes written at a time, and most that may wait in the socket's buffer before calls wait outside.
+_PORTION_BYTES = 1_048_576
+
+#: Between two parts of a long answer there is less than this, seconds.
+_PAUSE_SECONDS = 0.1
+
+#: Errors of the server that redis-py has a class for, by their first word.
+_ERRORS: dict[str, type[redis.RedisError]] = {
+    "NOSCRIPT": redis.exceptions.NoScriptError,
+    "LOADING": redis.BusyLoadingError,
+    "NOAUTH": redis.AuthenticationError,
+    "WRONGPASS": redis.AuthenticationError,
+}
+
+_NOTHING_YET = object()
+
+
+def server_error(text: str) -> redis.RedisError:
+    return _ERRORS.get(text.partition(" ")[0], redis.ResponseError)(text)
+
+
+async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
+    """Has redis-py make the connection, and hands its bytes to `protocol`; keep what is returned."""
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:  # cancelled in the handshake, it would stay open
+        await connection.disconnect(nowait=True)
+        raise
+    # redis-py has no public way to give a connection away. Without its streams it counts as closed.
+    stream, connection._writer, connection._reader = connection._writer, None, None
+    transport: Any = stream.transport  # type: ignore[union-attr]
+    if transport.is_closing():
+        raise redis.ConnectionError("the server closed the connection")
+    transport.set_protocol(protocol)
+    return stream  # type: ignore[return-value]
+
+
+class Wire(asyncio.Protocol):
+    """Calls on a connection of their own.
+
+    Args:
+        timeout_seconds: longest a call may take from when it is first sent.
+        on_room: called when more calls may be sent.
+        on_lost: called once, with the calls that have no answer, when the connection is gone.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float,
+        on_room: Callable[[], None],
+        on_lost: Callable[["Wire", list[Call], Exception], None],
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._on_room = on_room
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(
+            protocolError=redis.exceptions.InvalidResponse,
+            replyError=server_error,
+            notEnoughData=_NOTHING_YET,
+        )
+        #: Calls without an answer, in the order they were sent; None where nobody needs the answer.
+        self._unanswered: deque[Call | None] = deque()
+        self._writable = True
+        self._is_lost = False
+        self._has_answered = False
+        self._heard_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._closed = self._loop.create_future()
+
+    async def connect(self, connection: aredis.Connection) -> None:
+        """Has redis-py make the connection, and takes it over."""
+        self._stream = await take_over(connection, self)
+        self._transport: Any = self._stream.transport
+        self._transport.set_write_buffer_limits(_PORTION_BYTES)
+        self._news = select.poll()
+        self._news.register(self._transport.get_extra_info("socket"), select.POLLIN)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._unanswered
+
+    @property
+    def unanswered(self) -> list[Call]:
+        """Calls on their way."""
+        return [call for call in self._unanswered if call is not None]
+
+    def drop_if_closed(self) -> None:
+        """Gives the connection up if the server closed it while idle, which the loop has not seen yet.
+
+        What is sent on it would have an unknown outcome, while on a new one it has none until it is sent.
+        """
+        if self._has_answered and not self._unanswered and self._news.poll(0):
+            self._lose(redis.ConnectionError("the server closed the connection"))
+
+    def send(self, waiting: deque[Call]) -> None:
+        """Sends calls from `waiting`, as many as there is room for."""
+        while waiting and self._writable and len(self._unanswered) < _MOST_UNANSWERED:
+            self._send_portion(waiting)
+        if self._watch is None and self._unanswered:
+            self._watch = self._loop.call_later(self._timeout_seconds, self._look_for_silence)
+
+    def _send_portion(self, waiting: deque[Call]) -> None:
+        due_at = self._loop.time() + self._timeout_seconds
+        size, packed = 0, []
+        while waiting and size < _PORTION_BYTES and len(self._unanswered) < _MOST_UNANSWERED:
+            call = waiting.popleft()
+            if call.reply.done():  # its caller was cancelled
+                continue
+            if call.due_at is None:
+                call.due_at = due_at
+            call.sent = True
+            self._unanswered.append(call)
+            command = pack_command(call.command)
+            packed.append(command)
+            size += len(command)
+        if packed:
+            self._transport.write(b"".join(packed))
+
+    def _send_with_source(self, calls: list[Call]) -> None:
+        sources = {call.script.source for call in calls}
+        self._unanswered.extend(None for _ in sources)
+        self._unanswered.extend(calls)
+        commands: list[Command] = [("SCRIPT", "LOAD", source) for source in sources]
+        commands += [call.with_source() for call in calls]
+        self._transport.write(b"".join(map(pack_command, commands)))
+
+    def data_received(self, data: bytes) -> None:
+        reader, unanswered = self._reader, self._unanswered
+        unknown: list[Call] = []
+        self._has_answered = True
+        self._heard_at = self._loop.time()
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOTHING_YET:
+                call = unanswered.popleft()
+                if call is None:
+                    continue
+                if not isinstance(reply, Exception):
+                    call.answer(reply)
+                elif isinstance(reply, redis.exceptions.NoScriptError):
+                    unknown.append(call)
+                else:
+                    call.answer(translated(reply, call))
+        except (redis.exceptions.InvalidResponse, IndexError) as error:
+            self._lose(redis.ConnectionError(f"what came is no answer: {error!r}"))
+            return
+        if unknown:
+            self._send_with_source(unknown)
+        self._on_room()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._on_room()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lose(error or redis.ConnectionError("the server closed the connection"))
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _look_for_silence(self) -> None:
+        """Gives the connection up where the oldest call is overdue; else looks again when it would be."""
+        self._watch = None
+        calls = self.unanswered
+        if not calls:
+            return
+        overdue_at = min(call.due_at or 0.0 for call in calls)
+        now = self._loop.time()
+        if overdue_at > now:
+            self._watch = self._loop.call_at(overdue_at, self._look_for_silence)
+        elif now - self._heard_at < _PAUSE_SECONDS or self._news.poll(0):
+            # It was this process that was busy: answers came in time, and are being read.
+            self._watch = self._loop.call_at(now + _PAUSE_SECONDS / 10, self._look_for_silence)
+        else:
+            self._lose(redis.TimeoutError("no answer in time"))
+
+    def _lose(self, error: Exception) -> None:
+        """Ends the connection."""
+        if self._is_lost:
+            return
+        self._is_lost = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._writable = False
+        if not self._transport.is_closing():
+            self._transport.abort()
+        lost, self._unanswered = self.unanswered, deque()
+        self._on_lost(self, lost, error)
+
+    async def aclose(self) -> None:
+        """Closes the connection, and returns when its socket is closed."""
+        if not self._transport.is_closing():
+            self._transport.abort()
+        await self._closed

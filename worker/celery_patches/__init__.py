@@ -1,0 +1,1 @@
+"""Corrections of Celery's own classes, each until a named upstream release contains it."""

@@ -1,0 +1,38 @@
+"""The store, and what a command does on it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from agent_runtime.manager import SessionManager
+from agent_runtime.tasks import SessionJobs
+
+T = TypeVar("T")
+
+
+class Connection:
+    """One manager, on one event loop, for everything that a command does. Between two coroutines no loop
+    runs, so a question can be asked there that Ctrl-C ends.
+    """
+
+    def __init__(self, manager: SessionManager, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self.manager = manager
+        self.jobs = SessionJobs(manager)
+        self._run = run
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result."""
+        result: T = self._run(coroutine)
+        return result
+
+
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """A connection to the store that the settings name, while the block runs."""
+    with asyncio.Runner() as runner:
+        manager = SessionManager.from_settings()
+        try:
+            yield Connection(manager, runner.run)
+        finally:
+            runner.run(manager.aclose())

@@ -1,0 +1,89 @@
+"""A job until it ends, with a progress bar."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+
+from agent_runtime.manager import JobProgress, JobState, JobWaitTimeoutError, StoreError
+from agent_runtime.tasks import Job
+from agent_runtime.worker.cli.actions.connection import Connection
+from agent_runtime.worker.cli.terminal.formatting import command, span, title_of
+from agent_runtime.worker.cli.terminal.output import Output
+
+Show = Callable[[JobProgress], None]
+
+
+def stay_with(here: Connection, job: Job, out: Output, timeout: float | None) -> JobProgress:
+    """Shows the job's progress until it ends; its last one.
+
+    Raises:
+        JobWaitTimeoutError: it is still open.
+    """
+    try:
+        return here.run(_follow(job, out, timeout))
+    except (JobWaitTimeoutError, StoreError, KeyboardInterrupt):
+        out.note("The job goes on without this program. To follow it again:", "  " + command("watch", job.id))
+        raise
+
+
+async def _follow(job: Job, out: Output, timeout: float | None) -> JobProgress:
+    progress = await job.progress()
+    with _bar(out) if out.stderr.is_terminal else _lines(out) as show:
+        try:
+            async with asyncio.timeout(timeout):
+                async for progress in job.watch():
+                    show(progress)
+        except StoreError:  # one of them is a TimeoutError too
+            raise
+        except TimeoutError as error:
+            raise JobWaitTimeoutError(f"the job is still {progress.state} after {timeout:g} s") from error
+    return progress
+
+
+@contextmanager
+def _bar(out: Output) -> Iterator[Show]:
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+        BarColumn(bar_width=18),
+        TextColumn("{task.fields[counted]}"),
+    )
+    with Progress(*columns, console=out.stderr, expand=True) as bars:
+
+        def show(job: JobProgress) -> None:
+            bar = bars.task_ids[0] if bars.task_ids else bars.add_task("", counted="")
+            undone = job.state in (JobState.UNDOING, JobState.UNDONE)
+            bars.update(
+                bar,
+                description=f"{title_of(job.kind, job.target)}: {job.state}",
+                completed=job.restored if undone else job.done,
+                total=max(job.total, job.done) or (1 if job.state.ended else None),
+                counted=_counted(job),
+            )
+
+        yield show
+
+
+@contextmanager
+def _lines(out: Output) -> Iterator[Show]:
+    """Where there is no terminal: a line for each state."""
+    shown: set[JobState] = set()
+
+    def show(job: JobProgress) -> None:
+        if job.state not in shown:
+            shown.add(job.state)
+            out.note(f"{title_of(job.kind, job.target)}: {job.state} {_counted(job)}")
+
+    yield show
+
+
+def _counted(job: JobProgress) -> str:
+    """How many sessions of how many, how many a second, and how long it will still take."""
+    words = [f"{job.done:,}/{job.total:,}"]
+    if job.rate_per_second:
+        words.append(f"{job.rate_per_second:,.0f}/s")
+    if job.estimated_end_at:
+        words.append(f"{span(job.estimated_end_at - job.heartbeat_at)} left")
+    return " ".join(words)

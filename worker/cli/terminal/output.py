@@ -1,0 +1,94 @@
+"""What is printed: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+
+from agent_runtime.manager import JobProgress, JobState
+from agent_runtime.worker.cli.terminal.exit_status import DONE, FAILED
+from agent_runtime.worker.cli.terminal.formatting import where_it_is
+
+#: Width where the output is not a terminal: nothing is wrapped or cut off.
+_UNBOUNDED = 100_000
+
+#: Between columns.
+_GAP = "  "
+
+
+class Output:
+    """Where a command prints.
+
+    Args:
+        as_json: print one JSON document on stdout, and what people read on stderr.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.stdout, self.stderr = _console(stderr=False), _console(stderr=True)
+
+    def note(self, *lines: str) -> None:
+        """Lines for people, beside the result."""
+        for line in lines:
+            self.stderr.print(line)
+
+    def result(self, document: BaseModel | dict[str, Any], *shown: str | Table) -> None:
+        """The result: a document for machines, or what is shown to people."""
+        if self.as_json:
+            fields = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+            sys.stdout.write(json.dumps(fields, indent=2) + "\n")
+            return
+        for each in shown:
+            self.stdout.print(each)
+
+    def show_state(self, job: JobProgress, **more: object) -> None:
+        """The result where it is how far a job is. `more` is for the document."""
+        self.result(job.model_dump(mode="json") | more, *where_it_is(job))
+
+    def end_with(self, job: JobProgress, **more: object) -> NoReturn:
+        """Shows how far a job is, and ends the command: one that did not do its work is a failure."""
+        failed = job.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNDONE)
+        if failed:
+            self.note(*where_it_is(job))
+        self.result(job.model_dump(mode="json") | more, *([] if failed else where_it_is(job)))
+        raise typer.Exit(FAILED if failed else DONE)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+        """A table without lines. Headings that end in `>` are those of numbers. The column `what`, with names
+        that others have chosen, is cut off where the terminal is too narrow.
+        """
+        names = [heading.rstrip(">") for heading in headings]
+        widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+        what = names.index("what")
+        others = sum(widths) - widths[what] + len(_GAP) * (len(names) - 1)
+        widths[what] = max(len("what"), min(widths[what], self.stdout.width - others))
+        made = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
+        for heading, name, width in zip(headings, names, widths, strict=True):
+            justify: Literal["left", "right"] = "left" if heading == name else "right"
+            made.add_column(name, justify=justify, no_wrap=True, width=width)
+        for row in rows:
+            made.add_row(*row)
+        return made
+
+
+def fields(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and values, one pair a line; those without a value are left out."""
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            made.add_row(name, value)
+    return made
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _UNBOUNDED
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

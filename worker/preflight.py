@@ -1,0 +1,93 @@
+"""Whether a server is fit to hold sessions and jobs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from agent_runtime.manager import Settings, StoreRefusedError, StoreUnavailableError
+from agent_runtime.manager.transport.error_mapping import TLS_ADVICE, is_refused_tls
+from agent_runtime.tasks.celery_urls import without_password
+
+#: What the scripts need.
+MINIMUM_VERSION = (6, 2)
+
+
+def check_server(settings: Settings) -> None:
+    """Checks that the server answers, is new enough, and never evicts.
+
+    Raises:
+        StoreUnavailableError: it does not answer.
+        StoreRefusedError: it refuses the credentials or certificate, is too old, or may throw away sessions
+            and jobs when its memory is full.
+
+    Example:
+        >>> check_server(load_settings())
+    """
+    with _asking(settings.redis_url, settings) as client:
+        info: dict[str, Any] = {**client.info("server"), **client.info("memory")}
+    where = without_password(settings.redis_url)
+    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
+    if version < MINIMUM_VERSION:
+        raise StoreRefusedError(
+            f"the server at {where} speaks Redis {info['redis_version']};"
+            f" {'.'.join(map(str, MINIMUM_VERSION))} or newer is needed"
+        )
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and int(info.get("maxmemory", 0)) > 0:
+        raise StoreRefusedError(
+            f"the server at {where} has maxmemory-policy {policy}, so it would throw away sessions and jobs"
+            " when its memory is full; set it to noeviction"
+        )
+
+
+def check_broker(url: str, settings: Settings, tls: dict[str, Any] | None = None) -> None:
+    """Checks that a Redis that serves Celery takes the credentials and has the database of the URL.
+
+    One that does not answer is no reason to stop: Celery waits for it.
+
+    Args:
+        url: of the broker, or of the results.
+        settings: for their time-outs.
+        tls: what Celery is told about TLS there.
+
+    Raises:
+        StoreRefusedError: it refuses the credentials or certificate, or has no such database.
+    """
+    if url.startswith(("redis://", "rediss://")):
+        with suppress(StoreUnavailableError), _asking(url, settings, **tls or {}) as client:
+            client.ping()
+
+
+@contextmanager
+def _asking(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
+    """A client that is asked within the block; what goes wrong becomes an error that names the server."""
+    where = without_password(url)
+    try:
+        with redis.Redis.from_url(
+            url,
+            socket_timeout=settings.call_timeout_seconds,
+            socket_connect_timeout=settings.connect_timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            **tls,
+        ) as client:
+            yield client
+    except redis.AuthenticationError as error:
+        raise StoreRefusedError(f"the server at {where} refused the credentials: {error}") from error
+    except redis.exceptions.NoPermissionError as error:
+        raise StoreRefusedError(
+            f"the server at {where} refused: {error}; docs/security.md lists the rights that are needed"
+        ) from error
+    except redis.ResponseError as error:
+        raise StoreRefusedError(f"the server at {where} refused: {error}") from error
+    except redis.RedisError as error:
+        if (tls or url.startswith("rediss://")) and is_refused_tls(error):
+            raise StoreRefusedError(
+                f"no connection to the server at {where}: {error} {TLS_ADVICE}"
+            ) from error
+        raise StoreUnavailableError(
+            f"the server at {where} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
+        ) from error
