@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import redis
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.keys import Keys
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA
@@ -49,7 +49,7 @@ async def growth_cases(bench: Bench) -> AsyncIterator[Result]:
     calls: dict[str, _Calls] = {"get_session": _get, "create_session": _create, "get_sessions_by_user": _list}
     async with AsyncExitStack() as opened:
         stores = [
-            await opened.enter_async_context(_store(bench, place, sessions))
+            await opened.enter_async_context(_client(bench, place, sessions))
             for place, sessions in enumerate(bench.sizes.growth, 1)
         ]
         each = [[store.bytes / store.sessions] for store in stores]
@@ -79,7 +79,7 @@ def _results(
 
 
 @asynccontextmanager
-async def _store(bench: Bench, database: int, sessions: int) -> AsyncIterator[_Store]:
+async def _client(bench: Bench, database: int, sessions: int) -> AsyncIterator[_Store]:
     url = urlsplit(bench.server.url)._replace(path=f"/{database}").geturl()
     owned = new_owned(sessions)
     with redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS) as client:
@@ -149,11 +149,11 @@ async def _revocations(stores: list[_Store], rounds: int) -> list[Result]:
 
 
 async def _revoke_and_put_back(store: _Store) -> float:
-    order = Order.checked()
+    order = JobRequest.checked()
     started = time.perf_counter()
     # Asked for again and again while none is done, the requests would join.
     await store.manager.open_job(store.manager.agent_deletion(AGENT), order, join=False)
     seconds = time.perf_counter() - started
-    away = store.keys.prefix + f"trash:{order.job_id}:1".encode()
+    away = store.keys.prefix + f"revoked:{order.job_id}:1".encode()
     store.server.client.rename(away, store.keys.agent_index(AGENT))
     return seconds

@@ -123,8 +123,8 @@ async def _by_turn(bench: Bench, history: list[dict[str, str]]) -> dict[str, lis
     """What one conversation takes after each turn, as the server tells it of its keys."""
     client = bench.server.client
     taken: dict[str, list[int]] = {}
-    async with new_manager(bench.server, share_above_bytes=1 << 30) as whole:
-        for name, manager in (("shared pieces", bench.manager), ("each compressed", whole)):
+    async with new_manager(bench.server, dedupe_above_bytes=1 << 30) as whole:
+        for name, manager in (("shared chunks", bench.manager), ("each compressed", whole)):
             bench.server.clean()
             [item] = new_items(bench.keys, 1)
             await live()(bench, [item])

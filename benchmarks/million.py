@@ -21,8 +21,8 @@ from tests.support.processes import CeleryProcess
 
 from agent_runtime.manager import JobProgress, Session, SessionManager, Settings
 from agent_runtime.manager.jobs.job_store import Opened
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.keys import Partitions, new_session_id
 from agent_runtime.manager.settings import ENV_PREFIX
 from agent_runtime.tasks import SessionJobs
@@ -57,7 +57,7 @@ class _TimedManager(SessionManager):
 
     revoke_ms = 0.0
 
-    async def open_job(self, work: Work, order: Order, *, join: bool = True) -> Opened:
+    async def open_job(self, work: JobSpec, order: JobRequest, *, join: bool = True) -> Opened:
         started = time.perf_counter()
         try:
             return await super().open_job(work, order, join=join)

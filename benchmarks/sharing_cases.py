@@ -10,7 +10,7 @@ from agent_runtime.manager.json_text import as_json
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, in_groups
 from benchmarks.talk import checkpoint_of, talk
-from benchmarks.timing import Result, Side, Work, alternate, calls
+from benchmarks.timing import JobSpec, Result, Side, alternate, calls
 
 _TURNS, _SESSIONS = 50, 20
 #: How often each is read.
@@ -25,7 +25,7 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
 
     Read again, and for the first time by a process.
     """
-    settings: list[dict[str, Any]] = [{"share_above_bytes": 1 << 30}, {}]
+    settings: list[dict[str, Any]] = [{"dedupe_above_bytes": 1 << 30}, {}]
     async with new_manager(bench.server, **settings[0]) as whole, AsyncExitStack() as opened:
         for turn in (1, 10, _TURNS):
             data = checkpoint_of(_TALK, turn)
@@ -60,18 +60,18 @@ async def _sessions(manager: SessionManager, turns: int) -> list[str]:
     return created
 
 
-async def _saves(call: _Call, manager: SessionManager, turns: int) -> Work:
+async def _saves(call: _Call, manager: SessionManager, turns: int) -> JobSpec:
     """One more turn of each of some conversations."""
     return calls(partial(call, manager), await _sessions(manager, turns), 1)
 
 
-async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> Work:
+async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> JobSpec:
     return calls(partial(call, manager), session_ids, 1)
 
 
 async def _first_reads(
     call: _Call, open_manager: Callable[[], SessionManager], opened: AsyncExitStack, session_ids: list[str]
-) -> Work:
+) -> JobSpec:
     """Each of some conversations, by a process that knows nothing of them."""
     manager = await opened.enter_async_context(open_manager())
     await manager.session_exists(session_ids[0])  # it is connected

@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-Work = Callable[[], Awaitable[Any]]
+JobSpec = Callable[[], Awaitable[Any]]
 #: Makes ready (untimed) and returns the work to be timed.
-Side = Callable[[], Awaitable[Work]]
+Side = Callable[[], Awaitable[JobSpec]]
 
 
 class Result(NamedTuple):
@@ -85,7 +85,7 @@ async def alternate(
     return seconds
 
 
-async def timed(work: Work) -> float:
+async def timed(work: JobSpec) -> float:
     """How long the work took, seconds."""
     gc.collect()
     started = time.perf_counter()
@@ -93,7 +93,7 @@ async def timed(work: Work) -> float:
     return time.perf_counter() - started
 
 
-def calls(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any], width: int) -> Work:
+def calls(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any], width: int) -> JobSpec:
     """Work that makes one call per item: in turn, or `width` of them gathered at a time."""
 
     async def in_turn() -> None:

@@ -31,7 +31,7 @@ from agent_runtime.manager.errors import (
     StoreUnavailableError,
     TooManyAffectedError,
 )
-from agent_runtime.manager.integrity.scrubber import Checkup
+from agent_runtime.manager.integrity.scrubber import StoreScrubber
 from agent_runtime.manager.jobs.request import JobOptions
 from agent_runtime.manager.keys import new_checkpoint_id, new_job_id, new_session_id
 from agent_runtime.manager.models.findings import Damage, Finding
@@ -52,7 +52,6 @@ __all__ = [
     "AgentSessionsError",
     "CachedSessionManager",
     "Checkpoint",
-    "Checkup",
     "CorruptDataError",
     "Damage",
     "DecryptionError",
@@ -83,6 +82,7 @@ __all__ = [
     "StoreError",
     "StoreOutcomeUnknownError",
     "StoreRefusedError",
+    "StoreScrubber",
     "StoreUnavailableError",
     "TooManyAffectedError",
     "load_settings",

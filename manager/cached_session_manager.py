@@ -96,13 +96,13 @@ class CachedSessionManager(SessionManager):
         found = iter(reads)
         return [copy or _session_of(next(found)) for copy in copies]
 
-    def is_told_of_changes(self) -> bool:
+    def is_tracking_active(self) -> bool:
         """Whether the server tells this event loop of changes; else `max_staleness` bounds what is used.
 
         It begins with the first read.
 
         Example:
-            >>> manager.is_told_of_changes()
+            >>> manager.is_tracking_active()
             True
         """
         listening = self._trackers.get(asyncio.get_running_loop())

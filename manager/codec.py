@@ -6,11 +6,11 @@ A stored value is one format byte and a payload:
     z   JSON in UTF-8, compressed in zlib's format
     e   a stored value, encrypted under a key of the ring (see encryption/)
     u   a stored value, encrypted under its user's own key
-    p   a recipe: which pieces, a line feed, and a stored value of the JSON around them (see pieces.py)
+    p   a recipe: which chunks, a line feed, and a stored value of the JSON around them (see chunks.py)
 
 A checkpoint is one such value, and so is each value of the metadata. Encryption is the outermost layer, but
-for recipes: scripts have to know of which pieces a checkpoint is made. A piece is a stored value of its own,
-of items in JSON with a byte 255 between each two; a recipe's JSON has one where pieces go.
+for recipes: scripts have to know of which chunks a checkpoint is made. A chunk is a stored value of its own,
+of items in JSON with a byte 255 between each two; a recipe's JSON has one where chunks go.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from agent_runtime.manager.chunks.recipe import RECIPE, Recipe, joined
 from agent_runtime.manager.encryption.sealing import (
     CHECKPOINT,
+    CHUNK,
+    CHUNKED_CHECKPOINT,
     METADATA,
-    PIECE,
-    PIECED_CHECKPOINT,
-    CannotOpenError,
-    Opener,
-    Sealer,
+    CannotDecryptError,
+    Decryptor,
+    Encryptor,
 )
 from agent_runtime.manager.errors import CorruptDataError, DecryptionError, InvalidArgumentError
 from agent_runtime.manager.json_text import as_json, from_json_text, is_plain, plain_json
@@ -88,11 +88,11 @@ def metadata_copy(fields: list[bytes]) -> dict[str, Any]:
     return {fields[i][2:].decode(): _load(fields[i + 1]) for i in range(0, len(fields), 2)}
 
 
-def seal_metadata(fields: list[bytes], sealer: Sealer, max_bytes: int) -> list[bytes]:
+def encrypt_metadata(fields: list[bytes], encryptor: Encryptor, max_bytes: int) -> list[bytes]:
     """What `encode_metadata` gave, as it is stored."""
     sealed = fields.copy()
     for i in range(0, len(fields), 2):
-        sealed[i + 1] = sealer.seal(METADATA, fields[i][2:], fields[i + 1])
+        sealed[i + 1] = encryptor.encrypt(METADATA, fields[i][2:], fields[i + 1])
     size = metadata_bytes(sealed)
     if size > max_bytes:
         raise InvalidArgumentError(
@@ -111,7 +111,7 @@ def metadata_values(fields: dict[bytes, bytes]) -> Iterator[bytes]:
     return (stored for field, stored in fields.items() if field.startswith(b"m:"))
 
 
-def decode_metadata(session: StoredSession, opener: Opener) -> dict[str, Any]:
+def decode_metadata(session: StoredSession, decryptor: Decryptor) -> dict[str, Any]:
     """The metadata of a session. Its key and the field are named if a value cannot be read."""
     metadata = {}
     name = b""
@@ -119,7 +119,7 @@ def decode_metadata(session: StoredSession, opener: Opener) -> dict[str, Any]:
         for field, stored in session.fields.items():
             if field[:2] == b"m:":
                 name = field[2:]
-                metadata[name.decode()] = _load(opener.open(session.session_id, METADATA, name, stored))
+                metadata[name.decode()] = _load(decryptor.decrypt(session.session_id, METADATA, name, stored))
     except _UNREADABLE as error:
         raise _unreadable(f"metadata {name!r} at {session.key!r}", error) from error
     return metadata
@@ -145,41 +145,41 @@ def packed(plain: bytes, compress_above_bytes: int) -> bytes:
     return _PLAIN + plain
 
 
-def seal_checkpoint(checkpoint_id: str, value: bytes, sealer: Sealer) -> bytes:
+def encrypt_checkpoint(checkpoint_id: str, value: bytes, encryptor: Encryptor) -> bytes:
     """What `packed` gave for a checkpoint, as it is stored."""
-    return sealer.seal(CHECKPOINT, checkpoint_id.encode(), value)
+    return encryptor.encrypt(CHECKPOINT, checkpoint_id.encode(), value)
 
 
-def seal_recipe(
-    checkpoint_id: str, recipe: Recipe, sealer: Sealer, compress_above_bytes: int
+def encrypt_recipe(
+    checkpoint_id: str, recipe: Recipe, encryptor: Encryptor, compress_above_bytes: int
 ) -> tuple[bytes, list[bytes]]:
-    """A checkpoint as it is stored, and names and stored values of its new pieces in turn."""
+    """A checkpoint as it is stored, and names and stored values of its new chunks in turn."""
     head = recipe.head.encode()
-    around = sealer.seal(
-        PIECED_CHECKPOINT, _place(checkpoint_id, head), packed(recipe.literal, compress_above_bytes)
+    around = encryptor.encrypt(
+        CHUNKED_CHECKPOINT, _place(checkpoint_id, head), packed(recipe.literal, compress_above_bytes)
     )
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     for name, text in recipe.fresh.items():
         # However short: there are many of them, and they last.
         value = min(_ZLIB + isal_zlib.compress(text, _LEVEL), _PLAIN + text, key=len)
-        pieces += (name.encode(), sealer.seal(PIECE, name.encode(), value))
-    return RECIPE + head + b"\n" + around, pieces
+        chunks += (name.encode(), encryptor.encrypt(CHUNK, name.encode(), value))
+    return RECIPE + head + b"\n" + around, chunks
 
 
 def _place(checkpoint_id: str, head: bytes) -> bytes:
-    """What the rest of a recipe is sealed with, so that nobody gives it other pieces."""
+    """What the rest of a recipe is sealed with, so that nobody gives it other chunks."""
     return checkpoint_id.encode() + b"\xff" + head
 
 
-def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
+def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, decryptor: Decryptor) -> dict[str, Any]:
     """What `checkpoint_json` was given. Its key and id are named if it cannot be read."""
     try:
         stored = checkpoint.data or b""
         if stored[:1] == RECIPE:
-            data = from_json_text(_from_pieces(session_id, checkpoint, opener))
+            data = from_json_text(_from_chunks(session_id, checkpoint, decryptor))
         else:
             name = checkpoint.checkpoint_id.encode()
-            data = _load(opener.open(session_id, CHECKPOINT, name, stored))
+            data = _load(decryptor.decrypt(session_id, CHECKPOINT, name, stored))
         if not isinstance(data, dict):
             raise ValueError(f"it is no JSON object but {type(data).__name__}")
     except _UNREADABLE as error:
@@ -187,21 +187,23 @@ def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, opener: Ope
     return data
 
 
-def _from_pieces(session_id: str, checkpoint: StoredCheckpoint, opener: Opener) -> bytes:
+def _from_chunks(session_id: str, checkpoint: StoredCheckpoint, decryptor: Decryptor) -> bytes:
     """The JSON of a checkpoint that is a recipe."""
     head, _, around = (checkpoint.data or b"")[1:].partition(b"\n")
     sealed_as = _place(checkpoint.checkpoint_id, head)
-    literal = _unpacked(opener.open(session_id, PIECED_CHECKPOINT, sealed_as, around), LARGEST_CHECKPOINT)
+    literal = _unpacked(
+        decryptor.decrypt(session_id, CHUNKED_CHECKPOINT, sealed_as, around), LARGEST_CHECKPOINT
+    )
     opened = {} if checkpoint.opened is None else checkpoint.opened
     room = LARGEST_CHECKPOINT
-    for name, stored in checkpoint.pieces.items():
+    for name, stored in checkpoint.chunks.items():
         if stored is not None and name not in opened:
-            opened[name] = _unpacked(opener.open(session_id, PIECE, name.encode(), stored), room)
+            opened[name] = _unpacked(decryptor.decrypt(session_id, CHUNK, name.encode(), stored), room)
             room -= len(opened[name])
     return joined(head.decode(), literal, opened)
 
 
-def to_session(stored: StoredSession, opener: Opener) -> Session:
+def to_session(stored: StoredSession, decryptor: Decryptor) -> Session:
     """The session that lies in Redis.
 
     Raises:
@@ -218,14 +220,14 @@ def to_session(stored: StoredSession, opener: Opener) -> Session:
                 "agent_id": fields[b"agent"].decode(),
                 "created_at": from_microseconds(int(fields[b"created"])),
                 "expires_at": from_microseconds(int(fields[b"expires"]) * 1000),
-                "metadata": decode_metadata(stored, opener),
+                "metadata": decode_metadata(stored, decryptor),
             }
         )
     except (KeyError, ValueError, OverflowError) as error:
         raise CorruptDataError(f"session at {stored.key!r} cannot be read: {error!r}") from error
 
 
-def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> dict[str, Any]:
+def to_checkpoint(session_id: str, stored: StoredCheckpoint, decryptor: Decryptor) -> dict[str, Any]:
     """The fields of `Checkpoint`, as the dictionary that callers get.
 
     Raises:
@@ -242,13 +244,13 @@ def to_checkpoint(session_id: str, stored: StoredCheckpoint, opener: Opener) -> 
     return {
         "checkpoint_id": stored.checkpoint_id,
         "session_id": session_id,
-        "data": decode_checkpoint(session_id, stored, opener),
+        "data": decode_checkpoint(session_id, stored, decryptor),
         "created_at": created_at,
     }
 
 
 def _unreadable(what: str, error: Exception) -> CorruptDataError:
-    kind = DecryptionError if isinstance(error, CannotOpenError) else CorruptDataError
+    kind = DecryptionError if isinstance(error, CannotDecryptError) else CorruptDataError
     return kind(f"{what} cannot be read: {error}")
 
 

@@ -9,19 +9,19 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
                                      user_key (id of the key of its values), only where users have keys;
                                      pins (how many checkpoints are pinned) and a field p:<checkpoint_id>
                                      for each, only where one was
-    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py); and of pieces that
-                                     checkpoints share (see pieces.py), behind a byte 255, which no id has:
-                                     name of the piece -> stored value, and '' -> how many times recipes name
-                                     each piece, JSON
+    P c:<session_id>     hash        checkpoint id -> stored value (see codec.py); and of chunks that
+                                     checkpoints share (see chunks.py), behind a byte 255, which no id has:
+                                     name of the chunk -> stored value, and '' -> how many times recipes name
+                                     each chunk, JSON
     P o:<session_id>     sorted set  checkpoint id, scored by creation (µs, strictly rising)
     P u:<user_id>        sorted set  session ids of the user, scored by expiry (ms)
     P a:<agent_id>       sorted set  session ids of the agent in this partition, scored by expiry (ms)
     P x                  sorted set  expiry index: "<session_id> <bytes of user_id> <user_id><agent_id>",
                                      scored by expiry (ms)
-    P trash:<job_id>:<n> sorted set  an index that a bulk deletion took away, waiting to be reclaimed; the
+    P revoked:<job_id>:<n> sorted set  an index that a bulk deletion took away, waiting to be reclaimed; the
                                      n-th, where more requests joined the job
-    P detached:<u|a>     sorted set  trashes by kind of index, scored by their expiry (ms)
-    P detached:<u|a>:<id> sorted set the same of one user or agent
+    P revocations:<u|a>     sorted set  trashes by kind of index, scored by their expiry (ms)
+    P revocations:<u|a>:<id> sorted set the same of one user or agent
     P jobs               sorted set  open jobs with their home here, scored by last heartbeat (ms)
     P job:<job_id>       hash        the record of one job: of its part in this partition and, in its home,
                                      of its state; or, under the id of a request that joined another job,
@@ -47,7 +47,7 @@ Users' own keys lie on a server of their own (see encryption/user_keys.py), belo
 Each lives at least as long as the last session that the key seals.
 
 A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 23 letters and digits
-(135 random bits). The 15 bits are its *shard*; partition = shard mod `partitions`. So an id alone finds its
+(135 random bits). The 15 bits are its *bucket*; partition = bucket mod `partitions`. So an id alone finds its
 keys. Ids stay valid when the number of partitions changes, but what is stored does not move by itself.
 """
 
@@ -69,7 +69,7 @@ _MOST_TRACKED = 32
 
 #: Digits that `int(…, 32)` reads.
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
-_SHARD_CHARACTERS, _SHARD_BITS = 3, 15
+_BUCKET_CHARACTERS, _BUCKET_BITS = 3, 15
 
 #: 23 letters and digits are 136 random bits. So many bytes are 32 characters, of which 31 are such, mostly.
 _RANDOM_CHARACTERS, _RANDOM_BYTES = 23, 24
@@ -83,37 +83,37 @@ def _random_text() -> str:
 
 
 @lru_cache(4096)  # the digest takes a microsecond, and a creation needs it twice
-def _shard_of_user(user_id: str) -> int:
+def _bucket_of_user(user_id: str) -> int:
     digest = hashlib.blake2b(user_id.encode(), digest_size=2).digest()
-    return int.from_bytes(digest) >> (16 - _SHARD_BITS)
+    return int.from_bytes(digest) >> (16 - _BUCKET_BITS)
 
 
-def _shard_text(user_id: str) -> str:
-    shard = _shard_of_user(user_id)
-    return _BASE32[shard >> 10] + _BASE32[shard >> 5 & 31] + _BASE32[shard & 31]
+def _bucket_text(user_id: str) -> str:
+    bucket = _bucket_of_user(user_id)
+    return _BASE32[bucket >> 10] + _BASE32[bucket >> 5 & 31] + _BASE32[bucket & 31]
 
 
-def _shard_of_session(session_id: str) -> int:
+def _bucket_of_session(session_id: str) -> int:
     start = len(SESSION_PREFIX)
     try:
-        return int(session_id[start : start + _SHARD_CHARACTERS], 32)
+        return int(session_id[start : start + _BUCKET_CHARACTERS], 32)
     except ValueError:  # no id of ours; looked for all the same, and not found
         return 0
 
 
 def new_session_id(user_id: str) -> str:
-    """A new session id, which carries the shard of its user.
+    """A new session id, which carries the bucket of its user.
 
     Example:
         >>> new_session_id("user_123")
         'sess_9k2Zt0c…'
     """
-    return f"{SESSION_PREFIX}{_shard_text(user_id)}{_random_text()}"
+    return f"{SESSION_PREFIX}{_bucket_text(user_id)}{_random_text()}"
 
 
 def is_session_id_of(session_id: str, user_id: str) -> bool:
     """Whether `new_session_id(user_id)` may have made this id."""
-    start = SESSION_PREFIX + _shard_text(user_id)
+    start = SESSION_PREFIX + _bucket_text(user_id)
     random_text = session_id.removeprefix(start)
     is_random = len(random_text) == _RANDOM_CHARACTERS and random_text.isascii() and random_text.isalnum()
     return session_id.startswith(start) and is_random
@@ -166,8 +166,8 @@ class Keys:
     def agent_index(self, agent_id: str) -> bytes:
         return self.prefix + b"a:" + agent_id.encode()
 
-    def detached(self, letter: str, owner: str = "") -> bytes:
-        return self.prefix + b"detached:" + (f"{letter}:{owner}" if owner else letter).encode()
+    def revocations(self, letter: str, owner: str = "") -> bytes:
+        return self.prefix + b"revocations:" + (f"{letter}:{owner}" if owner else letter).encode()
 
     def new_answer(self) -> bytes:
         """The key of the answer of one call."""
@@ -197,9 +197,9 @@ class Change(StrEnum):
 
     SESSION = "s:"
     """One has changed or is gone."""
-    USER_REVOKED = "detached:u:"
+    USER_REVOKED = "revocations:u:"
     """A deletion took a user's index away, or ended."""
-    AGENT_REVOKED = "detached:a:"
+    AGENT_REVOKED = "revocations:a:"
     """A deletion took an agent's index away, or ended."""
     OTHER = ""
     """Nothing."""
@@ -225,7 +225,7 @@ class Partitions:
         """
         if len(self.all) > _MOST_TRACKED:
             return [self.home.prefix.partition(b"{")[0] + b"{"]
-        return [keys.prefix + kind for keys in self.all for kind in (b"s:", b"detached:")]
+        return [keys.prefix + kind for keys in self.all for kind in (b"s:", b"revocations:")]
 
     @staticmethod
     def change_told_by(key: bytes) -> tuple[Change, str]:
@@ -235,10 +235,10 @@ class Partitions:
         return change, name.removeprefix(change)
 
     def of_user(self, user_id: str) -> Keys:
-        return self.all[_shard_of_user(user_id) % len(self.all)]
+        return self.all[_bucket_of_user(user_id) % len(self.all)]
 
     def of_session(self, session_id: str) -> Keys:
-        return self.all[_shard_of_session(session_id) % len(self.all)]
+        return self.all[_bucket_of_session(session_id) % len(self.all)]
 
 
 class UserKeyNames:

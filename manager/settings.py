@@ -24,7 +24,7 @@ from agent_runtime.manager.validation import LARGEST_CHECKPOINT, LARGEST_COUNT, 
 
 ENV_PREFIX = "AGENT_SESSIONS_"
 
-#: So many partitions there can be, and so many lanes of one job.
+#: So many partitions there can be, and so many shards of one job.
 MOST_PARTITIONS = 4096
 
 
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         8_388_608, description="Largest checkpoint, as JSON, bytes.", gt=0, le=LARGEST_CHECKPOINT
     )
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
-    share_above_bytes: int = Field(
+    dedupe_above_bytes: int = Field(
         4_096,
         description="Checkpoints larger than this, as JSON, share what they have in common in their session.",
         ge=0,
@@ -105,9 +105,6 @@ class Settings(BaseSettings):
 
     call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
     connect_timeout_seconds: float = Field(2.0, description="Longest a connection may take to be made.", gt=0)
-    connections: Literal["one", "pool"] = Field(
-        "one", description="Calls of an event loop share `one` connection, or use a `pool` of them."
-    )
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
     slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
@@ -119,7 +116,7 @@ class Settings(BaseSettings):
         description="Time one script of bulk work should take, ms; a polite one takes a part of it.",
         gt=0,
     )
-    job_lanes: int = Field(4, description="Most workers on one job, if it has partitions enough.", ge=1)
+    job_parallelism: int = Field(4, description="Most workers on one job, if it has partitions enough.", ge=1)
     job_retention_seconds: int = Field(
         604_800, description="How long a job's record is kept after its end.", ge=3_600
     )

@@ -12,7 +12,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Listing:
+class SkipCorrupt:
     """One listing. What it leaves out it tells once, however many pages show it."""
 
     def __init__(self) -> None:

@@ -11,12 +11,12 @@ from typing import Any, Unpack
 from celery import Task
 
 from agent_runtime.manager import EnqueueError, JobOptions, JobState
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.tasks.async_bridge import bridge
 from agent_runtime.tasks.celery_app import app
 from agent_runtime.tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 
 _ENTRY = {
     "bind": True,
@@ -95,8 +95,8 @@ def prune_checkpoints(
         >>> prune_checkpoints.delay(agent_id="chatbot", keep_last=5).get(timeout=60)
         40
     """
-    work = bridge().manager.pruning(session_id, agent_id, keep_last, older_than, except_agents)
-    return _do(self, work, options)
+    spec = bridge().manager.pruning(session_id, agent_id, keep_last, older_than, except_agents)
+    return _do(self, spec, options)
 
 
 @app.task(name="tasks.cleanup_expired_sessions", **_ENTRY)
@@ -111,28 +111,28 @@ def cleanup_expired_sessions(self: "Task[Any, Any]", **options: Unpack[JobOption
         >>> cleanup_expired_sessions.delay().get(timeout=60)
         12
     """
-    return _do(self, Work.sweep(), options)
+    return _do(self, JobSpec.sweep(), options)
 
 
-def _do(task: "Task[Any, Any]", work: Work, options: JobOptions) -> int:
+def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
     """Opens the job and replaces this task by its first slice, under the same task id."""
     here = bridge()
     if runs_inline(task):
-        opened = here.run(here.manager.open_job(work, Order.checked(**options), join=False))
+        opened = here.run(here.manager.open_job(spec, JobRequest.checked(**options), join=False))
         return here.run(here.manager.runner.run(opened.job_id)).removed
     task_id = task.request.id if options.get("idempotency_key") is None else None
-    order = Order.checked(task_id, **options)
-    opened = here.run(here.manager.open_job(work, order))
+    request = JobRequest.checked(task_id, **options)
+    opened = here.run(here.manager.open_job(spec, request))
     job = here.run(here.manager.ledger.read(opened.job_id))
-    its_share = opened.added if work.kind.deletes else 0
-    if job.state is JobState.DONE and opened.job_id != order.job_id:
+    its_share = opened.added if spec.kind.deletes else 0
+    if job.state is JobState.DONE and opened.job_id != request.job_id:
         return its_share  # what the whole job removed is the answer of the request that opened it
     if job.state.ended:
         return result_of(task, job.progress())
-    first, *beside = job.next_slices(here.manager.settings.job_lanes)
+    first, *beside = job.next_slices(here.manager.settings.job_parallelism)
     other_job = opened.job_id != task.request.id  # one that this joined, or that of an idempotency key
     with suppress(EnqueueError):  # the first slice does the work of those beside it too; the lifeline rings
-        Doorbell(here.manager.settings).send([first, *beside] if other_job else beside)
+        Publisher(here.manager.settings).send([first, *beside] if other_job else beside)
     if not other_job:
         return task.replace(signature_of(first))  # type: ignore[no-any-return]
     return its_share

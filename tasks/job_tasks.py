@@ -19,7 +19,7 @@ from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.validation import check_count
 from agent_runtime.tasks.async_bridge import bridge
 from agent_runtime.tasks.celery_app import app
-from agent_runtime.tasks.publisher import Doorbell, message_of
+from agent_runtime.tasks.publisher import Publisher, message_of
 
 logger = get_task_logger(__name__)
 
@@ -41,12 +41,12 @@ _show_from = 0.0
 
 
 @app.task(bind=True, name="tasks.run_job")
-def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | None = None) -> int | None:
+def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | None = None) -> int | None:
     """Works on a job for one slice, then makes room for others by going to the end of the queue.
 
     Args:
         job_id: the job.
-        lane: 0, or another number for work on the same job beside it.
+        shard: 0, or another number for work on the same job beside it.
         number: of the slice, so that of two messages for the same slice the later one is void.
 
     Returns:
@@ -57,7 +57,7 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
         JobNotFoundError: there is no such job.
         JobFailedError: the job has failed.
     """
-    check_count("lane", lane, 0)
+    check_count("shard", shard, 0)
     if number is not None:
         check_count("number", number, 1)
     here = bridge()
@@ -66,20 +66,20 @@ def run_job(self: "Task[Any, Any]", job_id: str, lane: int = 0, number: int | No
     step = None
     try:
         job = here.run(here.manager.ledger.read(job_id))
-        for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.work.kind, lane, number))):
+        for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.spec.kind, shard, number))):
             show_progress(self, step.progress)
     except (StoreError, CorruptDataError) as error:
         # Refused often enough, the job fails; that must come before the task's own end.
         tries = max(_SLICE_RETRIES, here.manager.settings.max_batch_failures)
         delay = min(20, 2**self.request.retries)
         raise self.retry(
-            args=(job_id, lane), kwargs={}, exc=error, countdown=delay, max_retries=tries
+            args=(job_id, shard), kwargs={}, exc=error, countdown=delay, max_retries=tries
         ) from error
     if step is None:
         raise Ignore  # another message for this slice came first
     if step.next is not None:
         return self.replace(signature_of(step.next))  # type: ignore[no-any-return]
-    return None if lane else result_of(self, step.progress)
+    return None if shard else result_of(self, step.progress)
 
 
 @app.task(name="tasks.resume_stalled_jobs")
@@ -95,17 +95,17 @@ def resume_stalled_jobs() -> int:
     until = time.monotonic() + here.manager.settings.slice_seconds
     rung = 0
     while stalled := here.run(ledger.take_stalled(_STALLED_AT_A_TIME)):
-        rung += sum(_rings(job_id) for job_id in stalled)
+        rung += sum(_was_published(job_id) for job_id in stalled)
         if time.monotonic() > until:
             break
     return rung
 
 
-def _rings(job_id: str) -> bool:
+def _was_published(job_id: str) -> bool:
     """Whether the broker took a message for a stalled job."""
     here = bridge()
     try:
-        Doorbell(here.manager.settings).ring(here.run(here.manager.ledger.read(job_id)))
+        Publisher(here.manager.settings).publish(here.run(here.manager.ledger.read(job_id)))
     except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
         logger.exception("no message for stalled job %s; the next look tries again", job_id)
         return False

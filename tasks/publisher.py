@@ -23,7 +23,7 @@ _left_alone_until: dict[Celery, float] = {}
 @cache
 def _publishing_app(settings: Settings) -> Celery:
     """One for each settings, because an app that has published is never freed by Celery."""
-    app = Celery("agent_sessions_doorbell", set_as_current=False)
+    app = Celery("agent_sessions_publisher", set_as_current=False)
     app.conf.update(celery_config(settings), result_backend="disabled://")
     try:  # now, because a job that rings in vain has revoked its sessions already
         app.connection_for_write().get_transport_cls()
@@ -34,16 +34,16 @@ def _publishing_app(settings: Settings) -> Celery:
     return app
 
 
-def message_of(turn: Slice) -> dict[str, Any]:
+def message_of(slice_: Slice) -> dict[str, Any]:
     """What the message for a slice consists of. The id of a job's task is the job's id, throughout; work on
-    the same job beside it has the lane's number behind that.
+    the same job beside it has the shard's number behind that.
     """
-    task_id = f"{turn.job_id}:{turn.lane}" if turn.lane else turn.job_id
-    arguments = {"job_id": turn.job_id, "lane": turn.lane, "number": turn.number}
-    return {"kwargs": arguments, "task_id": task_id, "queue": queue_of(turn.kind)}
+    task_id = f"{slice_.job_id}:{slice_.shard}" if slice_.shard else slice_.job_id
+    arguments = {"job_id": slice_.job_id, "shard": slice_.shard, "number": slice_.number}
+    return {"kwargs": arguments, "task_id": task_id, "queue": queue_of(slice_.kind)}
 
 
-class Doorbell:
+class Publisher:
     """Rings for jobs.
 
     It publishes through an app without a result backend: with one, Celery subscribes to the result's channel
@@ -52,35 +52,35 @@ class Doorbell:
 
     def __init__(self, settings: Settings) -> None:
         self._app = _publishing_app(settings)
-        self._lanes = settings.job_lanes
+        self._shards = settings.job_parallelism
 
-    def ring(self, job: Record) -> None:
+    def publish(self, job: Record) -> None:
         """Enqueues the job's next slice; where it has parts for more workers, one for each. Blocks for some
         seconds at most.
 
         Raises:
             EnqueueError: the broker did not take the message; the lifeline will ring later.
         """
-        self.send(job.next_slices(self._lanes))
+        self.send(job.next_slices(self._shards))
 
     def send(self, slices: list[Slice]) -> None:
-        """Enqueues these slices. Raises as `ring`."""
-        for turn in slices:
+        """Enqueues these slices. Raises as `publish`."""
+        for slice_ in slices:
             started = time.monotonic()
             if started < _left_alone_until.get(self._app, started):
-                raise _not_taken(turn, "it has just kept another caller waiting in vain")
+                raise _not_taken(slice_, "it has just kept another caller waiting in vain")
             try:
-                self._app.send_task("tasks.run_job", **message_of(turn))
+                self._app.send_task("tasks.run_job", **message_of(slice_))
             # kombu raises the last on a channel that another thread has lost its connection under.
             except (OperationalError, OSError, AttributeError) as error:
                 if time.monotonic() - started > _SLOW_SECONDS:
                     _left_alone_until[self._app] = time.monotonic() + _PAUSE_SECONDS
-                raise _not_taken(turn, str(error)) from error
+                raise _not_taken(slice_, str(error)) from error
 
 
-def _not_taken(turn: Slice, reason: str) -> EnqueueError:
+def _not_taken(slice_: Slice, reason: str) -> EnqueueError:
     return EnqueueError(
-        f"the broker did not take the message for job {turn.job_id!r}: {reason}. The job is in the"
+        f"the broker did not take the message for job {slice_.job_id!r}: {reason}. The job is in the"
         " ledger; what it revokes is revoked, and tasks.resume_stalled_jobs enqueues it again",
-        turn.job_id,
+        slice_.job_id,
     )

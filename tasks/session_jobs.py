@@ -21,9 +21,9 @@ from agent_runtime.manager import (
     StoreError,
 )
 from agent_runtime.manager.jobs.listing import JobFilter
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.tasks.publisher import Publisher
 
 #: Pause between two looks at a job, seconds: short for short jobs, growing for long ones.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.5
@@ -38,9 +38,9 @@ class Job:
         3
     """
 
-    def __init__(self, manager: SessionManager, doorbell: Doorbell, job_id: str) -> None:
+    def __init__(self, manager: SessionManager, publisher: Publisher, job_id: str) -> None:
         self._manager = manager
-        self._doorbell = doorbell
+        self._publisher = publisher
         #: Id of the job, and of its Celery task.
         self.id = job_id
 
@@ -138,7 +138,7 @@ class Job:
 
     async def _ring(self) -> None:
         job = await self._manager.ledger.read(self.id)
-        await asyncio.to_thread(self._doorbell.ring, job)
+        await asyncio.to_thread(self._publisher.publish, job)
 
     async def _tell_the_task(self) -> None:
         """Ends the job's Celery task, for callers that wait for its result. The job does not depend on it."""
@@ -170,7 +170,7 @@ class SessionJobs:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
-        self._doorbell = Doorbell(manager.settings)
+        self._publisher = Publisher(manager.settings)
 
     async def delete_user_sessions(self, user_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of a user at once and enqueues reclaiming their memory."""
@@ -195,7 +195,7 @@ class SessionJobs:
 
     async def cleanup_expired_sessions(self, **options: Unpack[JobOptions]) -> Job:
         """Enqueues a sweep of what expired."""
-        return await self._enqueue(Work.sweep(), options)
+        return await self._enqueue(JobSpec.sweep(), options)
 
     async def preview_user_deletion(self, user_id: str) -> Preview:
         """What `delete_user_sessions` would remove now. Changes nothing, as all previews.
@@ -224,11 +224,11 @@ class SessionJobs:
 
     async def preview_sweep(self) -> Preview:
         """What `cleanup_expired_sessions` would remove now."""
-        return await self._manager.ledger.preview(Work.sweep())
+        return await self._manager.ledger.preview(JobSpec.sweep())
 
     def get(self, job_id: str) -> Job:
         """A handle on a job by its id."""
-        return Job(self._manager, self._doorbell, job_id)
+        return Job(self._manager, self._publisher, job_id)
 
     async def list(
         self,
@@ -253,9 +253,9 @@ class SessionJobs:
         chosen = JobFilter(state, kind, target)
         return await self._manager.ledger.list_jobs(chosen, limit=limit, cursor=cursor)
 
-    async def _enqueue(self, work: Work, options: JobOptions) -> Job:
-        opened = await self._manager.open_job(work, Order.checked(**options))
+    async def _enqueue(self, spec: JobSpec, options: JobOptions) -> Job:
+        opened = await self._manager.open_job(spec, JobRequest.checked(**options))
         job = await self._manager.ledger.read(opened.job_id)
         if not job.state.ended:
-            await asyncio.to_thread(self._doorbell.ring, job)
+            await asyncio.to_thread(self._publisher.publish, job)
         return self.get(opened.job_id)

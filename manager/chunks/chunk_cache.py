@@ -1,6 +1,6 @@
-"""Texts of pieces that this process has read or saved last, so that the server need not send them again.
+"""Texts of chunks that this process has read or saved last, so that the server need not send them again.
 
-A piece never changes and its name is never used again, so what is kept here cannot be out of date. Pieces
+A chunk never changes and its name is never used again, so what is kept here cannot be out of date. Chunks
 that are sealed are never kept: a user's key that is erased has to take everything with it.
 """
 
@@ -9,15 +9,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: Of all sessions together, bytes; and what a piece takes besides its text.
-_MOST_BYTES, _BYTES_OF_A_PIECE = 16_777_216, 200
+#: Of all sessions together, bytes; and what a chunk takes besides its text.
+_MOST_BYTES, _BYTES_OF_A_CHUNK = 16_777_216, 200
 
 #: A longer list costs more to go through than it saves, characters.
 _LONGEST_LIST = 1_024
 
 
 class Opened(NamedTuple):
-    """Pieces of one checkpoint, in the clear."""
+    """Chunks of one checkpoint, in the clear."""
 
     #: Their list, as the recipe has it, and their texts by name.
     head: str
@@ -25,13 +25,13 @@ class Opened(NamedTuple):
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.texts.values())) + _BYTES_OF_A_PIECE * len(self.texts)
+        return sum(map(len, self.texts.values())) + _BYTES_OF_A_CHUNK * len(self.texts)
 
 
 NOTHING_OPENED = Opened("", {})
 
 
-class OpenedPieces:
+class ChunkCache:
     """Those of the newest checkpoint that was read or saved of each session, while there is room."""
 
     def __init__(self) -> None:
@@ -40,14 +40,14 @@ class OpenedPieces:
         self._lock = threading.Lock()
 
     def of(self, session_id: str) -> Opened:
-        """The pieces of a session that need not be read."""
+        """The chunks of a session that need not be read."""
         with self._lock:
             if session_id in self._by_session:
                 self._by_session.move_to_end(session_id)
             return self._by_session.get(session_id, NOTHING_OPENED)
 
     def keep(self, session_id: str, opened: Opened) -> list[tuple[str, Opened]]:
-        """These are all pieces of a checkpoint, and they lie in the clear. What there is no room for."""
+        """These are all chunks of a checkpoint, and they lie in the clear. What there is no room for."""
         left_out = [] if len(opened.head) <= _LONGEST_LIST else [(session_id, opened)]
         with self._lock:
             self._size -= self._by_session.pop(session_id, NOTHING_OPENED).size

@@ -1,4 +1,4 @@
-"""Cuts the JSON of a checkpoint into pieces: those that are known, and new ones (see pieces.py)."""
+"""Cuts the JSON of a checkpoint into chunks: those that are known, and new ones (see chunks.py)."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from typing import Any
 from agent_runtime.manager.chunks.recipe import (
     GAP,
     LONGEST_RECIPE,
-    MOST_PIECES,
-    Piece,
+    MOST_CHUNKS,
+    Chunk,
     Recipe,
     Stream,
     digest_of,
@@ -20,9 +20,9 @@ from agent_runtime.manager.json_text import as_json, quick_json
 
 #: What is shorter stays where it is, bytes.
 _SHORTEST_RUN = 512
-#: A piece ends after so many bytes; after more where much is new side by side, so that it becomes about so
-#: many pieces: each costs as much as several kilobytes of text, to compress, to count and to read.
-_PIECE_BYTES, _PIECES_AT_ONCE = 1_024, 16
+#: A chunk ends after so many bytes; after more where much is new side by side, so that it becomes about so
+#: many chunks: each costs as much as several kilobytes of text, to compress, to count and to read.
+_CHUNK_BYTES, _CHUNKS_AT_ONCE = 1_024, 16
 #: Levels of dicts within which lists are cut.
 _LEVELS = 3
 #: Most bytes that are compared at once: more would leave the processor's cache.
@@ -36,7 +36,7 @@ NO_TEXTS: Mapping[str, bytes] = {}
 def cut(
     data: dict[str, Any],
     plain: bytes,
-    known: Sequence[Piece],
+    known: Sequence[Chunk],
     stream: Stream,
     texts: Mapping[str, bytes] = NO_TEXTS,
 ) -> Recipe | None:
@@ -44,18 +44,18 @@ def cut(
 
     Args:
         plain: `data` as JSON.
-        known: the pieces of an earlier checkpoint, in their order.
-        stream: names for new pieces.
-        texts: of some known pieces, which are told by them instead of by their hash.
+        known: the chunks of an earlier checkpoint, in their order.
+        stream: names for new chunks.
+        texts: of some known chunks, which are told by them instead of by their hash.
     """
-    for pieces in (known, ()):
-        cutter = _Cutter(plain, pieces, stream, texts)
+    for chunks in (known, ()):
+        cutter = _Cutter(plain, chunks, stream, texts)
         if not (cutter.walk(data, _LEVELS) and cutter.places) or len(cutter.literal) > LONGEST_RECIPE // 2:
             return None
-        if len(cutter.pieces) <= MOST_PIECES:
+        if len(cutter.chunks) <= MOST_CHUNKS:
             head = ";".join(map(ranges_of, cutter.places))
             if len(head) <= LONGEST_RECIPE // 4:
-                return Recipe(head, bytes(cutter.literal), cutter.pieces, cutter.fresh)
+                return Recipe(head, bytes(cutter.literal), cutter.chunks, cutter.fresh)
     return None
 
 
@@ -63,11 +63,11 @@ class _Cutter:
     """One way through the JSON of a checkpoint."""
 
     def __init__(
-        self, plain: bytes, known: Sequence[Piece], stream: Stream, texts: Mapping[str, bytes]
+        self, plain: bytes, known: Sequence[Chunk], stream: Stream, texts: Mapping[str, bytes]
     ) -> None:
         self.literal = bytearray()
         self.places: list[list[str]] = []
-        self.pieces: list[Piece] = []
+        self.chunks: list[Chunk] = []
         self.fresh: dict[str, bytes] = {}
         self._plain = plain
         self._at = 0
@@ -99,7 +99,7 @@ class _Cutter:
         return found
 
     def _cut_run(self, items: list[Any]) -> bool:
-        """Cuts some items into pieces, known ones and new, unless they are short."""
+        """Cuts some items into chunks, known ones and new, unless they are short."""
         start = self._at
         run = self._known_and_new(items) if self._known else self._all_new(items)
         if run is None:
@@ -110,32 +110,32 @@ class _Cutter:
             self._put(run)
         return True
 
-    def _all_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
+    def _all_new(self, items: list[Any]) -> list[Chunk | list[bytes]] | None:
         texts = self._next_texts(items)
         if texts is None:
             return None
         self._at += sum(map(len, texts)) + len(texts) - 1
         return [texts]
 
-    def _known_and_new(self, items: list[Any]) -> list[Piece | list[bytes]] | None:
-        """Known pieces and stretches of new items, in their order."""
-        run: list[Piece | list[bytes]] = []
+    def _known_and_new(self, items: list[Any]) -> list[Chunk | list[bytes]] | None:
+        """Known chunks and stretches of new items, in their order."""
+        run: list[Chunk | list[bytes]] = []
         place, in_a_row = 0, True
         while place < len(items):
             self._at += 1 if place else 0  # a comma
             left, texts = len(items) - place, [b""]
             row = self._known_in_a_row(left) if in_a_row else []
-            piece = None if row else self._known_here(self._expected, left)
-            if not row and piece is None:
+            chunk = None if row else self._known_here(self._expected, left)
+            if not row and chunk is None:
                 found = self._next_texts(items[place : place + 1])
                 if found is None:
                     return None
                 texts = found
-                piece = self._known_that_begins_with(texts[0], left)
-                in_a_row = piece is not None
-            elif piece is not None:
+                chunk = self._known_that_begins_with(texts[0], left)
+                in_a_row = chunk is not None
+            elif chunk is not None:
                 in_a_row = False  # not all of them come next: from here on one by one
-            row = [piece] if piece else row
+            row = [chunk] if chunk else row
             if row:
                 run += row
             elif run and isinstance(run[-1], list):
@@ -146,26 +146,26 @@ class _Cutter:
             self._at += (sum(each.size for each in row) + len(row) - 1) if row else len(texts[0])
         return run
 
-    def _known_in_a_row(self, left: int) -> list[Piece]:
-        """The known pieces behind the last, where all of a row of them come next."""
-        row: list[Piece] = []
+    def _known_in_a_row(self, left: int) -> list[Chunk]:
+        """The known chunks behind the last, where all of a row of them come next."""
+        row: list[Chunk] = []
         texts: list[bytes] = []
         size = 0
         for place in range(self._expected, len(self._known)):
-            piece = self._known[place]
-            left -= piece.items
-            size += piece.size
-            if left < 0 or size > _ROW_BYTES or piece.name not in self._texts:
+            chunk = self._known[place]
+            left -= chunk.items
+            size += chunk.size
+            if left < 0 or size > _ROW_BYTES or chunk.name not in self._texts:
                 break
-            row.append(piece)
-            texts.append(self._texts[piece.name])
+            row.append(chunk)
+            texts.append(self._texts[chunk.name])
         if not row or not self._is_next(GAP.join(texts).replace(GAP, b",")):
             return []
         self._expected += len(row)
         return row
 
-    def _known_that_begins_with(self, text: bytes, left: int) -> Piece | None:
-        """A known piece, if it is what comes next, and this its first item."""
+    def _known_that_begins_with(self, text: bytes, left: int) -> Chunk | None:
+        """A known chunk, if it is what comes next, and this its first item."""
         if hash(text) not in self._firsts:
             return None
         candidates = (self._known_here(each, left) for each in self._by_first[hash(text)])
@@ -173,14 +173,14 @@ class _Cutter:
 
     @cached_property
     def _firsts(self) -> set[int]:
-        return {piece.first for piece in self._known}
+        return {chunk.first for chunk in self._known}
 
     @cached_property
     def _by_first(self) -> dict[int, list[int]]:
-        """Places of the known pieces by their first item."""
+        """Places of the known chunks by their first item."""
         places: dict[int, list[int]] = {}
-        for place, piece in enumerate(self._known):
-            places.setdefault(piece.first, []).append(place)
+        for place, chunk in enumerate(self._known):
+            places.setdefault(chunk.first, []).append(place)
         return places
 
     def _is_next(self, text: bytes) -> bool:
@@ -196,45 +196,45 @@ class _Cutter:
                 return texts
         return None
 
-    def _known_here(self, place: int, left: int) -> Piece | None:
-        """A known piece, if it is what comes next. Most often it is the one behind the last."""
+    def _known_here(self, place: int, left: int) -> Chunk | None:
+        """A known chunk, if it is what comes next. Most often it is the one behind the last."""
         if place >= len(self._known):
             return None
-        piece = self._known[place]
-        end = self._at + piece.size
-        text = self._texts.get(piece.name)
-        if piece.items > left or self._plain[end : end + 1] not in _ENDS:
+        chunk = self._known[place]
+        end = self._at + chunk.size
+        text = self._texts.get(chunk.name)
+        if chunk.items > left or self._plain[end : end + 1] not in _ENDS:
             return None
         if text is not None:
             is_next = self._is_next(text.replace(GAP, b","))
         else:
-            is_next = bool(piece.digest) and digest_of(self._plain[self._at : end]) == piece.digest
+            is_next = bool(chunk.digest) and digest_of(self._plain[self._at : end]) == chunk.digest
         if not is_next:
             return None
         self._expected = place + 1
-        return piece
+        return chunk
 
-    def _put(self, run: list[Piece | list[bytes]]) -> None:
-        pieces: list[Piece] = []
+    def _put(self, run: list[Chunk | list[bytes]]) -> None:
+        chunks: list[Chunk] = []
         for each in run:
-            if isinstance(each, Piece):
-                pieces.append(each)
+            if isinstance(each, Chunk):
+                chunks.append(each)
             else:
-                pieces += map(self._new_piece, _portions(each))
+                chunks += map(self._new_chunk, _portions(each))
         self.literal += GAP
-        self.pieces += pieces
-        self.places.append([piece.name for piece in pieces])
+        self.chunks += chunks
+        self.places.append([chunk.name for chunk in chunks])
 
-    def _new_piece(self, texts: list[bytes]) -> Piece:
+    def _new_chunk(self, texts: list[bytes]) -> Chunk:
         name, stored = self._stream.next_name(), GAP.join(texts)
         self.fresh[name] = stored
-        return Piece(name, len(texts), len(stored), hash(texts[0]))
+        return Chunk(name, len(texts), len(stored), hash(texts[0]))
 
 
 def _portions(texts: list[bytes]) -> Iterator[list[bytes]]:
-    """Items that are new side by side, by piece."""
+    """Items that are new side by side, by chunk."""
     sizes = list(accumulate(map(len, texts)))
-    most = max(_PIECE_BYTES, sizes[-1] // _PIECES_AT_ONCE)
+    most = max(_CHUNK_BYTES, sizes[-1] // _CHUNKS_AT_ONCE)
     begin, size = 0, 0
     while begin < len(texts):
         end = bisect_left(sizes, size + most) + 1

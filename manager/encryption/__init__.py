@@ -14,14 +14,14 @@ no keys set                values lie in the clear
 Only `providers` and `sealing` can be imported without the package `cryptography`.
 """
 
-from agent_runtime.manager.encryption.providers import Vault
+from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.errors import SettingsError
 from agent_runtime.manager.settings import ENV_PREFIX, Settings
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 
-def open_vault(settings: Settings, store: Store) -> Vault:
-    """The vault for sessions in this store.
+def open_key_provider(settings: Settings, client: ScriptClient) -> KeyProvider:
+    """The key_provider for sessions in this store.
 
     Raises:
         SettingsError: the settings do not fit together, or `cryptography` is not installed.
@@ -30,12 +30,12 @@ def open_vault(settings: Settings, store: Store) -> Vault:
         for name in ("encryption_key_id", "encryption_required", "user_keys_url"):
             if getattr(settings, name):
                 raise SettingsError(f"{ENV_PREFIX}{name.upper()} needs {ENV_PREFIX}ENCRYPTION_KEYS")
-        return Vault()
+        return KeyProvider()
     try:
-        from agent_runtime.manager.encryption.keyed_provider import KeyedVault
+        from agent_runtime.manager.encryption.keyed_provider import KeyedProvider
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{ENV_PREFIX}ENCRYPTION_KEYS needs a package that is not installed ({error.name}):"
             " pip install 'agent-sessions[encryption]'"
         ) from error
-    return KeyedVault(settings, store)
+    return KeyedProvider(settings, client)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from agent_runtime.manager.encryption.sealing import CannotOpenError
+from agent_runtime.manager.encryption.sealing import CannotDecryptError
 
 KEY_BYTES, _NONCE_BYTES = 32, 12
 
@@ -29,18 +29,18 @@ class Cipher:
         self._scope = scope
         self._aead = AESGCM(HKDFExpand(SHA256(), KEY_BYTES, b"agent-sessions " + scope).derive(secret))
 
-    def seal(self, kind: bytes, name: bytes, plain: bytes) -> bytes:
+    def encrypt(self, kind: bytes, name: bytes, plain: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         return self._header + nonce + self._aead.encrypt(nonce, plain, self._place(kind, name))
 
-    def open(self, kind: bytes, name: bytes, sealed: bytes) -> bytes:
+    def decrypt(self, kind: bytes, name: bytes, sealed: bytes) -> bytes:
         """What was sealed; `sealed` begins with the header of this cipher's key."""
         start = len(self._header)
         nonce, body = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
         try:
             return self._aead.decrypt(nonce, body, self._place(kind, name))
         except (InvalidTag, ValueError) as error:  # ValueError: cut short in the nonce
-            raise CannotOpenError(
+            raise CannotDecryptError(
                 "it was altered, or moved from another place, or sealed under another key of that id"
             ) from error
 

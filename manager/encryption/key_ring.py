@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from agent_runtime.manager.encryption.cipher import KEY_BYTES, Key
-from agent_runtime.manager.encryption.sealing import RING, CannotOpenError
+from agent_runtime.manager.encryption.sealing import RING, CannotDecryptError
 from agent_runtime.manager.errors import SettingsError
 from agent_runtime.manager.settings import ENV_PREFIX, Settings
 
@@ -39,7 +39,7 @@ class KeyRing:
         Raises:
             SettingsError: there is something wrong with it; the message holds nothing of a key.
         """
-        assert settings.encryption_keys is not None  # noqa: S101  (the vault asks first)
+        assert settings.encryption_keys is not None  # noqa: S101  (the key_provider asks first)
         secrets = _parsed(settings.encryption_keys.get_secret_value())
         active_id = settings.encryption_key_id or next(iter(secrets))
         if active_id == NO_KEY:
@@ -61,12 +61,12 @@ class KeyRing:
         """The key that an envelope names.
 
         Raises:
-            CannotOpenError: there is none.
+            CannotDecryptError: there is none.
         """
         header = header_of(sealed)
         if header not in self._keys:
             name = repr(header[2:].decode(errors="backslashreplace"))
-            raise CannotOpenError(
+            raise CannotDecryptError(
                 f"it is encrypted under the key {name}, which is not in {ENV_PREFIX}ENCRYPTION_KEYS"
             )
         return self._keys[header]

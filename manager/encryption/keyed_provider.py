@@ -1,4 +1,4 @@
-"""The vault where keys are set."""
+"""The key_provider where keys are set."""
 
 import threading
 from collections import OrderedDict
@@ -6,70 +6,77 @@ from collections.abc import Iterable, Mapping
 
 from agent_runtime.manager.encryption.cipher import Cipher, Key
 from agent_runtime.manager.encryption.key_ring import KeyRing
-from agent_runtime.manager.encryption.providers import Vault
-from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, RING, USER, CannotOpenError, Opener, Sealer
+from agent_runtime.manager.encryption.providers import KeyProvider
+from agent_runtime.manager.encryption.sealing import (
+    IN_THE_CLEAR,
+    RING,
+    USER,
+    CannotDecryptError,
+    Decryptor,
+    Encryptor,
+)
 from agent_runtime.manager.encryption.user_keys import KEY_ID_BYTES, UserKeys
 from agent_runtime.manager.errors import DecryptionError, SettingsError, StoreError, StoreOutcomeUnknownError
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.scripts import sessions as scripts
 from agent_runtime.manager.settings import ENV_PREFIX, Settings
 from agent_runtime.manager.transport.async_twin import client_from_url
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 #: Sessions of which a process remembers the id of their key: some 2 MB.
 _REMEMBERED = 10_000
 
 
-class KeyedVault(Vault):
+class KeyedProvider(KeyProvider):
     """Seals under the active key of the ring or the key of the session's user; opens under any."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, client: ScriptClient) -> None:
         self._ring = KeyRing.from_settings(settings)
         self._refuses_plain = settings.encryption_required
         if self._refuses_plain and self._ring.active is None:
             raise SettingsError(f"{ENV_PREFIX}ENCRYPTION_REQUIRED needs a key that encrypts what is written")
-        self._store = store
+        self._client = client
         self._user_keys = None
         if settings.user_keys_url is not None:
-            key_store = _user_key_store(settings, settings.user_keys_url)
-            self._user_keys = UserKeys(key_store, settings.namespace, self._ring)
+            key_client = _user_key_client(settings, settings.user_keys_url)
+            self._user_keys = UserKeys(key_client, settings.namespace, self._ring)
         self._key_ids = _KeyIds()
 
-    async def sealer_of_new(self, user_id: str, session_id: str, session_ms: int) -> Sealer:
+    async def encryptor_of_new(self, user_id: str, session_id: str, session_ms: int) -> Encryptor:
         if self._user_keys is None or self._ring.active is None:
-            return self._ring_sealer(session_id)
+            return self._ring_encryptor(session_id)
         key_id, key = await self._user_keys.take(user_id, session_ms)
-        return _UserSealer(key.for_session(session_id), key_id, self._user_keys)
+        return _UserEncryptor(key.for_session(session_id), key_id, self._user_keys)
 
-    async def sealer_of(self, keys: Keys, session_id: str) -> Sealer:
+    async def encryptor_of(self, keys: Keys, session_id: str) -> Encryptor:
         if self._user_keys is None or self._ring.active is None:
-            return self._ring_sealer(session_id)
+            return self._ring_encryptor(session_id)
         remembered = self._key_ids.get(session_id)
         key_id = remembered or await self._find_key_id(keys, session_id)
         if not key_id:
-            return self._ring_sealer(session_id)
+            return self._ring_encryptor(session_id)
         try:
-            key = await self._user_keys.read_to_seal(key_id)
+            key = await self._user_keys.read_to_encrypt(key_id)
         except DecryptionError:
             if not remembered:
                 raise
             self._key_ids.forget(session_id)  # perhaps that of an earlier session, created with the same id
-            return await self.sealer_of(keys, session_id)
-        return _UserSealer(key.for_session(session_id), key_id, self._user_keys)
+            return await self.encryptor_of(keys, session_id)
+        return _UserEncryptor(key.for_session(session_id), key_id, self._user_keys)
 
-    def sealer_at_hand(self, session_id: str) -> Sealer | None:
+    def encryptor_at_hand(self, session_id: str) -> Encryptor | None:
         if self._user_keys is None or self._ring.active is None:
-            return self._ring_sealer(session_id)
+            return self._ring_encryptor(session_id)
         return None
 
-    def opener_at_hand(self) -> Opener | None:
-        return None if self._user_keys else _KeyedOpener(self._ring, {}, self._refuses_plain)
+    def decryptor_at_hand(self) -> Decryptor | None:
+        return None if self._user_keys else _KeyedDecryptor(self._ring, {}, self._refuses_plain)
 
-    async def opener(self, stored: Iterable[bytes]) -> Opener:
-        user_keys: Mapping[str, Key | CannotOpenError] = {}
+    async def decryptor(self, stored: Iterable[bytes]) -> Decryptor:
+        user_keys: Mapping[str, Key | CannotDecryptError] = {}
         if self._user_keys is not None and (key_ids := {_user_key_id(each) for each in stored} - {""}):
-            user_keys = await self._user_keys.read_to_open(key_ids)
-        return _KeyedOpener(self._ring, user_keys, self._refuses_plain)
+            user_keys = await self._user_keys.read_to_decrypt(key_ids)
+        return _KeyedDecryptor(self._ring, user_keys, self._refuses_plain)
 
     async def prolong(self, keys: Keys, session_id: str, session_ms: float) -> None:
         if self._user_keys is None:
@@ -87,28 +94,28 @@ class KeyedVault(Vault):
         if self._user_keys is not None:
             await self._user_keys.aclose()
 
-    def _ring_sealer(self, session_id: str) -> Sealer:
+    def _ring_encryptor(self, session_id: str) -> Encryptor:
         key = self._ring.active
-        return IN_THE_CLEAR if key is None else _RingSealer(key.for_session(session_id))
+        return IN_THE_CLEAR if key is None else _RingEncryptor(key.for_session(session_id))
 
     async def _find_key_id(self, keys: Keys, session_id: str) -> str:
         """Id of the key under which a session is sealed; '' where that is none of a user."""
-        found = await scripts.get_session(self._store, keys, session_id)
+        found = await scripts.get_session(self._client, keys, session_id)
         key_id = b"" if found is None else found[1].fields.get(b"user_key", b"")
         if key_id:  # else the session may be yet to come, or to come again
             self._key_ids.remember(session_id, key_id.decode())
         return key_id.decode()
 
 
-class _RingSealer(Sealer):
+class _RingEncryptor(Encryptor):
     def __init__(self, cipher: Cipher) -> None:
         self._cipher = cipher
 
-    def seal(self, kind: bytes, name: bytes, value: bytes) -> bytes:
-        return self._cipher.seal(kind, name, value)
+    def encrypt(self, kind: bytes, name: bytes, value: bytes) -> bytes:
+        return self._cipher.encrypt(kind, name, value)
 
 
-class _UserSealer(_RingSealer):
+class _UserEncryptor(_RingEncryptor):
     def __init__(self, cipher: Cipher, key_id: str, user_keys: UserKeys) -> None:
         super().__init__(cipher)
         self.user_key_id = key_id
@@ -126,41 +133,41 @@ class _UserSealer(_RingSealer):
             )
 
 
-class _KeyedOpener(Opener):
+class _KeyedDecryptor(Decryptor):
     """Made for one call: it remembers ciphers, and users' keys must not be kept."""
 
     def __init__(
-        self, ring: KeyRing, user_keys: Mapping[str, Key | CannotOpenError], refuses_plain: bool
+        self, ring: KeyRing, user_keys: Mapping[str, Key | CannotDecryptError], refuses_plain: bool
     ) -> None:
         self._ring = ring
         self._user_keys = user_keys
         self._refuses_plain = refuses_plain
         self._ciphers: dict[tuple[Key, str], Cipher] = {}
 
-    def open(self, session_id: str, kind: bytes, name: bytes, stored: bytes) -> bytes:
+    def decrypt(self, session_id: str, kind: bytes, name: bytes, stored: bytes) -> bytes:
         if stored[:1] == RING:
             key = self._ring.key_of(stored)
         elif stored[:1] == USER:
             key = self._user_key_of(stored)
         elif self._refuses_plain:
-            raise CannotOpenError(f"it is not encrypted, and {ENV_PREFIX}ENCRYPTION_REQUIRED is set")
+            raise CannotDecryptError(f"it is not encrypted, and {ENV_PREFIX}ENCRYPTION_REQUIRED is set")
         else:
             return stored
         cipher = self._ciphers.get((key, session_id))
         if cipher is None:
             cipher = self._ciphers[key, session_id] = key.for_session(session_id)
-        return cipher.open(kind, name, stored)
+        return cipher.decrypt(kind, name, stored)
 
     def _user_key_of(self, stored: bytes) -> Key:
         key_id = _user_key_id(stored)
         found = self._user_keys.get(key_id)
         if len(stored) < 1 + KEY_ID_BYTES:
-            raise CannotOpenError("it is encrypted, and cut short")
+            raise CannotDecryptError("it is encrypted, and cut short")
         if found is None:
-            raise CannotOpenError(
+            raise CannotDecryptError(
                 f"it is encrypted under its user's key {key_id}, and {ENV_PREFIX}USER_KEYS_URL is not set"
             )
-        if isinstance(found, CannotOpenError):
+        if isinstance(found, CannotDecryptError):
             raise found
         return found
 
@@ -194,8 +201,8 @@ def _user_key_id(stored: bytes) -> str:
     return stored[1 : 1 + KEY_ID_BYTES].hex() if stored[:1] == USER else ""
 
 
-def _user_key_store(settings: Settings, url: str) -> Store:
+def _user_key_client(settings: Settings, url: str) -> ScriptClient:
     conn = client_from_url(f"{ENV_PREFIX}USER_KEYS_URL", url, settings.connect_timeout_seconds)
-    return Store(
+    return ScriptClient(
         conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries
     )

@@ -2,31 +2,31 @@
 
 from collections.abc import Iterable
 
-from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Opener, Sealer
+from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Decryptor, Encryptor
 from agent_runtime.manager.errors import SettingsError
 from agent_runtime.manager.keys import Keys
 
 
-class Vault:
+class KeyProvider:
     """Without keys: everything stays in the clear, at no cost."""
 
-    async def sealer_of_new(self, user_id: str, session_id: str, session_ms: int) -> Sealer:
+    async def encryptor_of_new(self, user_id: str, session_id: str, session_ms: int) -> Encryptor:
         """What seals the values of a session that is to be created, and to live for so long."""
         return IN_THE_CLEAR
 
-    async def sealer_of(self, keys: Keys, session_id: str) -> Sealer:
+    async def encryptor_of(self, keys: Keys, session_id: str) -> Encryptor:
         """What seals further values of a session."""
         return IN_THE_CLEAR
 
-    def sealer_at_hand(self, session_id: str) -> Sealer | None:
+    def encryptor_at_hand(self, session_id: str) -> Encryptor | None:
         """What seals values of a session, new or not; None where a server has to be asked first."""
         return IN_THE_CLEAR
 
-    def opener_at_hand(self) -> Opener | None:
+    def decryptor_at_hand(self) -> Decryptor | None:
         """What opens any stored value; None where a server has to be asked first."""
         return NO_KEYS
 
-    async def opener(self, stored: Iterable[bytes]) -> Opener:
+    async def decryptor(self, stored: Iterable[bytes]) -> Decryptor:
         """What opens these stored values."""
         return NO_KEYS
 

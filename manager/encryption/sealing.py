@@ -5,25 +5,25 @@ RING, USER = b"e", b"u"
 
 #: Kinds of values.
 METADATA, CHECKPOINT = b"metadata", b"checkpoint"
-#: A checkpoint's JSON around its pieces, sealed with its id and the list of them; and a piece, with its name.
-PIECED_CHECKPOINT, PIECE = b"pieced checkpoint", b"piece"
+#: A checkpoint's JSON around its chunks, sealed with its id and the list of them; and a chunk, with its name.
+CHUNKED_CHECKPOINT, CHUNK = b"pieced checkpoint", b"piece"
 
 
-class CannotOpenError(ValueError):
+class CannotDecryptError(ValueError):
     """A value does not open. The message says under which key, and nothing of what it holds."""
 
 
-class Sealer:
+class Encryptor:
     """Seals the values of one session. This one leaves them as they are."""
 
     #: Id of the user's key, for the session's hash; '' where it is not a user's.
     user_key_id = ""
 
-    def seal(self, kind: bytes, name: bytes, value: bytes) -> bytes:
+    def encrypt(self, kind: bytes, name: bytes, value: bytes) -> bytes:
         """The stored value to write for `value`, a stored value in the clear.
 
         Args:
-            kind: `METADATA`, `CHECKPOINT`, `PIECED_CHECKPOINT` or `PIECE`.
+            kind: `METADATA`, `CHECKPOINT`, `CHUNKED_CHECKPOINT` or `CHUNK`.
             name: the key of the metadata, or the checkpoint's id, and so on.
         """
         return value
@@ -37,19 +37,19 @@ class Sealer:
         """
 
 
-class Opener:
+class Decryptor:
     """Opens the values of sessions. This one knows no keys."""
 
-    def open(self, session_id: str, kind: bytes, name: bytes, stored: bytes) -> bytes:
+    def decrypt(self, session_id: str, kind: bytes, name: bytes, stored: bytes) -> bytes:
         """The stored value in the clear that was sealed.
 
         Raises:
-            CannotOpenError: it does not open, or is of another place.
+            CannotDecryptError: it does not open, or is of another place.
         """
         if stored[:1] in (RING, USER):
-            raise CannotOpenError("it is encrypted, and AGENT_SESSIONS_ENCRYPTION_KEYS is not set")
+            raise CannotDecryptError("it is encrypted, and AGENT_SESSIONS_ENCRYPTION_KEYS is not set")
         return stored
 
 
 #: For managers without keys.
-IN_THE_CLEAR, NO_KEYS = Sealer(), Opener()
+IN_THE_CLEAR, NO_KEYS = Encryptor(), Decryptor()

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 from agent_runtime.manager.encryption.cipher import KEY_BYTES, Key
 from agent_runtime.manager.encryption.key_ring import KeyRing
-from agent_runtime.manager.encryption.sealing import USER, CannotOpenError
+from agent_runtime.manager.encryption.sealing import USER, CannotDecryptError
 from agent_runtime.manager.errors import DecryptionError, StoreError, StoreRefusedError, StoreUnavailableError
 from agent_runtime.manager.keys import UserKeyNames
 from agent_runtime.manager.scripts import user_keys as scripts
 from agent_runtime.manager.scripts.user_keys import Gone, WrappedKey
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 KEY_ID_BYTES = 16
 
@@ -35,8 +35,8 @@ class UserKeys:
         ring: the keys that wrap them.
     """
 
-    def __init__(self, store: Store, namespace: str, ring: KeyRing) -> None:
-        self._store = store
+    def __init__(self, client: ScriptClient, namespace: str, ring: KeyRing) -> None:
+        self._client = client
         self._names = UserKeyNames(namespace)
         self._ring = ring
 
@@ -45,47 +45,47 @@ class UserKeys:
         with _nothing_written():
             while True:
                 taken = await scripts.take_user_key(
-                    self._store, self._names, user_id, self._new_key(), session_ms + _LINGER_MS
+                    self._client, self._names, user_id, self._new_key(), session_ms + _LINGER_MS
                 )
                 if taken is not None:
-                    return taken.key_id, await self._ready_to_seal(taken)
+                    return taken.key_id, await self._ready_to_encrypt(taken)
 
-    async def read_to_seal(self, key_id: str) -> Key:
+    async def read_to_encrypt(self, key_id: str) -> Key:
         """The key with that id.
 
         Raises:
             DecryptionError: it was erased, or is not there.
         """
         with _nothing_written():
-            found = await scripts.read_user_key(self._store, self._names, key_id)
+            found = await scripts.read_user_key(self._client, self._names, key_id)
             if isinstance(found, Gone):
                 raise DecryptionError(f"nothing was written: {_gone(key_id, found)}")
-            return await self._ready_to_seal(found)
+            return await self._ready_to_encrypt(found)
 
-    async def read_to_open(self, key_ids: Iterable[str]) -> dict[str, Key | CannotOpenError]:
+    async def read_to_decrypt(self, key_ids: Iterable[str]) -> dict[str, Key | CannotDecryptError]:
         """The keys with these ids, or why a key is none."""
         ids = list(key_ids)
         with _nothing_written():
             found = await asyncio.gather(
-                *(scripts.read_user_key(self._store, self._names, key_id) for key_id in ids)
+                *(scripts.read_user_key(self._client, self._names, key_id) for key_id in ids)
             )
         return {key_id: self._key_or_reason(key_id, each) for key_id, each in zip(ids, found, strict=True)}
 
     async def prolong(self, key_id: str, session_ms: float) -> None:
         """Keeps a key for a session that is to live for so long from now."""
         with _nothing_written():
-            await scripts.read_user_key(self._store, self._names, key_id, round(session_ms) + _LINGER_MS)
+            await scripts.read_user_key(self._client, self._names, key_id, round(session_ms) + _LINGER_MS)
 
     async def is_there(self, key_id: str) -> bool:
-        return not isinstance(await scripts.read_user_key(self._store, self._names, key_id), Gone)
+        return not isinstance(await scripts.read_user_key(self._client, self._names, key_id), Gone)
 
     async def erase(self, user_id: str) -> bool:
         """Whether the user had a key."""
         with _naming_the_server():
-            return await scripts.erase_user_key(self._store, self._names, user_id)
+            return await scripts.erase_user_key(self._client, self._names, user_id)
 
     async def aclose(self) -> None:
-        await self._store.aclose()
+        await self._client.aclose()
 
     def _new_key(self) -> WrappedKey:
         key_id = secrets.token_bytes(KEY_ID_BYTES).hex()
@@ -93,28 +93,28 @@ class UserKeys:
 
     def _wrapped(self, key_id: str, secret: bytes) -> bytes:
         assert self._ring.active is not None  # noqa: S101  (else nothing is sealed, and no key is needed)
-        return self._ring.active.for_keys().seal(b"user", key_id.encode(), secret)
+        return self._ring.active.for_keys().encrypt(b"user", key_id.encode(), secret)
 
     def _unwrapped(self, key: WrappedKey) -> bytes:
-        return self._ring.key_of(key.wrapped).for_keys().open(b"user", key.key_id.encode(), key.wrapped)
+        return self._ring.key_of(key.wrapped).for_keys().decrypt(b"user", key.key_id.encode(), key.wrapped)
 
-    async def _ready_to_seal(self, key: WrappedKey) -> Key:
+    async def _ready_to_encrypt(self, key: WrappedKey) -> Key:
         """The key; wrapped anew if the ring has another active key by now, so that the old one can go."""
         try:
             secret = self._unwrapped(key)
-        except CannotOpenError as error:
+        except CannotDecryptError as error:
             raise DecryptionError(f"nothing was written: the user's key {key.key_id}: {error}") from error
         if not self._ring.is_active(key.wrapped):
-            await scripts.rewrap_user_key(self._store, self._names, key, self._wrapped(key.key_id, secret))
+            await scripts.rewrap_user_key(self._client, self._names, key, self._wrapped(key.key_id, secret))
         return _key(key.key_id, secret)
 
-    def _key_or_reason(self, key_id: str, found: WrappedKey | Gone) -> Key | CannotOpenError:
+    def _key_or_reason(self, key_id: str, found: WrappedKey | Gone) -> Key | CannotDecryptError:
         if isinstance(found, Gone):
-            return CannotOpenError(_gone(key_id, found))
+            return CannotDecryptError(_gone(key_id, found))
         try:
             return _key(key_id, self._unwrapped(found))
-        except CannotOpenError as error:
-            return CannotOpenError(f"its user's key {key_id}: {error}")
+        except CannotDecryptError as error:
+            return CannotDecryptError(f"its user's key {key_id}: {error}")
 
 
 def _key(key_id: str, secret: bytes) -> Key:

@@ -7,7 +7,7 @@ from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, Partitions
 from agent_runtime.manager.settings import Settings
 
 #: Kinds of keys whose members are scored by when they go; the expiry index outlives its own.
-_INDEXES, _LISTS = ("u", "a", "x"), ("detached", "trash")
+_INDEXES, _LISTS = ("u", "a", "x"), ("revocations", "revoked")
 _OF_SESSIONS = ("s", "c", "o")
 _OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string", "answer": "string"}
 _OF_RECEIPTS = {"receipts": "zset", "receipt_jobs": "zset", "receipt_key": "string"}
@@ -18,7 +18,7 @@ class Place(NamedTuple):
 
     key: bytes
     keys: Keys
-    #: As in `manager.keys`: `s`, `u`, `trash`, `job`, …
+    #: As in `manager.keys`: `s`, `u`, `revoked`, `job`, …
     kind: str
     #: What follows the kind: id of a session, a user, a job.
     name: str

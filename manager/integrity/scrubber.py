@@ -10,10 +10,10 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from agent_runtime.manager.codec import metadata_values, to_checkpoint, to_session
-from agent_runtime.manager.encryption.providers import Vault
+from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.errors import CorruptDataError, JobNotFoundError
 from agent_runtime.manager.integrity.places import Place, Places
-from agent_runtime.manager.jobs.job_store import Ledger
+from agent_runtime.manager.jobs.job_store import JobStore
 from agent_runtime.manager.jobs.pace import Pace, pace_of
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.models.findings import Damage, Finding
@@ -22,36 +22,36 @@ from agent_runtime.manager.scripts import integrity as scripts
 from agent_runtime.manager.scripts import sessions as session_scripts
 from agent_runtime.manager.scripts.replies import START
 from agent_runtime.manager.settings import Settings
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 #: Checkpoints and bytes of them that are read at a time.
 _PAGE, _PAGE_BYTES = 100, 262_144
 
 
-class Checkup:
+class StoreScrubber:
     """One walk. Iterate over it for what it finds.
 
     Args:
         repair: whether to mend what can be mended.
 
     Example:
-        >>> async for finding in manager.checkup():
+        >>> async for finding in manager.scrub():
         ...     print(finding.damage, finding.key)
     """
 
     def __init__(
         self,
-        store: Store,
+        client: ScriptClient,
         partitions: Partitions,
-        ledger: Ledger,
-        vault: Vault,
+        ledger: JobStore,
+        key_provider: KeyProvider,
         settings: Settings,
         *,
         repair: bool,
     ) -> None:
-        self._store = store
+        self._client = client
         self._ledger = ledger
-        self._vault = vault
+        self._key_provider = key_provider
         self._settings = settings
         self._repair = repair
         self._places = Places(settings.namespace, partitions)
@@ -63,7 +63,7 @@ class Checkup:
 
     async def __aiter__(self) -> AsyncIterator[Finding]:
         # First what deletions have taken away: whether a session is revoked is told by that.
-        looks: list[tuple[str, Look]] = [("trash", self._look_at_trash), ("", self._look_at)]
+        looks: list[tuple[str, Look]] = [("revoked", self._look_at_revoked_set), ("", self._look_at)]
         for turn, (kind, look) in enumerate(looks):
             async for finding in self._walk(self._places.pattern(kind), look, turn / len(looks)):
                 told = (finding.damage, finding.key, finding.about)
@@ -76,7 +76,7 @@ class Checkup:
         pace, cursor, passed = pace_of(self._settings), 0, 0
         while True:
             async with pace.batch() as size:
-                cursor, stored, keys = await scripts.scan_keys(self._store, cursor, pattern, size)
+                cursor, stored, keys = await scripts.scan_keys(self._client, cursor, pattern, size)
                 found = await asyncio.gather(*map(look, keys))
             for finding in itertools.chain.from_iterable(found):
                 yield finding
@@ -89,12 +89,14 @@ class Checkup:
             if cursor == 0:
                 return
 
-    async def _look_at_trash(self, key: bytes) -> list[Finding]:
+    async def _look_at_revoked_set(self, key: bytes) -> list[Finding]:
         place = self._places.find(key)
         if place is None:
             return []
         found = await self._look_at_key(place)
-        return found + await scripts.check_trash(self._store, place.keys, place.name, repair=self._repair)
+        return found + await scripts.check_revoked_set(
+            self._client, place.keys, place.name, repair=self._repair
+        )
 
     async def _look_at(self, key: bytes) -> list[Finding]:
         place = self._places.find(key)
@@ -116,7 +118,7 @@ class Checkup:
 
     async def _look_at_key(self, place: Place) -> list[Finding]:
         _, found = await scripts.check_key(
-            self._store,
+            self._client,
             place.key,
             expected=place.type,
             lingers_ms=place.lingers_ms,
@@ -127,10 +129,10 @@ class Checkup:
 
     async def _look_at_session(self, place: Place) -> list[Finding]:
         readable, found = await scripts.check_session(
-            self._store, place.keys, place.name, place.kind, repair=self._repair
+            self._client, place.keys, place.name, place.kind, repair=self._repair
         )
         if readable:
-            for look in (self._look_at_order, self._look_at_data, self._look_at_pieces, self._look_at_values):
+            for look in (self._look_at_order, self._look_at_data, self._look_at_chunks, self._look_at_values):
                 found += await look(place)
         return found
 
@@ -138,7 +140,7 @@ class Checkup:
         found, first = [], 0
         while first >= 0:
             first, page = await scripts.check_order(
-                self._store, place.keys, place.name, first, repair=self._repair
+                self._client, place.keys, place.name, first, repair=self._repair
             )
             found += page
         return found
@@ -147,37 +149,37 @@ class Checkup:
         found, cursor = [], -1
         while cursor != 0:
             cursor, page = await scripts.check_data(
-                self._store, place.keys, place.name, max(0, cursor), repair=self._repair
+                self._client, place.keys, place.name, max(0, cursor), repair=self._repair
             )
             found += page
         return found
 
-    async def _look_at_pieces(self, place: Place) -> list[Finding]:
-        return await scripts.check_pieces(self._store, place.keys, place.name, repair=self._repair)
+    async def _look_at_chunks(self, place: Place) -> list[Finding]:
+        return await scripts.check_chunks(self._client, place.keys, place.name, repair=self._repair)
 
     async def _look_at_values(self, place: Place) -> list[Finding]:
         """What the session's hash and its checkpoints hold, read as callers do."""
         found: list[Finding] = []
         keys, session_id = place.keys, place.name
         try:
-            stored = await session_scripts.get_session(self._store, keys, session_id)
+            stored = await session_scripts.get_session(self._client, keys, session_id)
             if stored is not None:
-                opener = await self._vault.opener(metadata_values(stored[1].fields))
-                to_session(stored[1], opener)
+                decryptor = await self._key_provider.decryptor(metadata_values(stored[1].fields))
+                to_session(stored[1], decryptor)
         except CorruptDataError as error:
             found.append(_corrupt(place.key, error))
         after_us = 0.0
         while True:
             page = await checkpoint_scripts.list_checkpoints(
-                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
+                self._client, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
             if not page.checkpoints:
                 return found
-            opener = await self._vault.opener(page.values())
+            decryptor = await self._key_provider.decryptor(page.values())
             for checkpoint in page.checkpoints:
                 try:
                     if checkpoint.data is not None:  # else the order has told it
-                        to_checkpoint(session_id, checkpoint, opener)
+                        to_checkpoint(session_id, checkpoint, decryptor)
                 except CorruptDataError as error:
                     found.append(_corrupt(checkpoint.key, error))
             after_us = page.checkpoints[-1].created_us
@@ -191,7 +193,7 @@ class Checkup:
             while True:
                 async with pace.batch() as size:
                     cursor, found = await scripts.check_index(
-                        self._store,
+                        self._client,
                         place.keys,
                         key,
                         place.kind,

@@ -28,9 +28,9 @@ def reason_of_failure(job: Record, deaths: int) -> str:
 
 def _step(job: Record) -> str:
     """What it did when it was last heard of."""
-    left = [part.keys.number for part in job.parts if "worked_off" not in part.fields]
+    left = [part.keys.number for part in job.parts if "drained" not in part.fields]
     if not left:
         return "at its end, where a deletion checks what is left and gets its receipt"
-    step = "bringing sessions back" if job.state is JobState.UNDOING else _STEPS[job.work.kind]
+    step = "bringing sessions back" if job.state is JobState.UNDOING else _STEPS[job.spec.kind]
     where = f"partition {left[0]}" if len(left) == 1 else f"{len(left)} partitions"
     return f"{step} in {where}"

@@ -7,12 +7,12 @@ import asyncio
 from typing import NamedTuple
 
 from agent_runtime.manager.errors import InvalidArgumentError, JobStateError, TooManyAffectedError
-from agent_runtime.manager.jobs.completer import Conclusion
+from agent_runtime.manager.jobs.completer import JobCompleter
 from agent_runtime.manager.jobs.listing import JobFilter, list_jobs
 from agent_runtime.manager.jobs.preview import Previewer
 from agent_runtime.manager.jobs.records import Record, Records
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.models.jobs import JobKind, JobPage, JobProgress, Preview
 from agent_runtime.manager.scripts import jobs as scripts
 from agent_runtime.manager.settings import Settings
@@ -38,22 +38,22 @@ class Opened(NamedTuple):
     added: int
 
 
-class Ledger:
+class JobStore:
     """The records of bulk jobs in one namespace."""
 
     def __init__(
-        self, records: Records, previewer: Previewer, conclusion: Conclusion, settings: Settings
+        self, records: Records, previewer: Previewer, completer: JobCompleter, settings: Settings
     ) -> None:
         self._records = records
-        self._store = records.store
+        self._client = records.client
         self._partitions = records.partitions
         self._previewer = previewer
-        self._conclusion = conclusion
+        self._completer = completer
         self._settings = settings
         self._retention_ms = settings.job_retention_seconds * 1000
         self._stalled_after_ms = round(settings.stalled_after_seconds * 1000)
 
-    async def open(self, work: Work, order: Order | None = None, *, join: bool = True) -> Opened:
+    async def open(self, spec: JobSpec, request: JobRequest | None = None, *, join: bool = True) -> Opened:
         """Opens a job: for a deletion, this revokes its sessions. With `join`, the request joins a job with
         the same work if one is open. Repeated with the same order, it changes nothing.
 
@@ -65,36 +65,38 @@ class Ledger:
             JobStateError: the same work is being undone at this moment.
             TooManyAffectedError: more than `max_affected` would go; nothing was changed.
         """
-        order = order or Order.checked()
-        home, *others = work.scope(self._partitions)
-        await self._refuse_id_of_other_work(work, order)
-        allowed, elsewhere = await self._allowance(work, order)
+        request = request or JobRequest.checked()
+        home, *others = spec.scope(self._partitions)
+        await self._refuse_id_of_other_work(spec, request)
+        allowed, elsewhere = await self._allowance(spec, request)
         reply = await scripts.open_job(
-            self._store,
+            self._client,
             home,
-            work.target(home),
-            request_id=order.job_id,
-            kind=work.kind,
-            params=work.params_json,
+            spec.target(home),
+            request_id=request.job_id,
+            kind=spec.kind,
+            params=spec.params_json,
             retention_ms=self._retention_ms,
             join=join,
             others=bool(others),
-            grace_ms=order.grace_ms,
+            grace_ms=request.grace_ms,
             silence_ms=self._stalled_after_ms,
             max_affected=allowed,
-            details=order.details,
+            details=request.details,
         )
-        self._check_opened(reply, order, elsewhere)
+        self._check_opened(reply, request, elsewhere)
         added = reply.added
         if reply.number:
-            added += await self._open_others(work, reply.job_id, order.job_id, reply.number, order.grace_ms)
-        if added == 0 and order.grace_ms == 0:
-            await self._conclude_if_nothing_to_do(reply.job_id)
+            added += await self._open_others(
+                spec, reply.job_id, request.job_id, reply.number, request.grace_ms
+            )
+        if added == 0 and request.grace_ms == 0:
+            await self._complete_if_nothing_to_do(reply.job_id)
         return Opened(reply.job_id, added)
 
-    async def preview(self, work: Work) -> Preview:
+    async def preview(self, spec: JobSpec) -> Preview:
         """What the job would remove if it were opened now. Changes nothing."""
-        return await self._previewer.preview(work)
+        return await self._previewer.preview(spec)
 
     async def progress(self, job_id: str) -> JobProgress:
         """How far the job is.
@@ -114,7 +116,7 @@ class Ledger:
         request_id = job.home.fields.get("opening")
         if request_id is None:
             return job
-        await self._open_others(job.work, job.job_id, request_id, int(job.home.fields["joins"]), grace_ms=0)
+        await self._open_others(job.spec, job.job_id, request_id, int(job.home.fields["joins"]), grace_ms=0)
         return await self._records.read(job_id)
 
     async def list_jobs(
@@ -134,10 +136,10 @@ class Ledger:
         """
         job = await self._records.read(job_id)
         allowed, state = await scripts.control_job(
-            self._store,
+            self._client,
             job.home.keys,
             job.job_id,
-            work=job.work.name,
+            spec=job.spec.name,
             action=action,
             silence_ms=self._stalled_after_ms,
             retention_ms=self._retention_ms,
@@ -148,9 +150,9 @@ class Ledger:
         await self._records.keep_others(job, self._retention_ms)
         return await self.progress(job_id)
 
-    async def conclude(self, job: Record) -> None:
+    async def complete(self, job: Record) -> None:
         """Ends a job whose work is done, unless a request has joined since it was read."""
-        await self._conclusion.conclude(job)
+        await self._completer.complete(job)
 
     async def take_stalled(self, limit: int = _STALLED_PER_LOOK) -> list[str]:
         """Ids of open jobs that are due, or that nobody has worked on for `stalled_after_seconds`, for the
@@ -164,48 +166,50 @@ class Ledger:
         share = max(1, limit // len(partitions))
         found = await asyncio.gather(
             *(
-                scripts.take_stalled_jobs(self._store, keys, self._stalled_after_ms, share)
+                scripts.take_stalled_jobs(self._client, keys, self._stalled_after_ms, share)
                 for keys in partitions
             )
         )
         return list(dict.fromkeys(job_id for part in found for job_id in part))
 
-    async def _refuse_id_of_other_work(self, work: Work, order: Order) -> None:
+    async def _refuse_id_of_other_work(self, spec: JobSpec, request: JobRequest) -> None:
         """The script that opens the job sees only work with the same home."""
-        if order.given and len(self._partitions.all) > 1:
-            known = await self._records.work_of(order.job_id)
-            if known is not None and known.name != work.name:
-                raise _taken(order.job_id)
+        if request.given and len(self._partitions.all) > 1:
+            known = await self._records.work_of(request.job_id)
+            if known is not None and known.name != spec.name:
+                raise _taken(request.job_id)
 
-    async def _allowance(self, work: Work, order: Order) -> tuple[int | None, int]:
+    async def _allowance(self, spec: JobSpec, request: JobRequest) -> tuple[int | None, int]:
         """How many the home part may affect, and what lies elsewhere, which is counted just before."""
-        if order.max_affected is None:
+        if request.max_affected is None:
             return None, 0
-        at_home, elsewhere = await self._previewer.affected(work)
-        if elsewhere > order.max_affected and not await self._records.known(order.job_id):
-            raise _too_many(at_home + elsewhere, order.max_affected)
+        at_home, elsewhere = await self._previewer.affected(spec)
+        if elsewhere > request.max_affected and not await self._records.known(request.job_id):
+            raise _too_many(at_home + elsewhere, request.max_affected)
         # The script counts sessions; a pruning is measured by its checkpoints, all of them before it.
-        allowed = None if work.kind is JobKind.PRUNE else max(0, order.max_affected - elsewhere)
+        allowed = None if spec.kind is JobKind.PRUNE else max(0, request.max_affected - elsewhere)
         return allowed, elsewhere
 
-    def _check_opened(self, reply: scripts.OpenReply, order: Order, elsewhere: int) -> None:
+    def _check_opened(self, reply: scripts.OpenReply, request: JobRequest, elsewhere: int) -> None:
         if reply.word == "CONFLICT":
-            raise _taken(order.job_id)
+            raise _taken(request.job_id)
         if reply.word == "UNDOING":
             raise JobStateError(f"job {reply.job_id!r} on the same target is being undone: try again then")
         if reply.word == "TOO_MANY":
-            raise _too_many(elsewhere + reply.added, order.max_affected)
+            raise _too_many(elsewhere + reply.added, request.max_affected)
 
-    async def _open_others(self, work: Work, job_id: str, request_id: str, number: int, grace_ms: int) -> int:
-        home, *others = work.scope(self._partitions)
+    async def _open_others(
+        self, spec: JobSpec, job_id: str, request_id: str, number: int, grace_ms: int
+    ) -> int:
+        home, *others = spec.scope(self._partitions)
         parts = (
             scripts.open_part(
-                self._store,
+                self._client,
                 keys,
-                work.target(keys),
+                spec.target(keys),
                 job_id=job_id,
-                kind=work.kind,
-                params=work.params_json,
+                kind=spec.kind,
+                params=spec.params_json,
                 retention_ms=self._retention_ms,
                 grace_ms=grace_ms,
                 number=number,
@@ -215,7 +219,7 @@ class Ledger:
         opened = await asyncio.gather(*parts)
         added = sum(part[0] for part in opened)
         await scripts.mark_opened(
-            self._store,
+            self._client,
             home,
             job_id,
             request_id,
@@ -225,10 +229,10 @@ class Ledger:
         )
         return added
 
-    async def _conclude_if_nothing_to_do(self, job_id: str) -> None:
+    async def _complete_if_nothing_to_do(self, job_id: str) -> None:
         job = await self._records.read(job_id)
         if job.total_of("total") == 0 and not job.state.ended:
-            await self.conclude(job)
+            await self.complete(job)
 
 
 def _taken(job_id: str) -> InvalidArgumentError:

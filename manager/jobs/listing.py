@@ -10,7 +10,7 @@ from agent_runtime.manager.jobs.records import Records
 from agent_runtime.manager.jobs.request import MAX_TEXT_BYTES
 from agent_runtime.manager.models.jobs import JobKind, JobPage, JobProgress, JobState
 from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.skip_corrupt import Listing
+from agent_runtime.manager.skip_corrupt import SkipCorrupt
 from agent_runtime.manager.validation import check_count, check_text
 
 #: Jobs read at a time, and most jobs on one page.
@@ -49,10 +49,13 @@ async def _all_jobs(
     records: Records, place: tuple[str, str]
 ) -> AsyncIterator[tuple[tuple[str, str], JobProgress]]:
     """Jobs behind a place in the list, each with its own place."""
-    listing = Listing()
+    listing = SkipCorrupt()
     while True:
         found = await asyncio.gather(
-            *(scripts.list_jobs(records.store, keys, place, _READ_AT_ONCE) for keys in records.partitions.all)
+            *(
+                scripts.list_jobs(records.client, keys, place, _READ_AT_ONCE)
+                for keys in records.partitions.all
+            )
         )
         newest = heapq.nlargest(_READ_AT_ONCE, (entry for part in found for entry in part))
         if not newest:

@@ -24,8 +24,8 @@ from agent_runtime.manager.models.sessions import from_microseconds
 from agent_runtime.manager.scripts import proofs as proof_scripts
 from agent_runtime.manager.scripts.replies import START
 from agent_runtime.manager.settings import Settings
-from agent_runtime.manager.skip_corrupt import Listing
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.skip_corrupt import SkipCorrupt
+from agent_runtime.manager.transport.script_client import ScriptClient
 from agent_runtime.manager.validation import check_id
 
 #: Receipts read at a time.
@@ -47,8 +47,8 @@ class ChainCheck(BaseModel):
 class Receipts:
     """The chain of receipts of one namespace."""
 
-    def __init__(self, store: Store, partitions: Partitions, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, client: ScriptClient, partitions: Partitions, settings: Settings) -> None:
+        self._client = client
         self._home = partitions.home
         self._retention_ms = settings.receipt_retention_seconds * 1000
         self._look_through = settings.residue_check
@@ -64,7 +64,7 @@ class Receipts:
         receipt, last = "", 0
         while True:
             word, text, newest = await proof_scripts.append_receipt(
-                self._store,
+                self._client,
                 self._home,
                 job.job_id,
                 last=last,
@@ -85,7 +85,7 @@ class Receipts:
 
         What cannot be read is left out; the log tells it, and `verify()` tells more.
         """
-        listing = Listing()
+        listing = SkipCorrupt()
         async for number, text in self._stored():
             receipt = _readable(text)
             if receipt is None:
@@ -134,8 +134,8 @@ class Receipts:
         cutoff_us = min(int(part.fields["cutoff"]) for part in job.parts)
         return {
             "job_id": job.job_id,
-            "kind": job.work.kind,
-            "target": await self._hash_of(job.work.about or ""),
+            "kind": job.spec.kind,
+            "target": await self._hash_of(job.spec.about or ""),
             "requested_at": requested,
             "cutoff_at": from_microseconds(cutoff_us),
             "started_at": started,
@@ -154,15 +154,15 @@ class Receipts:
         for part in job.parts:
             for index in await self._indexes_to_look_through(job, part):
                 found += await self._residue_in(job, part, index)
-        return Residue(looked_through=self._look_through, sessions=found)
+        return Residue(scope=self._look_through, sessions=found)
 
     async def _indexes_to_look_through(self, job: Record, part: Part) -> list[bytes]:
         """The target's index now, and what other deletions have taken from it and not reclaimed yet."""
         if self._look_through == "store":
             return [part.keys.expiry_index]
-        target = job.work.target(part.keys)
-        waiting = await proof_scripts.list_trashes(
-            self._store, part.keys, target.letter, target.owner, job.job_id
+        target = job.spec.target(part.keys)
+        waiting = await proof_scripts.list_revoked_sets(
+            self._client, part.keys, target.letter, target.owner, job.job_id
         )
         return [target.index_key, *waiting]
 
@@ -171,13 +171,13 @@ class Receipts:
         while True:
             async with pace.batch() as size:
                 count, cursor = await proof_scripts.count_residue(
-                    self._store,
+                    self._client,
                     part.keys,
                     index,
                     cursor,
                     size,
-                    whose="user" if job.work.kind is JobKind.DELETE_USER else "agent",
-                    owner=job.work.target(part.keys).owner,
+                    whose="user" if job.spec.kind is JobKind.DELETE_USER else "agent",
+                    owner=job.spec.target(part.keys).owner,
                     cutoff_us=int(part.fields["cutoff"]),
                 )
             found += count
@@ -191,12 +191,12 @@ class Receipts:
         if self._key is not None:
             return self._key
         offered = secrets.token_hex(32)
-        text = await proof_scripts.get_secret(self._store, self._home, offered, self._retention_ms)
+        text = await proof_scripts.get_secret(self._client, self._home, offered, self._retention_ms)
         return text.encode()
 
     async def _stored(self) -> AsyncIterator[tuple[int, str]]:
         after = 0
-        while page := await proof_scripts.list_receipts(self._store, self._home, after, _PAGE):
+        while page := await proof_scripts.list_receipts(self._client, self._home, after, _PAGE):
             for number, text in page:
                 yield number, text
             after = page[-1][0]
@@ -205,7 +205,7 @@ class Receipts:
         """Number of the last receipt that has been kept for its time; 0 where none has."""
         kept_from = now - timedelta(milliseconds=self._retention_ms)
         expired_to = 0
-        for number, text in await proof_scripts.list_receipts(self._store, self._home, 0, 10):
+        for number, text in await proof_scripts.list_receipts(self._client, self._home, 0, 10):
             receipt = _readable(text)
             if receipt and receipt.finished_at < kept_from:
                 expired_to = number

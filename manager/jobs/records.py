@@ -9,12 +9,12 @@ from typing import NamedTuple
 from agent_runtime.manager.errors import CorruptDataError, JobNotFoundError
 from agent_runtime.manager.jobs.request import MAX_TEXT_BYTES
 from agent_runtime.manager.jobs.slices import Slice
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.keys import Keys, Partitions
 from agent_runtime.manager.models.jobs import JobKind, JobProgress, JobState, Receipt
 from agent_runtime.manager.models.sessions import from_microseconds
 from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 from agent_runtime.manager.validation import check_text
 
 
@@ -40,8 +40,8 @@ class Record(NamedTuple):
         return self.parts[0]
 
     @property
-    def work(self) -> Work:
-        return Work.from_record(self.home.fields)
+    def spec(self) -> JobSpec:
+        return JobSpec.from_record(self.home.fields)
 
     @property
     def state(self) -> JobState:
@@ -54,7 +54,7 @@ class Record(NamedTuple):
     @property
     def position(self) -> str:
         """How far it is: another text once anything is done."""
-        counts = map(self.total_of, ("done", "removed", "restored", "lost", "worked_off"))
+        counts = map(self.total_of, ("done", "removed", "restored", "lost", "drained"))
         return ":".join(map(str, counts))
 
     def moment(self, field: str) -> datetime | None:
@@ -69,16 +69,16 @@ class Record(NamedTuple):
     def heartbeat_at(self) -> datetime:
         return max(_moment(part.fields["heartbeat"]) for part in self.parts)
 
-    def next_slices(self, most_lanes: int) -> list[Slice]:
+    def next_slices(self, parallelism: int) -> list[Slice]:
         """What to ring for: one slice, and where there are several parts more for other workers."""
-        lanes = max(1, min(most_lanes, len(self.parts)))
-        begun = (int(self.home.fields.get(f"slices:{lane}", 0)) for lane in range(lanes))
-        kind = self.work.kind
-        return [Slice(self.job_id, kind, lane, number + 1) for lane, number in enumerate(begun)]
+        shards = max(1, min(parallelism, len(self.parts)))
+        begun = (int(self.home.fields.get(f"slices:{shard}", 0)) for shard in range(shards))
+        kind = self.spec.kind
+        return [Slice(self.job_id, kind, shard, number + 1) for shard, number in enumerate(begun)]
 
     def progress(self) -> JobProgress:
         """What callers get to see of it."""
-        home, work = self.home.fields, self.work
+        home, spec = self.home.fields, self.spec
         done, total = self.total_of("done"), self.total_of("total")
         rate = self._rate(done)
         ends = None
@@ -87,15 +87,15 @@ class Record(NamedTuple):
         receipt = home.get("receipt")
         return JobProgress(
             job_id=self.job_id,
-            kind=work.kind,
-            target=work.about,
+            kind=spec.kind,
+            target=spec.about,
             state=self.state,
             total=total,
             done=done,
             removed=self.total_of("removed"),
             restored=self.total_of("restored"),
             damaged=self.total_of("damaged"),
-            asked_by=home.get("asked_by"),
+            requested_by=home.get("requested_by"),
             reason=home.get("reason"),
             requested_at=self.requested_at,
             due_at=self.moment("due") if home["due"] != home["requested"] else None,
@@ -125,14 +125,14 @@ def _check(record: Record) -> None:
         record.next_slices(len(record.parts))
         record.position.strip()
         int(home.fields["joins"])
-        if record.work.kind.deletes:
+        if record.spec.kind.deletes:
             int(home.fields["cutoff"])
-        record.work.params.keys()
+        record.spec.params.keys()
         for part in record.parts:
-            record.work.target(part.keys)
+            record.spec.target(part.keys)
             from_microseconds(int(part.fields.get("cutoff", 0)))
-        if record.work.kind is JobKind.PRUNE:
-            assert record.work.policy.max_age_us is not None  # noqa: S101
+        if record.spec.kind is JobKind.PRUNE:
+            assert record.spec.policy.max_age_us is not None  # noqa: S101
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         place = home.keys.job(record.job_id)
         raise CorruptDataError(f"job at {place!r} cannot be read: {error!r}") from error
@@ -151,16 +151,16 @@ def _readable(key: bytes) -> Iterator[None]:
         raise CorruptDataError(f"the record of a job at {key!r} cannot be read: {error!r}") from error
 
 
-async def _read_part(store: Store, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:
+async def _read_part(client: ScriptClient, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:
     with _readable(keys.job(job_id)):
-        return await scripts.read_job(store, keys, job_id)
+        return await scripts.read_job(client, keys, job_id)
 
 
 class Records:
     """Reads jobs by id."""
 
-    def __init__(self, store: Store, partitions: Partitions) -> None:
-        self.store = store
+    def __init__(self, client: ScriptClient, partitions: Partitions) -> None:
+        self.client = client
         self.partitions = partitions
 
     async def read(self, job_id: str) -> Record:
@@ -188,7 +188,7 @@ class Records:
         """
         await asyncio.gather(
             *(
-                scripts.keep_part(self.store, part.keys, job.job_id, retention_ms, exactly=exactly)
+                scripts.keep_part(self.client, part.keys, job.job_id, retention_ms, exactly=exactly)
                 for part in job.parts[1:]
             )
         )
@@ -197,18 +197,18 @@ class Records:
         """Whether there is a job, or a request that joined one, with this id."""
         return await self.work_of(job_id) is not None
 
-    async def work_of(self, job_id: str) -> Work | None:
+    async def work_of(self, job_id: str) -> JobSpec | None:
         """The work of the job with this id, or of the one that a request with it joined."""
         parts = await self._parts(job_id)
         if not parts:
             return None
         found_id, part = parts[0]
         with _readable(part.keys.job(found_id)):
-            return Work.from_record(part.fields)
+            return JobSpec.from_record(part.fields)
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all
-        found = await asyncio.gather(*(_read_part(self.store, keys, job_id) for keys in everywhere))
+        found = await asyncio.gather(*(_read_part(self.client, keys, job_id) for keys in everywhere))
         return [
             (record[0], Part(keys, record[1]))
             for keys, record in zip(everywhere, found, strict=True)

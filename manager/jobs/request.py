@@ -8,7 +8,7 @@ from agent_runtime.manager.errors import InvalidArgumentError
 from agent_runtime.manager.keys import JOB_PREFIX, new_job_id
 from agent_runtime.manager.validation import LONGEST_SECONDS, check_count, check_text, shown
 
-#: Longest `job_id`, `asked_by`, `reason` and `idempotency_key`, bytes.
+#: Longest `job_id`, `requested_by`, `reason` and `idempotency_key`, bytes.
 MAX_TEXT_BYTES = 1_000
 
 
@@ -20,7 +20,7 @@ class JobOptions(TypedDict, total=False):
     revoked is revoked at once. Where an open job is joined, the sooner of the two begins counts."""
     max_affected: int
     """Refuse (`TooManyAffectedError`) if more sessions, or for a pruning checkpoints, would go."""
-    asked_by: str
+    requested_by: str
     """Who asked, for the record."""
     reason: str
     """Why, for the record."""
@@ -28,7 +28,7 @@ class JobOptions(TypedDict, total=False):
     """Asked again with the same key, it is the same job, as long as its record is kept."""
 
 
-class Order(NamedTuple):
+class JobRequest(NamedTuple):
     """Checked options, and the id under which the request is known."""
 
     job_id: str
@@ -52,7 +52,7 @@ class Order(NamedTuple):
             raise InvalidArgumentError(f"unknown option {', '.join(sorted(unknown))}; there are {known}")
         max_affected = options.get("max_affected")
         details: list[str] = []
-        for name in ("asked_by", "reason"):
+        for name in ("requested_by", "reason"):
             if options.get(name) is not None:
                 details += [name, check_text(name, options[name], MAX_TEXT_BYTES)]
         return cls(

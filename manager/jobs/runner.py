@@ -19,13 +19,13 @@ from agent_runtime.manager.errors import (
     StoreRefusedError,
 )
 from agent_runtime.manager.jobs.deaths import reason_of_failure
-from agent_runtime.manager.jobs.job_store import Ledger
+from agent_runtime.manager.jobs.job_store import JobStore
 from agent_runtime.manager.jobs.pace import Pace, pace_of
 from agent_runtime.manager.jobs.records import Part, Record, Records
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.models.jobs import JobProgress, JobState
 from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.scripts.jobs import BatchReply
+from agent_runtime.manager.scripts.batches import BatchReply
 from agent_runtime.manager.settings import MOST_PARTITIONS, Settings
 from agent_runtime.manager.validation import check_count
 
@@ -46,9 +46,9 @@ class Step(NamedTuple):
 class Runner:
     """Works on the jobs of one namespace."""
 
-    def __init__(self, records: Records, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, records: Records, ledger: JobStore, settings: Settings) -> None:
         self._records = records
-        self._store = records.store
+        self._client = records.client
         self._ledger = ledger
         self._settings = settings
         self._retention_ms = settings.job_retention_seconds * 1000
@@ -67,11 +67,11 @@ class Runner:
     async def run_slice(self, job_id: str) -> JobProgress:
         """Works on the job for one slice; how far it is then. Raises as `run`."""
         job = await self._records.read(job_id)
-        async for step in self.steps(Slice(job.job_id, job.work.kind)):
+        async for step in self.steps(Slice(job.job_id, job.spec.kind)):
             progress = step.progress
         return progress
 
-    async def steps(self, turn: Slice) -> AsyncGenerator[Step]:
+    async def steps(self, slice_: Slice) -> AsyncGenerator[Step]:
         """Works for the time of one slice. Yields at its beginning, about every second, and at its end.
 
         Yields nothing where another message for the same slice came first. A job of which
@@ -84,38 +84,38 @@ class Runner:
                 through cannot be read. After `max_batch_failures` in a row with nothing
                 done between them the job has failed, and this is not raised.
         """
-        _check(turn)
+        _check(slice_)
         ends_at = time.monotonic() + self._settings.slice_seconds
-        job = await self._ledger.read_opened(turn.job_id)
-        began, number = await self._begin(job, turn)
+        job = await self._ledger.read_opened(slice_.job_id)
+        began, number = await self._begin(job, slice_)
         if began == "repeated":
             return
-        pace, following = pace_of(self._settings), turn._replace(number=number + 1)
+        pace, following = pace_of(self._settings), slice_._replace(number=number + 1)
         try:
-            progress = await self._ledger.progress(turn.job_id)
+            progress = await self._ledger.progress(slice_.job_id)
             over = progress.state not in _AT_WORK
             yield Step(progress, None if over else following)
             # However short a slice is, it does something, or a job would never end.
             while not over:
-                over = await self._work(turn, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
-                progress = await self._ledger.progress(turn.job_id)
+                over = await self._work(slice_, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
+                progress = await self._ledger.progress(slice_.job_id)
                 over = over or progress.state not in _AT_WORK
                 yield Step(progress, None if over else following)
                 over = over or time.monotonic() > ends_at
         except (StoreRefusedError, CorruptDataError):  # they are counted by themselves
-            await self._tell_end(job, turn)
+            await self._tell_end(job, slice_)
             raise
         if not progress.state.ended:
-            await self._tell_end(job, turn)
+            await self._tell_end(job, slice_)
 
-    async def _begin(self, job: Record, turn: Slice) -> tuple[str, int]:
+    async def _begin(self, job: Record, slice_: Slice) -> tuple[str, int]:
         most_deaths = self._settings.max_batch_failures
         began, number = await scripts.begin_slice(
-            self._store,
+            self._client,
             job.home.keys,
             job.job_id,
-            lane=turn.lane,
-            number=turn.number,
+            shard=slice_.shard,
+            number=slice_.number,
             done=job.total_of("done"),
             token=secrets.token_hex(8),
             position=job.position,
@@ -128,36 +128,36 @@ class Runner:
             await self._records.keep_others(job, self._retention_ms)
         return began, number
 
-    async def _tell_end(self, job: Record, turn: Slice) -> None:
+    async def _tell_end(self, job: Record, slice_: Slice) -> None:
         """Without it, the process of a slice that has done nothing would count as dead."""
         with suppress(StoreError, CorruptDataError):
-            await scripts.end_slice(self._store, job.home.keys, job.job_id, turn.lane)
+            await scripts.end_slice(self._client, job.home.keys, job.job_id, slice_.shard)
 
-    async def _work(self, turn: Slice, pace: Pace, until: float) -> bool:
-        """Works until that moment of the monotonic clock; whether this lane has nothing more to do."""
-        job = await self._ledger.read_opened(turn.job_id)
-        for part in self._to_work_off(job, turn.lane):
+    async def _work(self, slice_: Slice, pace: Pace, until: float) -> bool:
+        """Works until that moment of the monotonic clock; whether this shard has nothing more to do."""
+        job = await self._ledger.read_opened(slice_.job_id)
+        for part in self._to_drain(job, slice_.shard):
             reply = await self._work_part(job, part, pace, until)
             if reply is BatchReply.GONE:
-                raise JobNotFoundError(f"job {turn.job_id!r} has no record any more")
+                raise JobNotFoundError(f"job {slice_.job_id!r} has no record any more")
             if reply is not BatchReply.END:
                 return reply is BatchReply.HALTED
-        if turn.lane == 0:
-            await self._ledger.conclude(job)
-        return turn.lane != 0
+        if slice_.shard == 0:
+            await self._ledger.complete(job)
+        return slice_.shard != 0
 
-    def _to_work_off(self, job: Record, lane: int) -> list[Part]:
-        """Parts to work off. Each lane begins at another one, and helps with the rest when that is done."""
-        if job.state is JobState.UNDOING and not job.work.kind.deletes:
+    def _to_drain(self, job: Record, shard: int) -> list[Part]:
+        """Parts to work off. Each shard begins at another one, and helps with the rest when that is done."""
+        if job.state is JobState.UNDOING and not job.spec.kind.deletes:
             return []
-        lanes = len(job.next_slices(self._settings.job_lanes))
-        first = lane * len(job.parts) // lanes
+        shards = len(job.next_slices(self._settings.job_parallelism))
+        first = shard * len(job.parts) // shards
         in_turn = [*job.parts[first:], *job.parts[:first]]
-        return [part for part in in_turn if "worked_off" not in part.fields]
+        return [part for part in in_turn if "drained" not in part.fields]
 
     async def _work_part(self, job: Record, part: Part, pace: Pace, until: float) -> BatchReply:
         undo = job.state is JobState.UNDOING
-        batch = job.work.batch(self._store, part.keys, job.job_id, undo=undo)
+        batch = job.spec.batch(self._client, part.keys, job.job_id, undo=undo)
         while True:
             try:
                 async with pace.batch() as size:
@@ -175,13 +175,13 @@ class Runner:
         """Whether the job is to go on, which a batch in its home sees for itself. One round trip with it."""
         if part is job.home:
             return True
-        return await scripts.beat_job(self._store, job.home.keys, job.job_id)
+        return await scripts.heartbeat_job(self._client, job.home.keys, job.job_id)
 
     async def _count_failure(self, job_id: str, reason: str) -> bool:
         """Whether that was one too many."""
         job = await self._records.read(job_id)
         failed = await scripts.fail_batch(
-            self._store,
+            self._client,
             job.home.keys,
             job.job_id,
             position=job.position,
@@ -194,9 +194,9 @@ class Runner:
         return failed
 
 
-def _check(turn: Slice) -> None:
+def _check(slice_: Slice) -> None:
     """Refuses what only a message that nobody here has sent can ask for."""
-    if check_count("lane", turn.lane, 0) > MOST_PARTITIONS:
-        raise InvalidArgumentError(f"lane must be at most {MOST_PARTITIONS}, not {turn.lane}")
-    if turn.number is not None:
-        check_count("number", turn.number, 1)
+    if check_count("shard", slice_.shard, 0) > MOST_PARTITIONS:
+        raise InvalidArgumentError(f"shard must be at most {MOST_PARTITIONS}, not {slice_.shard}")
+    if slice_.number is not None:
+        check_count("number", slice_.number, 1)

@@ -11,6 +11,6 @@ class Slice(NamedTuple):
     job_id: str
     kind: JobKind
     #: 0, or another number for work on the same job beside it.
-    lane: int = 0
+    shard: int = 0
     #: None for the next one, whatever its number.
     number: int | None = None

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Self
 
 from agent_runtime.manager.keys import Keys, Partitions
 from agent_runtime.manager.models.jobs import JobKind
-from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.scripts.jobs import BatchReply, Target
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.scripts import batches as scripts
+from agent_runtime.manager.scripts.batches import BatchReply, Target
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 #: Does one batch of at most so many sessions.
 Batch = Callable[[int], Awaitable[BatchReply]]
@@ -33,7 +33,7 @@ class PrunePolicy(NamedTuple):
         return "" if self.older_than_seconds is None else round(self.older_than_seconds * 1_000_000)
 
 
-class Work(NamedTuple):
+class JobSpec(NamedTuple):
     """A kind of job and its parameters, as they are kept in the job's record."""
 
     kind: JobKind
@@ -105,26 +105,26 @@ class Work(NamedTuple):
             return Target(keys.agent_index(self.params["agent_id"]), "live")
         return Target(keys.expiry_index, "one" if "session_id" in self.params else "live")
 
-    def batch(self, store: Store, keys: Keys, job_id: str, *, undo: bool) -> Batch:
+    def batch(self, client: ScriptClient, keys: Keys, job_id: str, *, undo: bool) -> Batch:
         """What one batch in one partition is; with `undo`, what takes one back."""
         target = self.target(keys)
         if undo:
-            do: Callable[..., Awaitable[BatchReply]] = partial(scripts.restore_batch, store, keys, target)
+            do: Callable[..., Awaitable[BatchReply]] = partial(scripts.restore_batch, client, keys, target)
         elif self.kind.deletes:
-            do = partial(scripts.reclaim_batch, store, keys, target)
+            do = partial(scripts.reclaim_batch, client, keys, target)
         elif self.kind is JobKind.SWEEP:
-            do = partial(scripts.sweep_batch, store, keys)
+            do = partial(scripts.sweep_batch, client, keys)
         else:
-            do = self._pruning_batch(store, keys, target)
+            do = self._pruning_batch(client, keys, target)
         return lambda limit: do(job_id=job_id, limit=limit)
 
     def _pruning_batch(
-        self, store: Store, keys: Keys, target: Target
+        self, client: ScriptClient, keys: Keys, target: Target
     ) -> Callable[..., Awaitable[BatchReply]]:
         policy = self.policy
         keep_last = "" if policy.keep_last is None else policy.keep_last
         limits: dict[str, Any] = {"keep_last": keep_last, "max_age_us": policy.max_age_us}
         if policy.session_id is not None:
-            return partial(scripts.prune_session, store, keys, session_id=policy.session_id, **limits)
+            return partial(scripts.prune_session, client, keys, session_id=policy.session_id, **limits)
         except_agents = json.dumps(policy.except_agents or [])
-        return partial(scripts.prune_batch, store, keys, target, except_agents=except_agents, **limits)
+        return partial(scripts.prune_batch, client, keys, target, except_agents=except_agents, **limits)

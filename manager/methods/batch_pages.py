@@ -143,8 +143,8 @@ class Batch(Generic[P, R]):
             return error
 
 
-async def at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) -> None:
-    """Does so many pieces of work, some at a time: `take` takes one after the other, while there are any.
+async def at_once(take: Callable[[], Coroutine[Any, Any, None]], chunks: int) -> None:
+    """Does so many chunks of work, some at a time: `take` takes one after the other, while there are any.
 
     Each begins when what the one before it has to send is on its way.
     """
@@ -154,7 +154,7 @@ async def at_once(take: Callable[[], Coroutine[Any, Any, None]], pieces: int) ->
             await asyncio.sleep(0)
         await take()
 
-    await asyncio.gather(*(begin(turn) for turn in range(min(pieces, _AT_ONCE))))
+    await asyncio.gather(*(begin(turn) for turn in range(min(chunks, _AT_ONCE))))
 
 
 def _session_of(entry: Any) -> str | None:

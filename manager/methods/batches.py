@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from agent_runtime.manager.codec import (
+    encrypt_checkpoint,
+    encrypt_metadata,
     metadata_bytes,
     metadata_values,
     packed,
-    seal_checkpoint,
-    seal_metadata,
     to_session,
 )
-from agent_runtime.manager.encryption.sealing import Opener
+from agent_runtime.manager.encryption.sealing import Decryptor
 from agent_runtime.manager.errors import AgentSessionsError, InvalidArgumentError
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.methods import checkpoints as checkpoint_methods
@@ -23,9 +23,9 @@ from agent_runtime.manager.methods.sessions import SessionMethods
 from agent_runtime.manager.models.sessions import NewCheckpoint, NewSession, Session
 from agent_runtime.manager.scripts import checkpoints as checkpoint_scripts
 from agent_runtime.manager.scripts import sessions as batch_scripts
-from agent_runtime.manager.scripts.checkpoints import SealedCheckpoint
+from agent_runtime.manager.scripts.checkpoints import EncodedCheckpoint
 from agent_runtime.manager.scripts.replies import StoredSession
-from agent_runtime.manager.scripts.sessions import SealedSession
+from agent_runtime.manager.scripts.sessions import EncodedSession
 from agent_runtime.manager.validation import check_many, shown
 
 #: Sessions that one script reads; that keeps it well below a millisecond.
@@ -41,13 +41,13 @@ Read = tuple[int, Session] | AgentSessionsError | None
 class _NewSession(NamedTuple):
     plan: session_methods.Planned
     #: None where it is created on its own.
-    sealed: SealedSession | None
+    sealed: EncodedSession | None
 
 
 class _NewCheckpoint(NamedTuple):
     plan: checkpoint_methods.Planned
     #: None where it is saved on its own.
-    sealed: SealedCheckpoint | None
+    sealed: EncodedCheckpoint | None
 
 
 class BatchMethods(SessionMethods, CheckpointMethods):
@@ -112,7 +112,7 @@ class BatchMethods(SessionMethods, CheckpointMethods):
     async def save_checkpoints(self, checkpoints: Iterable[NewCheckpoint]) -> list[str | AgentSessionsError]:
         """Saves many checkpoints, each as `save_checkpoint` does with these arguments; their ids.
 
-        Those of one session are saved in their order; up to `share_above_bytes` some tens in one round trip.
+        Those of one session are saved in their order; up to `dedupe_above_bytes` some tens in one round trip.
 
         Raises:
             InvalidArgumentError: `checkpoints` is no list; nothing was written.
@@ -134,27 +134,27 @@ class BatchMethods(SessionMethods, CheckpointMethods):
 
     def _plan_session(self, entry: Any) -> Plan[_NewSession]:
         new = self._new_session(**({"metadata": None, "session_id": None} | _arguments(entry, NewSession)))
-        sealer = self._vault.sealer_at_hand(new.session_id)
-        if sealer is None:
+        encryptor = self._key_provider.encryptor_at_hand(new.session_id)
+        if encryptor is None:
             return Plan(_NewSession(new, None), None)
-        fields = seal_metadata(new.metadata, sealer, self.settings.max_metadata_bytes)
+        fields = encrypt_metadata(new.metadata, encryptor, self.settings.max_metadata_bytes)
         size = metadata_bytes(fields)
-        sealed = SealedSession(new.session_id, new.user_id, new.agent_id, size, fields)
+        sealed = EncodedSession(new.session_id, new.user_id, new.agent_id, size, fields)
         return Plan(_NewSession(new, sealed), new.keys, size)
 
     async def _create_together(
         self, keys: Keys, new: list[_NewSession]
     ) -> list[Session | AgentSessionsError]:
         answers = await batch_scripts.create_sessions(
-            self._store,
+            self._client,
             keys,
             [each.sealed for each in new if each.sealed],
             ttl_ms=self._ttl_ms,
             max_sessions=self._share_of_limit(keys),
         )
-        opener = await self._opener_of(answers)
+        decryptor = await self._decryptor_of(answers)
         return [
-            _or_error(to_session, answer, opener)
+            _or_error(to_session, answer, decryptor)
             if isinstance(answer, StoredSession)
             else _or_error(self._created, each.plan, answer)
             for each, answer in zip(new, answers, strict=True)
@@ -168,24 +168,24 @@ class BatchMethods(SessionMethods, CheckpointMethods):
 
     async def _delete_together(self, keys: Keys, session_ids: list[str]) -> list[bool | AgentSessionsError]:
         with self._changing(*session_ids):
-            return [*await batch_scripts.delete_sessions(self._store, keys, session_ids)]
+            return [*await batch_scripts.delete_sessions(self._client, keys, session_ids)]
 
     def _plan_checkpoint(self, entry: Any) -> Plan[_NewCheckpoint]:
         new = self._new_checkpoint(
             **({"checkpoint_id": None, "pin": False} | _arguments(entry, NewCheckpoint))
         )
-        sealer = self._vault.sealer_at_hand(new.session_id)
-        if sealer is None or len(new.plain) > self.settings.share_above_bytes:
+        encryptor = self._key_provider.encryptor_at_hand(new.session_id)
+        if encryptor is None or len(new.plain) > self.settings.dedupe_above_bytes:
             return Plan(_NewCheckpoint(new, None), None)
-        data = seal_checkpoint(
-            new.checkpoint_id, packed(new.plain, self.settings.compress_above_bytes), sealer
+        data = encrypt_checkpoint(
+            new.checkpoint_id, packed(new.plain, self.settings.compress_above_bytes), encryptor
         )
-        sealed = SealedCheckpoint(new.session_id, new.checkpoint_id, data, new.pin)
+        sealed = EncodedCheckpoint(new.session_id, new.checkpoint_id, data, new.pin)
         return Plan(_NewCheckpoint(new, sealed), new.keys, len(data))
 
     async def _save_together(self, keys: Keys, new: list[_NewCheckpoint]) -> list[str | AgentSessionsError]:
         answers = await checkpoint_scripts.save_checkpoints(
-            self._store,
+            self._client,
             keys,
             [each.sealed for each in new if each.sealed],
             max_unpinned=self.settings.max_checkpoints,
@@ -237,18 +237,20 @@ class BatchMethods(SessionMethods, CheckpointMethods):
 
     async def _read_page(self, keys: Keys, session_ids: list[str]) -> list[Read]:
         """Of the first of these sessions, at least one."""
-        now_ms, page = await batch_scripts.get_sessions(self._store, keys, session_ids, max_bytes=PAGE_BYTES)
-        opener = await self._opener_of(page)
+        now_ms, page = await batch_scripts.get_sessions(self._client, keys, session_ids, max_bytes=PAGE_BYTES)
+        decryptor = await self._decryptor_of(page)
 
         def read(stored: StoredSession | None) -> Read:
-            return None if stored is None else (now_ms, to_session(stored, opener))
+            return None if stored is None else (now_ms, to_session(stored, decryptor))
 
         return [_or_error(read, stored) for stored in page]
 
-    async def _opener_of(self, page: Iterable[object]) -> Opener:
+    async def _decryptor_of(self, page: Iterable[object]) -> Decryptor:
         """What opens the stored sessions of a page."""
         stored = (each for each in page if isinstance(each, StoredSession))
-        return await self._vault.opener(value for each in stored for value in metadata_values(each.fields))
+        return await self._key_provider.decryptor(
+            value for each in stored for value in metadata_values(each.fields)
+        )
 
 
 def _arguments(entry: Any, kind: Any) -> dict[str, Any]:

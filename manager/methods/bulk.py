@@ -8,8 +8,8 @@ from typing import Unpack
 
 from agent_runtime.manager.errors import InvalidArgumentError
 from agent_runtime.manager.jobs.job_store import Opened
-from agent_runtime.manager.jobs.request import JobOptions, Order
-from agent_runtime.manager.jobs.spec import PrunePolicy, Work
+from agent_runtime.manager.jobs.request import JobOptions, JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec, PrunePolicy
 from agent_runtime.manager.methods.context import ManagerBase
 from agent_runtime.manager.validation import check_age_seconds, check_count, shown
 
@@ -44,7 +44,7 @@ class BulkMethods(ManagerBase):
             >>> await manager.cleanup_expired_sessions()
             12
         """
-        return await self._do(Work.sweep())
+        return await self._do(JobSpec.sweep())
 
     async def prune_checkpoints(
         self,
@@ -88,8 +88,8 @@ class BulkMethods(ManagerBase):
             >>> await manager.get_sessions_by_user("user_123")
             []
         """
-        work = self.user_deletion(user_id)
-        return (await self.open_job(work, Order.checked(job_id, **options))).job_id
+        spec = self.user_deletion(user_id)
+        return (await self.open_job(spec, JobRequest.checked(job_id, **options))).job_id
 
     async def revoke_agent_sessions(
         self, agent_id: str, job_id: str | None = None, **options: Unpack[JobOptions]
@@ -99,35 +99,35 @@ class BulkMethods(ManagerBase):
         Example:
             >>> job_id = await manager.revoke_agent_sessions("chatbot")
         """
-        work = self.agent_deletion(agent_id)
-        return (await self.open_job(work, Order.checked(job_id, **options))).job_id
+        spec = self.agent_deletion(agent_id)
+        return (await self.open_job(spec, JobRequest.checked(job_id, **options))).job_id
 
-    async def open_job(self, work: Work, order: Order, *, join: bool = True) -> Opened:
+    async def open_job(self, spec: JobSpec, request: JobRequest, *, join: bool = True) -> Opened:
         """Opens a job. A deletion revokes its sessions with this, also for copies that are kept here.
 
         Example:
             >>> await manager.open_job(manager.user_deletion("user_123"), Order.checked(grace=60))
             Opened(job_id='job_…', added=3)
         """
-        params = work.params if work.kind.deletes else {}
+        params = spec.params if spec.kind.deletes else {}
         with self._revoking(user_id=params.get("user_id"), agent_id=params.get("agent_id")):
-            return await self.ledger.open(work, order, join=join)
+            return await self.ledger.open(spec, request, join=join)
 
-    def user_deletion(self, user_id: str) -> Work:
+    def user_deletion(self, user_id: str) -> JobSpec:
         """What deleting a user's sessions means, once the id is checked.
 
         Example:
             >>> work = manager.user_deletion("user_123")
         """
-        return Work.user_deletion(self._check_id("user_id", user_id))
+        return JobSpec.user_deletion(self._check_id("user_id", user_id))
 
-    def agent_deletion(self, agent_id: str) -> Work:
+    def agent_deletion(self, agent_id: str) -> JobSpec:
         """What deleting an agent's sessions means, once the id is checked.
 
         Example:
             >>> work = manager.agent_deletion("chatbot")
         """
-        return Work.agent_deletion(self._check_id("agent_id", agent_id))
+        return JobSpec.agent_deletion(self._check_id("agent_id", agent_id))
 
     def pruning(
         self,
@@ -136,7 +136,7 @@ class BulkMethods(ManagerBase):
         keep_last: int | None = None,
         older_than: float | timedelta | None = None,
         except_agents: list[str] | None = None,
-    ) -> Work:
+    ) -> JobSpec:
         """What the arguments of `prune_checkpoints` mean, once they are checked.
 
         Args:
@@ -163,9 +163,9 @@ class BulkMethods(ManagerBase):
             older_than_seconds=None if older_than is None else check_age_seconds("older_than", older_than),
             except_agents=tuple(sorted(spared)) or None,
         )
-        return Work.pruning(policy)
+        return JobSpec.pruning(policy)
 
-    async def _do(self, work: Work) -> int:
+    async def _do(self, spec: JobSpec) -> int:
         """How much was removed by doing the work beside any job that is open: the count is of this call."""
-        opened = await self.open_job(work, Order.checked(), join=False)
+        opened = await self.open_job(spec, JobRequest.checked(), join=False)
         return (await self.runner.run(opened.job_id)).removed

@@ -9,17 +9,17 @@ from agent_runtime.manager.chunks.chunker import cut
 from agent_runtime.manager.chunks.recipe import names_of
 from agent_runtime.manager.codec import (
     checkpoint_json,
+    encrypt_checkpoint,
+    encrypt_recipe,
     packed,
-    seal_checkpoint,
-    seal_recipe,
     to_checkpoint,
 )
-from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Sealer
+from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Encryptor
 from agent_runtime.manager.errors import SessionNotFoundError
 from agent_runtime.manager.keys import Keys, new_checkpoint_id
 from agent_runtime.manager.methods.context import ManagerBase
 from agent_runtime.manager.scripts import checkpoints as scripts
-from agent_runtime.manager.skip_corrupt import Listing
+from agent_runtime.manager.skip_corrupt import SkipCorrupt
 from agent_runtime.manager.validation import check_flag
 
 #: One page of a listing ends after so many checkpoints or so many bytes.
@@ -97,13 +97,15 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         found: list[dict[str, Any]] = []
-        after_us, listing = 0.0, Listing()
+        after_us, listing = 0.0, SkipCorrupt()
         while True:
             page = await scripts.list_checkpoints(
-                self._store, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
+                self._client, keys, session_id, after_us=after_us, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            opener = await self._vault.opener(page.values())
-            found += listing.readable(page.checkpoints, partial(to_checkpoint, session_id, opener=opener))
+            decryptor = await self._key_provider.decryptor(page.values())
+            found += listing.readable(
+                page.checkpoints, partial(to_checkpoint, session_id, decryptor=decryptor)
+            )
             if len(page.checkpoints) < _PAGE and page.size < _PAGE_BYTES:
                 return found
             after_us = page.checkpoints[-1].created_us
@@ -120,7 +122,7 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         self._check_id("checkpoint_id", checkpoint_id)
-        return await scripts.pin_checkpoint(self._store, keys, session_id, checkpoint_id)
+        return await scripts.pin_checkpoint(self._client, keys, session_id, checkpoint_id)
 
     async def unpin_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
         """Takes the pin off a checkpoint, which stays until a pruning or the bound removes it.
@@ -134,7 +136,7 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         self._check_id("checkpoint_id", checkpoint_id)
-        return await scripts.unpin_checkpoint(self._store, keys, session_id, checkpoint_id)
+        return await scripts.unpin_checkpoint(self._client, keys, session_id, checkpoint_id)
 
     async def pinned_checkpoints(self, session_id: str) -> list[str]:
         """Ids of the pinned checkpoints of a session, oldest first.
@@ -144,7 +146,7 @@ class CheckpointMethods(ManagerBase):
             ['ckpt_xyz789']
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        return await scripts.list_pins(self._store, keys, session_id)
+        return await scripts.list_pins(self._client, keys, session_id)
 
     async def delete_checkpoint(self, session_id: str, checkpoint_id: str) -> bool:
         """Deletes one checkpoint, pinned or not; False where there is none.
@@ -155,7 +157,7 @@ class CheckpointMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         self._check_id("checkpoint_id", checkpoint_id)
-        return await scripts.delete_checkpoint(self._store, keys, session_id, checkpoint_id)
+        return await scripts.delete_checkpoint(self._client, keys, session_id, checkpoint_id)
 
     async def clear_checkpoints(self, session_id: str) -> int:
         """Deletes all checkpoints of a session, pinned or not; how many there were.
@@ -165,8 +167,8 @@ class CheckpointMethods(ManagerBase):
             3
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        self._known_pieces.opened.forget(session_id)
-        return await scripts.clear_checkpoints(self._store, keys, session_id)
+        self._chunk_index.opened.forget(session_id)
+        return await scripts.clear_checkpoints(self._client, keys, session_id)
 
     def _new_checkpoint(
         self, session_id: str, data: dict[str, Any], checkpoint_id: str | None, pin: bool
@@ -183,23 +185,23 @@ class CheckpointMethods(ManagerBase):
     async def _save(self, new: Planned) -> str:
         save = partial(
             scripts.save_checkpoint,
-            self._store,
+            self._client,
             new.keys,
             new.session_id,
             new.checkpoint_id,
             pin=new.pin,
             max_unpinned=self.settings.max_checkpoints,
         )
-        sealer = await self._vault.sealer_of(new.keys, new.session_id)
+        encryptor = await self._key_provider.encryptor_of(new.keys, new.session_id)
         live = None
-        if len(new.plain) > self.settings.share_above_bytes:
-            live = await self._save_in_pieces(save, new, sealer)
+        if len(new.plain) > self.settings.dedupe_above_bytes:
+            live = await self._save_in_chunks(save, new, encryptor)
         if live is None:
             value = packed(new.plain, self.settings.compress_above_bytes)
-            live = await save(seal_checkpoint(new.checkpoint_id, value, sealer))
+            live = await save(encrypt_checkpoint(new.checkpoint_id, value, encryptor))
         if not live:
             raise self._not_live(new.session_id)
-        await sealer.confirm()
+        await encryptor.confirm()
         return new.checkpoint_id
 
     def _not_live(self, session_id: str) -> SessionNotFoundError:
@@ -207,37 +209,41 @@ class CheckpointMethods(ManagerBase):
 
     async def _get_checkpoint(self, session_id: str, checkpoint_id: str) -> dict[str, Any] | None:
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        known = self._known_pieces.opened.of(session_id)
-        page = await scripts.get_checkpoint(self._store, keys, session_id, checkpoint_id, known)
+        known = self._chunk_index.opened.of(session_id)
+        page = await scripts.get_checkpoint(self._client, keys, session_id, checkpoint_id, known)
         if not page.checkpoints:
             return None
         [stored] = page.checkpoints
-        opener = self._vault.opener_at_hand() or await self._vault.opener(page.values())
-        found = to_checkpoint(session_id, stored, opener)
+        decryptor = self._key_provider.decryptor_at_hand() or await self._key_provider.decryptor(
+            page.values()
+        )
+        found = to_checkpoint(session_id, stored, decryptor)
         if stored.opened and not checkpoint_id and stored.head not in ("", known.head):
             texts = {name: stored.opened[name] for place in names_of(stored.head) for name in place}
-            self._known_pieces.has_read(
-                session_id, Opened(stored.head, texts), in_the_clear=opener is NO_KEYS
+            self._chunk_index.has_read(
+                session_id, Opened(stored.head, texts), in_the_clear=decryptor is NO_KEYS
             )
         return found
 
-    async def _save_in_pieces(
-        self, save: Callable[..., Awaitable[bool | None]], new: Planned, sealer: Sealer
+    async def _save_in_chunks(
+        self, save: Callable[..., Awaitable[bool | None]], new: Planned, encryptor: Encryptor
     ) -> bool | None:
-        """Whether the session was live; None where the checkpoint is not made of pieces.
+        """Whether the session was live; None where the checkpoint is not made of chunks.
 
         What this process knows may be gone meanwhile. Then nothing was written, and all is sent.
         """
         for _ in range(2):
-            recipe = cut(new.data, new.plain, *self._known_pieces.of(new.session_id))
+            recipe = cut(new.data, new.plain, *self._chunk_index.of(new.session_id))
             if recipe is None:
                 return None
-            value, pieces = seal_recipe(new.checkpoint_id, recipe, sealer, self.settings.compress_above_bytes)
-            live = await save(value, pieces=pieces)
+            value, chunks = encrypt_recipe(
+                new.checkpoint_id, recipe, encryptor, self.settings.compress_above_bytes
+            )
+            live = await save(value, chunks=chunks)
             if live:
-                self._known_pieces.has_saved(new.session_id, recipe, in_the_clear=sealer is IN_THE_CLEAR)
+                self._chunk_index.has_saved(new.session_id, recipe, in_the_clear=encryptor is IN_THE_CLEAR)
             else:
-                self._known_pieces.has_not_saved(new.session_id)
+                self._chunk_index.has_not_saved(new.session_id)
             if live is not None:
                 return live
         return None

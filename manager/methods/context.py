@@ -7,11 +7,11 @@ from typing import Self
 import redis
 import redis.asyncio as aredis
 
-from agent_runtime.manager.chunks.chunk_index import KnownPieces
-from agent_runtime.manager.encryption import open_vault
+from agent_runtime.manager.chunks.chunk_index import ChunkIndex
+from agent_runtime.manager.encryption import open_key_provider
 from agent_runtime.manager.errors import InvalidArgumentError
-from agent_runtime.manager.jobs.completer import Conclusion
-from agent_runtime.manager.jobs.job_store import Ledger
+from agent_runtime.manager.jobs.completer import JobCompleter
+from agent_runtime.manager.jobs.job_store import JobStore
 from agent_runtime.manager.jobs.preview import Previewer
 from agent_runtime.manager.jobs.receipts import Receipts
 from agent_runtime.manager.jobs.records import Records
@@ -19,7 +19,7 @@ from agent_runtime.manager.jobs.runner import Runner
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.settings import Settings, load_settings
 from agent_runtime.manager.transport.async_twin import client_from_url
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 from agent_runtime.manager.validation import check_count, check_id, check_positive
 
 
@@ -46,21 +46,20 @@ class ManagerBase:
         self.settings = settings
         self._ttl_ms = max(1, round(ttl * 1000))
         self._partitions = Partitions(settings.namespace, settings.partitions)
-        self._store = Store(
+        self._client = ScriptClient(
             conn,
             timeout_seconds=settings.call_timeout_seconds,
             connect_retries=settings.connect_retries,
-            connections=settings.connections,
         )
-        self._vault, self._known_pieces = open_vault(settings, self._store), KnownPieces()
-        records = Records(self._store, self._partitions)
+        self._key_provider, self._chunk_index = open_key_provider(settings, self._client), ChunkIndex()
+        records = Records(self._client, self._partitions)
         #: Proofs of the deletions in this namespace.
-        self.receipts = Receipts(self._store, self._partitions, settings)
+        self.receipts = Receipts(self._client, self._partitions, settings)
         #: The bulk jobs of this namespace.
-        self.ledger = Ledger(
+        self.ledger = JobStore(
             records,
-            Previewer(self._store, self._partitions, settings),
-            Conclusion(records, self.receipts, settings),
+            Previewer(self._client, self._partitions, settings),
+            JobCompleter(records, self.receipts, settings),
             settings,
         )
         #: Works on those jobs.
@@ -87,8 +86,8 @@ class ManagerBase:
 
         Not needed under `asyncio.run`, which closes them when it ends. A later call opens new ones.
         """
-        await self._store.aclose()
-        await self._vault.aclose()
+        await self._client.aclose()
+        await self._key_provider.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from agent_runtime.manager.methods.context import ManagerBase
 from agent_runtime.manager.models.sessions import Session
 from agent_runtime.manager.scripts import sessions as scripts
 from agent_runtime.manager.scripts.replies import START
-from agent_runtime.manager.skip_corrupt import Listing
+from agent_runtime.manager.skip_corrupt import SkipCorrupt
 
 #: Sessions and bytes that one script reads or counts; that keeps it near a millisecond.
 _PAGE, _PAGE_BYTES = 200, 262_144
@@ -77,16 +77,16 @@ class ListingMethods(ManagerBase):
         if user_id is None:
             return sum(await asyncio.gather(*(self._count_all(keys) for keys in self._partitions.all)))
         keys = self._partitions.of_user(self._check_id("user_id", user_id))
-        total, cursor = await scripts.count_user_sessions(self._store, keys, user_id, START, _PAGE)
+        total, cursor = await scripts.count_user_sessions(self._client, keys, user_id, START, _PAGE)
         while cursor != START:
-            count, cursor = await scripts.count_user_sessions(self._store, keys, user_id, cursor, _PAGE)
+            count, cursor = await scripts.count_user_sessions(self._client, keys, user_id, cursor, _PAGE)
             total += count
         return total
 
     async def _count_all(self, keys: Keys) -> int:
-        total, seen = await scripts.count_sessions(self._store, keys, 0)
+        total, seen = await scripts.count_sessions(self._client, keys, 0)
         while seen >= 0:
-            count, seen = await scripts.count_sessions(self._store, keys, seen)
+            count, seen = await scripts.count_sessions(self._client, keys, seen)
             total += count
         return max(total, 0)
 
@@ -97,15 +97,15 @@ class ListingMethods(ManagerBase):
                 yield page
 
     async def _pages(self, keys: Keys, index: bytes) -> AsyncIterator[list[Session]]:
-        cursor, listing = START, Listing()
+        cursor, listing = START, SkipCorrupt()
         while True:
             cursor, page = await scripts.list_sessions(
-                self._store, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
+                self._client, keys, index, cursor, limit=_PAGE, max_bytes=_PAGE_BYTES
             )
-            opener = await self._vault.opener(
+            decryptor = await self._key_provider.decryptor(
                 value for stored in page for value in metadata_values(stored.fields)
             )
-            yield list(listing.readable(page, partial(to_session, opener=opener)))
+            yield list(listing.readable(page, partial(to_session, decryptor=decryptor)))
             if cursor == START:
                 return
 

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 from agent_runtime.manager.codec import (
     encode_metadata,
+    encrypt_metadata,
     metadata_bytes,
     metadata_copy,
     metadata_values,
-    seal_metadata,
     to_session,
 )
-from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, Sealer
+from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, Encryptor
 from agent_runtime.manager.errors import InvalidArgumentError, SessionLimitError
 from agent_runtime.manager.keys import Keys, is_session_id_of, new_session_id
 from agent_runtime.manager.methods.context import ManagerBase
@@ -84,7 +84,7 @@ class SessionMethods(ManagerBase):
             False
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        return await scripts.session_exists(self._store, keys, session_id)
+        return await scripts.session_exists(self._client, keys, session_id)
 
     async def update_session(self, session_id: str, **updates: Any) -> bool:
         """Replaces `metadata`, `agent_id` or `expires_at` (a datetime with a time zone) of a session.
@@ -112,15 +112,15 @@ class SessionMethods(ManagerBase):
         if "expires_at" in updates:
             expires_ms = check_moment_ms("expires_at", updates["expires_at"])
         fields: list[bytes] = []
-        sealer, size = IN_THE_CLEAR, ""
+        encryptor, size = IN_THE_CLEAR, ""
         if "metadata" in updates:
-            fields, sealer = await self._sealed(keys, session_id, updates["metadata"])
+            fields, encryptor = await self._sealed(keys, session_id, updates["metadata"])
             size = str(metadata_bytes(fields))
         if expires_ms is not None:
-            await self._vault.prolong(keys, session_id, expires_ms - time.time() * 1000)
+            await self._key_provider.prolong(keys, session_id, expires_ms - time.time() * 1000)
         with self._changing(session_id):
             updated = await scripts.update_session(
-                self._store,
+                self._client,
                 keys,
                 session_id=session_id,
                 agent_id=agent_id,
@@ -129,7 +129,7 @@ class SessionMethods(ManagerBase):
                 metadata=fields,
             )
         if updated:
-            await sealer.confirm()
+            await encryptor.confirm()
         if updated is None:
             raise InvalidArgumentError(f"expires_at must be in the future, not {updates['expires_at']}")
         return updated
@@ -149,13 +149,13 @@ class SessionMethods(ManagerBase):
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
         limit = self.settings.max_metadata_bytes
-        fields, sealer = await self._sealed(keys, session_id, metadata)
+        fields, encryptor = await self._sealed(keys, session_id, metadata)
         with self._changing(session_id):
             updated = await scripts.merge_metadata(
-                self._store, keys, session_id=session_id, max_bytes=limit, metadata=fields
+                self._client, keys, session_id=session_id, max_bytes=limit, metadata=fields
             )
         if updated:
-            await sealer.confirm()
+            await encryptor.confirm()
         if updated is None:
             raise InvalidArgumentError(
                 f"metadata merged into the session's would be over {limit} bytes (max_metadata_bytes)"
@@ -170,9 +170,9 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        await self._vault.prolong(keys, session_id, self._ttl_ms)
+        await self._key_provider.prolong(keys, session_id, self._ttl_ms)
         with self._changing(session_id):
-            return await scripts.refresh_session(self._store, keys, session_id, self._ttl_ms)
+            return await scripts.refresh_session(self._client, keys, session_id, self._ttl_ms)
 
     async def delete_session(self, session_id: str) -> bool:
         """Deletes a session with its checkpoints; False where it is not live.
@@ -182,9 +182,9 @@ class SessionMethods(ManagerBase):
             True
         """
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        self._known_pieces.opened.forget(session_id)
+        self._chunk_index.opened.forget(session_id)
         with self._changing(session_id):
-            return await scripts.delete_session(self._store, keys, session_id)
+            return await scripts.delete_session(self._client, keys, session_id)
 
     def _new_session(
         self, user_id: str, agent_id: str, metadata: dict[str, Any] | None, session_id: str | None
@@ -196,10 +196,10 @@ class SessionMethods(ManagerBase):
         return Planned(keys, self._id_of_new_session(session_id, user_id), user_id, agent_id, fields)
 
     async def _create(self, new: Planned) -> Session:
-        sealer = await self._vault.sealer_of_new(new.user_id, new.session_id, self._ttl_ms)
-        sealed = seal_metadata(new.metadata, sealer, self.settings.max_metadata_bytes)
+        encryptor = await self._key_provider.encryptor_of_new(new.user_id, new.session_id, self._ttl_ms)
+        sealed = encrypt_metadata(new.metadata, encryptor, self.settings.max_metadata_bytes)
         created = await scripts.create_session(
-            self._store,
+            self._client,
             new.keys,
             session_id=new.session_id,
             user_id=new.user_id,
@@ -208,12 +208,12 @@ class SessionMethods(ManagerBase):
             max_sessions=self._share_of_limit(new.keys),
             metadata_size=metadata_bytes(sealed),
             metadata=sealed,
-            user_key_id=sealer.user_key_id,
+            user_key_id=encryptor.user_key_id,
         )
         if isinstance(created, StoredSession):
             return await self._opened(created)
         session = self._created(new, created)
-        await sealer.confirm()
+        await encryptor.confirm()
         return session
 
     def _created(self, new: Planned, created: Created | Refusal) -> Session:
@@ -234,18 +234,20 @@ class SessionMethods(ManagerBase):
     async def _read_session(self, session_id: str) -> tuple[int, Session] | None:
         """The server's time (ms) and the session."""
         keys = self._partitions.of_session(self._check_id("session_id", session_id))
-        found = await scripts.get_session(self._store, keys, session_id)
+        found = await scripts.get_session(self._client, keys, session_id)
         return None if found is None else (found[0], await self._opened(found[1]))
 
     async def _opened(self, stored: StoredSession) -> Session:
-        opener = self._vault.opener_at_hand()
-        return to_session(stored, opener or await self._vault.opener(metadata_values(stored.fields)))
+        decryptor = self._key_provider.decryptor_at_hand()
+        return to_session(
+            stored, decryptor or await self._key_provider.decryptor(metadata_values(stored.fields))
+        )
 
-    async def _sealed(self, keys: Keys, session_id: str, metadata: Any) -> tuple[list[bytes], Sealer]:
+    async def _sealed(self, keys: Keys, session_id: str, metadata: Any) -> tuple[list[bytes], Encryptor]:
         """Fields of the session's hash, and what sealed them."""
         fields = encode_metadata(metadata)
-        sealer = await self._vault.sealer_of(keys, session_id)
-        return seal_metadata(fields, sealer, self.settings.max_metadata_bytes), sealer
+        encryptor = await self._key_provider.encryptor_of(keys, session_id)
+        return encrypt_metadata(fields, encryptor, self.settings.max_metadata_bytes), encryptor
 
     def _refused(self, why: Refusal, session_id: str) -> SessionLimitError | InvalidArgumentError:
         if why is Refusal.FULL:

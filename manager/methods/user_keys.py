@@ -27,4 +27,4 @@ class KeyMethods(ManagerBase):
         """
         self._check_id("user_id", user_id)
         with self._revoking(user_id=user_id):
-            return await self._vault.erase_user_key(user_id)
+            return await self._key_provider.erase_user_key(user_id)

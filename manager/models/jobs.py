@@ -55,7 +55,7 @@ class JobState(StrEnum):
 class Residue(BaseModel):
     """What a deletion looked for at its end, and what of the target it found."""
 
-    looked_through: str
+    scope: str
     """`index`: what the target's index lists now. `store`: every session in the store."""
     sessions: int
     """Sessions of the target that existed at the cut-off and are still there. 0 is the proof."""
@@ -112,7 +112,7 @@ class JobProgress(BaseModel):
     """Sessions that an undo has brought back."""
     damaged: int = 0
     """Sessions that a pruning could not read and left as they are; `agent-sessions check` tells more."""
-    asked_by: str | None = None
+    requested_by: str | None = None
     reason: str | None = None
     requested_at: datetime
     due_at: datetime | None = None

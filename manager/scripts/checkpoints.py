@@ -9,7 +9,7 @@ from agent_runtime.manager.errors import CorruptDataError
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.scripts.replies import session_keys, truth_or_damage
 from agent_runtime.manager.transport.script import load_script
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 _SAVE_CHECKPOINT = load_script("checkpoints/save_checkpoint")
 _GET_CHECKPOINT = load_script("checkpoints/get_checkpoint")
@@ -34,18 +34,18 @@ class StoredCheckpoint(NamedTuple):
     created_us: float
     #: None where it is gone.
     data: bytes | None
-    #: Stored values by name of the pieces that it is made of; perhaps those of others as well.
-    pieces: dict[str, bytes | None] = {}  # noqa: RUF012  (not changed where it is this one)
+    #: Stored values by name of the chunks that it is made of; perhaps those of others as well.
+    chunks: dict[str, bytes | None] = {}  # noqa: RUF012  (not changed where it is this one)
     #: Those that were opened or known before, shared by all of a page, so that each is opened once.
     opened: dict[str, bytes] | None = None
 
     @property
     def head(self) -> str:
-        """The list of its pieces; '' where it is no recipe. Raises `ValueError` where it is no text."""
+        """The list of its chunks; '' where it is no recipe. Raises `ValueError` where it is no text."""
         return head_of(self.data) if self.data is not None and self.data[:1] == RECIPE else ""
 
     def values(self) -> Iterator[bytes]:
-        """The stored values that it is made of, without its pieces."""
+        """The stored values that it is made of, without its chunks."""
         if self.data is not None:
             yield self.data.partition(b"\n")[2] if self.data[:1] == RECIPE else self.data
 
@@ -54,7 +54,7 @@ class Page(NamedTuple):
     """Some checkpoints of a session, oldest first."""
 
     checkpoints: list[StoredCheckpoint]
-    pieces: dict[str, bytes | None]
+    chunks: dict[str, bytes | None]
     #: Of everything in it.
     size: int
 
@@ -62,7 +62,7 @@ class Page(NamedTuple):
         """The stored values that they are made of."""
         for checkpoint in self.checkpoints:
             yield from checkpoint.values()
-        yield from filter(None, self.pieces.values())
+        yield from filter(None, self.chunks.values())
 
 
 def _pin_keys(keys: Keys, session_id: str) -> list[bytes]:
@@ -70,80 +70,80 @@ def _pin_keys(keys: Keys, session_id: str) -> list[bytes]:
 
 
 async def save_checkpoint(
-    store: Store,
+    client: ScriptClient,
     keys: Keys,
     session_id: str,
     checkpoint_id: str,
     data: bytes,
     *,
-    pieces: Sequence[bytes] = (),
+    chunks: Sequence[bytes] = (),
     pin: bool = False,
     max_unpinned: int | None = None,
 ) -> bool | None:
-    """Whether the session was live; None where a piece that the data names was not there.
+    """Whether the session was live; None where a chunk that the data names was not there.
 
     Args:
-        pieces: names and stored values of new ones in turn.
+        chunks: names and stored values of new ones in turn.
     """
     bound = "" if max_unpinned is None else max_unpinned
-    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, REMOVED_PER_SAVE, *pieces]
-    reply = await store.call(_SAVE_CHECKPOINT, session_keys(keys, session_id), args)
+    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, REMOVED_PER_SAVE, *chunks]
+    reply = await client.call(_SAVE_CHECKPOINT, session_keys(keys, session_id), args)
     return None if reply == b"MISSING" else bool(reply)
 
 
 async def get_checkpoint(
-    store: Store, keys: Keys, session_id: str, checkpoint_id: str, known: Opened = NOTHING_OPENED
+    client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str, known: Opened = NOTHING_OPENED
 ) -> Page:
-    """The checkpoint, or with '' the newest, without the known pieces; an empty page where there is none."""
+    """The checkpoint, or with '' the newest, without the known chunks; an empty page where there is none."""
     places = session_keys(keys, session_id)
     args = [keys.prefix, session_id, checkpoint_id, known.head]
-    return _page(places[1], await store.call(_GET_CHECKPOINT, places, args) or [], known.texts)
+    return _page(places[1], await client.call(_GET_CHECKPOINT, places, args) or [], known.texts)
 
 
 async def list_checkpoints(
-    store: Store, keys: Keys, session_id: str, *, after_us: float, limit: int, max_bytes: int
+    client: ScriptClient, keys: Keys, session_id: str, *, after_us: float, limit: int, max_bytes: int
 ) -> Page:
     """One page of checkpoints younger than `after_us`; empty at the end."""
     places = session_keys(keys, session_id)
     args = [keys.prefix, session_id, f"{after_us:.0f}", limit, max_bytes]
-    return _page(places[1], await store.call(_LIST_CHECKPOINTS, places, args))
+    return _page(places[1], await client.call(_LIST_CHECKPOINTS, places, args))
 
 
-async def pin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+async def pin_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
     """Whether there is such a checkpoint."""
     args = [keys.prefix, session_id, checkpoint_id]
-    return bool(await store.call(_PIN_CHECKPOINT, _pin_keys(keys, session_id), args))
+    return bool(await client.call(_PIN_CHECKPOINT, _pin_keys(keys, session_id), args))
 
 
-async def unpin_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+async def unpin_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
     """Whether there is such a checkpoint."""
     args = [keys.prefix, session_id, checkpoint_id]
-    return bool(await store.call(_UNPIN_CHECKPOINT, _pin_keys(keys, session_id), args))
+    return bool(await client.call(_UNPIN_CHECKPOINT, _pin_keys(keys, session_id), args))
 
 
-async def list_pins(store: Store, keys: Keys, session_id: str) -> list[str]:
+async def list_pins(client: ScriptClient, keys: Keys, session_id: str) -> list[str]:
     """Ids of the pinned checkpoints, oldest first."""
-    reply = await store.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
+    reply = await client.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
     return [checkpoint_id.decode(errors="backslashreplace") for checkpoint_id in reply]
 
 
-async def delete_checkpoint(store: Store, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
+async def delete_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
     """Whether there was such a checkpoint."""
     places = [*session_keys(keys, session_id), keys.new_answer()]
-    args = [keys.prefix, session_id, checkpoint_id, store.repeated_within_ms]
-    return bool(await store.call(_DELETE_CHECKPOINT, places, args))
+    args = [keys.prefix, session_id, checkpoint_id, client.repeated_within_ms]
+    return bool(await client.call(_DELETE_CHECKPOINT, places, args))
 
 
-async def clear_checkpoints(store: Store, keys: Keys, session_id: str) -> int:
+async def clear_checkpoints(client: ScriptClient, keys: Keys, session_id: str) -> int:
     """How many checkpoints there were."""
     places = [*session_keys(keys, session_id), keys.new_answer()]
-    args = [keys.prefix, session_id, store.repeated_within_ms]
-    return int(await store.call(_CLEAR_CHECKPOINTS, places, args))
+    args = [keys.prefix, session_id, client.repeated_within_ms]
+    return int(await client.call(_CLEAR_CHECKPOINTS, places, args))
 
 
 def _page(key: bytes, reply: list[Any], known: Mapping[str, bytes] = NOTHING_OPENED.texts) -> Page:
     found: list[StoredCheckpoint] = []
-    pieces: dict[str, bytes | None] = {}
+    chunks: dict[str, bytes | None] = {}
     opened = dict(known)
     size = 0
     for i in range(0, len(reply), 4):
@@ -151,17 +151,17 @@ def _page(key: bytes, reply: list[Any], known: Mapping[str, bytes] = NOTHING_OPE
         if stored:
             # It names some that are known, or that an earlier one has named as well; those come once.
             names = dict.fromkeys(name for place in names_of(head_of(data)) for name in place)
-            new = (name for name in names if name not in pieces and name not in known)
-            pieces |= zip(new, stored, strict=True)
-            size += sum(len(piece) for piece in stored if piece)
+            new = (name for name in names if name not in chunks and name not in known)
+            chunks |= zip(new, stored, strict=True)
+            size += sum(len(chunk) for chunk in stored if chunk)
         size += len(data or b"")
         name = checkpoint_id.decode(errors="backslashreplace")
-        found.append(StoredCheckpoint(name, key, float(created_us), data, pieces, opened))
-    return Page(found, pieces, size)
+        found.append(StoredCheckpoint(name, key, float(created_us), data, chunks, opened))
+    return Page(found, chunks, size)
 
 
-class SealedCheckpoint(NamedTuple):
-    """A checkpoint to be saved, as it is stored; without pieces."""
+class EncodedCheckpoint(NamedTuple):
+    """A checkpoint to be saved, as it is stored; without chunks."""
 
     session_id: str
     checkpoint_id: str
@@ -170,7 +170,7 @@ class SealedCheckpoint(NamedTuple):
 
 
 async def save_checkpoints(
-    store: Store, keys: Keys, new: Sequence[SealedCheckpoint], *, max_unpinned: int | None
+    client: ScriptClient, keys: Keys, new: Sequence[EncodedCheckpoint], *, max_unpinned: int | None
 ) -> list[bool | CorruptDataError]:
     """Of each whether its session was live; those of one session in their order."""
     # A save adds one, so that two or more bring any session down to its bound.
@@ -178,5 +178,5 @@ async def save_checkpoints(
     args: list[Any] = [keys.prefix, "" if max_unpinned is None else max_unpinned, limit]
     for each in new:
         args += (each.session_id, each.checkpoint_id, each.data, int(each.pin))
-    reply = await store.call(_SAVE_CHECKPOINTS, [keys.session(each.session_id) for each in new], args)
+    reply = await client.call(_SAVE_CHECKPOINTS, [keys.session(each.session_id) for each in new], args)
     return [truth_or_damage(keys, each.session_id, answer) for each, answer in zip(new, reply, strict=True)]

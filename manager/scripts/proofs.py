@@ -5,14 +5,14 @@ from typing import Any, NamedTuple, Self
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.scripts.replies import Cursor, score_of, text_of
 from agent_runtime.manager.transport.script import load_script
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 _COUNT_AFFECTED = load_script("jobs/count_affected")
 _MEASURE_SESSIONS = load_script("jobs/measure_sessions")
 _MEASURE_CHECKPOINTS = load_script("jobs/measure_checkpoints")
 _MEASURE_EXPIRED = load_script("jobs/measure_expired")
 _COUNT_RESIDUE = load_script("jobs/count_residue")
-_LIST_TRASHES = load_script("jobs/list_trashes")
+_LIST_REVOKED_SETS = load_script("jobs/list_revoked_sets")
 _APPEND_RECEIPT = load_script("jobs/append_receipt")
 _LIST_RECEIPTS = load_script("jobs/list_receipts")
 _GET_SECRET = load_script("jobs/get_secret")
@@ -35,25 +35,27 @@ class Measured(NamedTuple):
         )
 
 
-async def count_affected(store: Store, keys: Keys, index: bytes, works_on: str) -> int:
+async def count_affected(client: ScriptClient, keys: Keys, index: bytes, selection: str) -> int:
     """How many sessions a job would work on in this partition."""
-    return int(await store.call(_COUNT_AFFECTED, [index], [works_on]))
+    return int(await client.call(_COUNT_AFFECTED, [index], [selection]))
 
 
 async def measure_sessions(
-    store: Store, keys: Keys, index: bytes, cursor: Cursor, limit: int
+    client: ScriptClient, keys: Keys, index: bytes, cursor: Cursor, limit: int
 ) -> tuple[Measured, Cursor]:
     """What a deletion would remove, one page of it, and where the next begins (`START` at the end)."""
-    return _measured(await store.call(_MEASURE_SESSIONS, [index], [keys.prefix, *cursor, limit]))
+    return _measured(await client.call(_MEASURE_SESSIONS, [index], [keys.prefix, *cursor, limit]))
 
 
-async def measure_expired(store: Store, keys: Keys, cursor: Cursor, limit: int) -> tuple[Measured, Cursor]:
+async def measure_expired(
+    client: ScriptClient, keys: Keys, cursor: Cursor, limit: int
+) -> tuple[Measured, Cursor]:
     """What a sweep would remove, one page of it, and where the next begins (`START` at the end)."""
-    return _measured(await store.call(_MEASURE_EXPIRED, [keys.expiry_index], [*cursor, limit]))
+    return _measured(await client.call(_MEASURE_EXPIRED, [keys.expiry_index], [*cursor, limit]))
 
 
 async def measure_checkpoints(
-    store: Store,
+    client: ScriptClient,
     keys: Keys,
     index: bytes,
     cursor: Cursor,
@@ -66,11 +68,11 @@ async def measure_checkpoints(
 ) -> tuple[Measured, Cursor]:
     """What a pruning would remove, one page of it, and where the next begins (`START` at the end)."""
     args = [keys.prefix, *cursor, limit, keep_last, max_age_us, except_agents, session_id]
-    return _measured(await store.call(_MEASURE_CHECKPOINTS, [index], args))
+    return _measured(await client.call(_MEASURE_CHECKPOINTS, [index], args))
 
 
 async def count_residue(
-    store: Store,
+    client: ScriptClient,
     keys: Keys,
     index: bytes,
     cursor: Cursor,
@@ -82,38 +84,47 @@ async def count_residue(
 ) -> tuple[int, Cursor]:
     """Sessions in one page of an index that should be gone, and where the next begins."""
     args = [keys.prefix, *cursor, limit, whose, owner, cutoff_us]
-    reply = await store.call(_COUNT_RESIDUE, [index], args)
+    reply = await client.call(_COUNT_RESIDUE, [index], args)
     return int(reply[2]), (reply[0], reply[1])
 
 
-async def list_trashes(store: Store, keys: Keys, letter: str, owner: str, job_id: str) -> list[bytes]:
+async def list_revoked_sets(
+    client: ScriptClient, keys: Keys, letter: str, owner: str, job_id: str
+) -> list[bytes]:
     """Keys of what other deletions of this owner have taken away and not reclaimed yet."""
-    places = [keys.detached(letter, owner)]
-    trashes: list[bytes] = await store.call(_LIST_TRASHES, places, [keys.prefix, job_id])
+    places = [keys.revocations(letter, owner)]
+    trashes: list[bytes] = await client.call(_LIST_REVOKED_SETS, places, [keys.prefix, job_id])
     return trashes
 
 
 async def append_receipt(
-    store: Store, keys: Keys, job_id: str, *, last: int, receipt: str, retention_ms: int, forget_to: int
+    client: ScriptClient,
+    keys: Keys,
+    job_id: str,
+    *,
+    last: int,
+    receipt: str,
+    retention_ms: int,
+    forget_to: int,
 ) -> tuple[str, str, int]:
     """'APPENDED'; or 'KNOWN' and the receipt the job has; or 'BEHIND', the last one in the chain and its
     number.
     """
     places = [keys.receipts, keys.receipt_jobs]
-    reply = await store.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
+    reply = await client.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
     return reply[0].decode(), _receipt_text(reply[1]), int(reply[2])
 
 
-async def list_receipts(store: Store, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
+async def list_receipts(client: ScriptClient, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
     """Numbers and receipts (JSON) behind a number, in order."""
-    flat: list[bytes] = await store.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
+    flat: list[bytes] = await client.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return [(score_of(keys.receipts, number), _receipt_text(text)) for text, number in pairs]
 
 
-async def get_secret(store: Store, keys: Keys, offered: str, keep_ms: int) -> str:
+async def get_secret(client: ScriptClient, keys: Keys, offered: str, keep_ms: int) -> str:
     """The secret of this namespace: the one that is there, or the one offered."""
-    reply = await store.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])
+    reply = await client.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])
     return text_of(keys.receipt_key, reply)
 
 

@@ -14,7 +14,7 @@ from agent_runtime.manager.scripts.replies import (
     truth_or_damage,
 )
 from agent_runtime.manager.transport.script import load_script
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 
 _CREATE_SESSION = load_script("sessions/create_session")
 _GET_SESSION = load_script("sessions/get_session")
@@ -31,7 +31,7 @@ _GET_SESSIONS = load_script("sessions/get_sessions")
 _DELETE_SESSIONS = load_script("sessions/delete_sessions")
 
 #: How many open deletions one counting script looks at.
-_TRASHES_PER_COUNT = 1_000
+_REVOKED_SETS_PER_COUNT = 1_000
 
 
 class Created(NamedTuple):
@@ -51,7 +51,7 @@ class Refusal(StrEnum):
 
 
 async def create_session(
-    store: Store,
+    client: ScriptClient,
     keys: Keys,
     *,
     session_id: str,
@@ -73,26 +73,26 @@ async def create_session(
     args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
     if user_key_id:
         args += ["user_key", user_key_id]
-    return answer_to_creation(session_id, places[0], await store.call(_CREATE_SESSION, places, args))
+    return answer_to_creation(session_id, places[0], await client.call(_CREATE_SESSION, places, args))
 
 
-async def get_session(store: Store, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
+async def get_session(client: ScriptClient, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
     """The server's time (ms) and the session; None where it is not live."""
     key = keys.session(session_id)
-    reply = await store.call(_GET_SESSION, [key], [keys.prefix, session_id])
+    reply = await client.call(_GET_SESSION, [key], [keys.prefix, session_id])
     if reply is None:
         return None
     now_ms = reply.pop()
     return now_ms, stored_session(session_id, key, reply)
 
 
-async def session_exists(store: Store, keys: Keys, session_id: str) -> bool:
+async def session_exists(client: ScriptClient, keys: Keys, session_id: str) -> bool:
     """Whether the session is live."""
-    return bool(await store.call(_SESSION_EXISTS, [keys.session(session_id)], [keys.prefix, session_id]))
+    return bool(await client.call(_SESSION_EXISTS, [keys.session(session_id)], [keys.prefix, session_id]))
 
 
 async def update_session(
-    store: Store,
+    client: ScriptClient,
     keys: Keys,
     *,
     session_id: str,
@@ -104,38 +104,38 @@ async def update_session(
     """Whether the session was live; None where the moment of expiry is past. '' leaves a thing as it is."""
     places = [*session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size]
-    reply = await store.call(_UPDATE_SESSION, places, [*args, store.repeated_within_ms, *metadata])
+    reply = await client.call(_UPDATE_SESSION, places, [*args, client.repeated_within_ms, *metadata])
     return None if reply == b"PAST" else bool(reply)
 
 
 async def merge_metadata(
-    store: Store, keys: Keys, *, session_id: str, max_bytes: int, metadata: list[bytes]
+    client: ScriptClient, keys: Keys, *, session_id: str, max_bytes: int, metadata: list[bytes]
 ) -> bool | None:
     """Whether the session was live; None where its metadata would be over the limit."""
     places = [keys.session(session_id), keys.new_answer()]
-    args = [keys.prefix, session_id, max_bytes, store.repeated_within_ms, *metadata]
-    reply = await store.call(_MERGE_METADATA, places, args)
+    args = [keys.prefix, session_id, max_bytes, client.repeated_within_ms, *metadata]
+    reply = await client.call(_MERGE_METADATA, places, args)
     return None if reply == b"TOO_LARGE" else bool(reply)
 
 
-async def refresh_session(store: Store, keys: Keys, session_id: str, ttl_ms: int) -> bool:
+async def refresh_session(client: ScriptClient, keys: Keys, session_id: str, ttl_ms: int) -> bool:
     """Whether the session was live."""
     args = [keys.prefix, session_id, ttl_ms, INDEX_LINGER_MS]
-    return bool(await store.call(_REFRESH_SESSION, session_keys(keys, session_id), args))
+    return bool(await client.call(_REFRESH_SESSION, session_keys(keys, session_id), args))
 
 
-async def delete_session(store: Store, keys: Keys, session_id: str) -> bool:
+async def delete_session(client: ScriptClient, keys: Keys, session_id: str) -> bool:
     """Whether the session was live."""
     places = [keys.session(session_id), keys.expiry_index, keys.new_answer()]
-    args = [keys.prefix, session_id, store.repeated_within_ms]
-    return bool(await store.call(_DELETE_SESSION, places, args))
+    args = [keys.prefix, session_id, client.repeated_within_ms]
+    return bool(await client.call(_DELETE_SESSION, places, args))
 
 
 async def list_sessions(
-    store: Store, keys: Keys, index: bytes, cursor: Cursor, *, limit: int, max_bytes: int
+    client: ScriptClient, keys: Keys, index: bytes, cursor: Cursor, *, limit: int, max_bytes: int
 ) -> tuple[Cursor, list[StoredSession]]:
     """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
-    reply = await store.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
+    reply = await client.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
     sessions = []
     for raw_id, flat in zip(reply[2::2], reply[3::2], strict=True):
         session_id = raw_id.decode(errors="backslashreplace")
@@ -144,18 +144,18 @@ async def list_sessions(
 
 
 async def count_user_sessions(
-    store: Store, keys: Keys, user_id: str, cursor: Cursor, limit: int
+    client: ScriptClient, keys: Keys, user_id: str, cursor: Cursor, limit: int
 ) -> tuple[int, Cursor]:
     """Live sessions counted, and where the next page begins (`START` at the end)."""
-    places = [keys.user_index(user_id), keys.detached("a")]
-    reply = await store.call(_COUNT_USER_SESSIONS, places, [keys.prefix, *cursor, limit])
+    places = [keys.user_index(user_id), keys.revocations("a")]
+    reply = await client.call(_COUNT_USER_SESSIONS, places, [keys.prefix, *cursor, limit])
     return int(reply[0]), (reply[1], reply[2])
 
 
-async def count_sessions(store: Store, keys: Keys, seen: int) -> tuple[int, int]:
+async def count_sessions(client: ScriptClient, keys: Keys, seen: int) -> tuple[int, int]:
     """What to add to the count, and what to pass as `seen` next (-1 at the end)."""
-    places = [keys.expiry_index, keys.detached("u"), keys.detached("a")]
-    reply = await store.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _TRASHES_PER_COUNT])
+    places = [keys.expiry_index, keys.revocations("u"), keys.revocations("a")]
+    reply = await client.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _REVOKED_SETS_PER_COUNT])
     return int(reply[0]), int(reply[1])
 
 
@@ -168,7 +168,7 @@ def answer_to_creation(session_id: str, key: bytes, reply: Any) -> Created | Ref
     return stored_session(session_id, key, reply)
 
 
-class SealedSession(NamedTuple):
+class EncodedSession(NamedTuple):
     """A session to be created, as it is stored."""
 
     session_id: str
@@ -179,14 +179,14 @@ class SealedSession(NamedTuple):
 
 
 async def create_sessions(
-    store: Store, keys: Keys, new: Sequence[SealedSession], *, ttl_ms: int, max_sessions: int
+    client: ScriptClient, keys: Keys, new: Sequence[EncodedSession], *, ttl_ms: int, max_sessions: int
 ) -> list[Created | Refusal | StoredSession]:
     """Of each what `scripts.create_session` says, or a damaged session where a key cannot be read."""
     args: list[Any] = [keys.prefix, ttl_ms, max_sessions, INDEX_LINGER_MS]
     for each in new:
         args += (each.session_id, each.user_id, each.agent_id, each.metadata_size, len(each.metadata))
         args += each.metadata
-    reply = await store.call(_CREATE_SESSIONS, [keys.expiry_index], args)
+    reply = await client.call(_CREATE_SESSIONS, [keys.expiry_index], args)
     return [
         answer_to_creation(each.session_id, keys.session(each.session_id), answer)
         for each, answer in zip(new, reply, strict=True)
@@ -194,21 +194,25 @@ async def create_sessions(
 
 
 async def get_sessions(
-    store: Store, keys: Keys, session_ids: list[str], *, max_bytes: int
+    client: ScriptClient, keys: Keys, session_ids: list[str], *, max_bytes: int
 ) -> tuple[int, list[StoredSession | None]]:
     """The server's time (ms) and the first of these sessions, at least one; None for what is not live."""
     places = [keys.session(session_id) for session_id in session_ids]
-    reply = await store.call(_GET_SESSIONS, places, [keys.prefix, max_bytes, *session_ids])
+    reply = await client.call(_GET_SESSIONS, places, [keys.prefix, max_bytes, *session_ids])
     found = zip(session_ids, places, reply[1:], strict=False)
     return int(reply[0]), [
         None if flat is None else stored_session(session_id, key, flat) for session_id, key, flat in found
     ]
 
 
-async def delete_sessions(store: Store, keys: Keys, session_ids: list[str]) -> list[bool | CorruptDataError]:
+async def delete_sessions(
+    client: ScriptClient, keys: Keys, session_ids: list[str]
+) -> list[bool | CorruptDataError]:
     """Of each, none of which is named twice, whether it was live."""
     places = [keys.new_answer(), keys.expiry_index]
-    reply = await store.call(_DELETE_SESSIONS, places, [keys.prefix, store.repeated_within_ms, *session_ids])
+    reply = await client.call(
+        _DELETE_SESSIONS, places, [keys.prefix, client.repeated_within_ms, *session_ids]
+    )
     return [
         truth_or_damage(keys, session_id, answer)
         for session_id, answer in zip(session_ids, reply, strict=True)

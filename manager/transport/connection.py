@@ -59,7 +59,7 @@ async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -
     return stream  # type: ignore[return-value]
 
 
-class Wire(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """Calls on a connection of their own.
 
     Args:
@@ -72,7 +72,7 @@ class Wire(asyncio.Protocol):
         self,
         timeout_seconds: float,
         on_room: Callable[[], None],
-        on_lost: Callable[["Wire", list[Call], Exception], None],
+        on_lost: Callable[["Connection", list[Call], Exception], None],
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._on_room = on_room

@@ -13,7 +13,7 @@ import redis.asyncio as aredis
 from redis.backoff import AbstractBackoff
 
 from agent_runtime.manager.transport.call import Call
-from agent_runtime.manager.transport.connection import Wire
+from agent_runtime.manager.transport.connection import Connection
 from agent_runtime.manager.transport.error_mapping import (
     CONNECTION_ERRORS,
     REFUSED_CREDENTIALS,
@@ -28,7 +28,7 @@ from agent_runtime.manager.transport.error_mapping import (
 _PORTION = 16
 
 
-class MultiplexedLane:
+class MultiplexedConnection:
     """The calls of one event loop.
 
     Args:
@@ -52,7 +52,7 @@ class MultiplexedLane:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Call] = deque()
         self._flush_is_due = False
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def submit(self, call: Call) -> "asyncio.Future[Any]":
@@ -60,7 +60,7 @@ class MultiplexedLane:
         error of ours.
         """
         self._waiting.append(call)
-        if self._wire is not None and (self._wire.is_idle or len(self._waiting) >= _PORTION):
+        if self._connection is not None and (self._connection.is_idle or len(self._waiting) >= _PORTION):
             self._flush()
         elif not self._flush_is_due:
             self._flush_is_due = True
@@ -77,27 +77,27 @@ class MultiplexedLane:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        if self._wire is not None:
-            await self._wire.aclose()
+        if self._connection is not None:
+            await self._connection.aclose()
 
     def _unanswered(self) -> list["asyncio.Future[Any]"]:
-        calls = [*self._waiting, *(self._wire.unanswered if self._wire else ())]
+        calls = [*self._waiting, *(self._connection.unanswered if self._connection else ())]
         return [call.reply for call in calls if not call.reply.done()]
 
     def _flush(self) -> None:
         self._flush_is_due = False
         if not self._waiting:
             return
-        if self._wire is not None:
-            self._wire.drop_if_closed()
-        if self._wire is not None:
-            self._wire.send(self._waiting)
+        if self._connection is not None:
+            self._connection.drop_if_closed()
+        if self._connection is not None:
+            self._connection.send(self._waiting)
         elif self._connecting is None and not self._loop.is_closed():
             self._connecting = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
         try:
-            while self._waiting and self._wire is None:
+            while self._waiting and self._connection is None:
                 await self._try_to_connect()
         except BaseException:  # the loop is going down: nobody may wait for ever
             while self._waiting:
@@ -110,12 +110,12 @@ class MultiplexedLane:
     async def _try_to_connect(self) -> None:
         """One try, on behalf of the calls that wait when it begins."""
         due_at = min(map(self._take_up, self._waiting))
-        wire = Wire(self._timeout_seconds, self._flush, self._lost)
+        connection = Connection(self._timeout_seconds, self._flush, self._lost)
         try:
             async with asyncio.timeout_at(due_at):
                 if failures := self._waiting[0].failures:
                     await asyncio.sleep(self._backoff.compute(failures))
-                await wire.connect(self._new_connection())
+                await connection.connect(self._new_connection())
         except REFUSED_CREDENTIALS as error:
             self._fail_all_taken_up(error)
         except CONNECTION_ERRORS as error:
@@ -125,7 +125,7 @@ class MultiplexedLane:
         except Exception as error:  # such as a database that the server has not
             self._fail_all_taken_up(error)
         else:
-            self._wire = wire
+            self._connection = connection
 
     def _take_up(self, call: Call) -> float:
         if call.due_at is None:
@@ -140,10 +140,10 @@ class MultiplexedLane:
             else:
                 call.answer(translated(error))
 
-    def _lost(self, wire: Wire, unanswered: list[Call], error: Exception) -> None:
+    def _lost(self, connection: Connection, unanswered: list[Call], error: Exception) -> None:
         """The connection is gone. What had no answer is sent again on the next one, or fails."""
-        if self._wire is wire:
-            self._wire = None
+        if self._connection is connection:
+            self._connection = None
         for call in unanswered:
             call.uncertain = True
         if isinstance(error, redis.TimeoutError):

@@ -28,7 +28,7 @@ _MAX_BATCH, _MAX_BATCH_BYTES = 1_024, 4_194_304
 _MAX_PARALLEL = 8
 
 
-class BatchLane:
+class PooledConnections:
     """The calls of one event loop. Those of one tick are a batch: one write and one read.
 
     Args:

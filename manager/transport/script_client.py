@@ -1,13 +1,13 @@
 """The way to the server: calls of scripts, from any event loop.
 
-Each event loop has a *lane*, which sends calls made at once together, tries again what a broken
+Each event loop has a *connection*, which sends calls made at once together, tries again what a broken
 connection has cut off, and ends every call in time. So a thousand gathered calls cost a few writes and reads.
 """
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import redis
 import redis.asyncio as aredis
@@ -17,18 +17,15 @@ from redis.backoff import ExponentialWithJitterBackoff
 from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.error_mapping import CONNECTION_ERRORS
-from agent_runtime.manager.transport.multiplexed import MultiplexedLane
-from agent_runtime.manager.transport.pooled import BatchLane
+from agent_runtime.manager.transport.multiplexed import MultiplexedConnection
+from agent_runtime.manager.transport.pooled import PooledConnections
 from agent_runtime.manager.transport.script import Script
 
 #: Pause before a second try, doubled for each further one, seconds.
 _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
 
-#: All calls of an event loop on one connection, or in batches on those of a pool.
-Connections = Literal["one", "pool"]
 
-
-class Lane(Protocol):
+class LoopConnection(Protocol):
     """The calls of one event loop."""
 
     def submit(self, call: Call) -> "asyncio.Future[Any]": ...
@@ -36,7 +33,7 @@ class Lane(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Store:
+class ScriptClient:
     """Scripts on one server, from any event loop.
 
     Args:
@@ -46,7 +43,6 @@ class Store:
             when the call is taken up; where the server is silent, what waits behind the silent calls fails
             with them, so a call ends within twice this time.
         connect_retries: extra tries when a connection fails. Every script is safe to repeat.
-        connections: whether calls share one connection or use a pool.
     """
 
     def __init__(
@@ -55,16 +51,14 @@ class Store:
         *,
         timeout_seconds: float,
         connect_retries: int,
-        connections: Connections = "one",
     ) -> None:
         open_channel(conn)  # a client that cannot be used is refused here, not at the first call
         self._conn = conn
         self._timeout_seconds = timeout_seconds
         self._connect_retries = connect_retries
-        self._connections = connections
         #: How long after its first sending a call may reach the server again, milliseconds.
         self.repeated_within_ms = round(2000 * timeout_seconds) + 1000
-        self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
+        self._connections: dict[asyncio.AbstractEventLoop, LoopConnection] = {}
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
 
@@ -78,47 +72,49 @@ class Store:
         """
         loop = asyncio.get_running_loop()
         call = Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
-        lane = self._lanes.get(loop)
-        return self._call_first(call, loop) if lane is None else lane.submit(call)
+        connection = self._connections.get(loop)
+        return self._call_first(call, loop) if connection is None else connection.submit(call)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop. A later call opens new ones."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            lane, guard = self._lanes.pop(loop, None), self._guards.pop(loop, None)
-        if lane is not None:
-            await lane.drain()
+            connection, guard = self._connections.pop(loop, None), self._guards.pop(loop, None)
+        if connection is not None:
+            await connection.drain()
         if guard is not None:
             await guard.aclose()
 
     async def _call_first(self, call: Call, loop: asyncio.AbstractEventLoop) -> Any:
-        lane = await self._open_lane(loop)
-        return await lane.submit(call)
+        connection = await self._open_connection(loop)
+        return await connection.submit(call)
 
-    async def _open_lane(self, loop: asyncio.AbstractEventLoop) -> Lane:
+    async def _open_connection(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
         with self._lock:
-            # Loops that were closed by hand, so that nobody told their lanes.
-            for closed in [other for other in self._lanes if other.is_closed()]:
-                del self._lanes[closed], self._guards[closed]
-            lane = self._lanes.get(loop)
-            if lane is not None:
-                return lane
-            lane = self._lanes[loop] = self._new_lane()
-            guard = self._guards[loop] = self._close_with_loop(loop, lane)
+            # Loops that were closed by hand, so that nobody told their connections.
+            for closed in [other for other in self._connections if other.is_closed()]:
+                del self._connections[closed], self._guards[closed]
+            connection = self._connections.get(loop)
+            if connection is not None:
+                return connection
+            connection = self._connections[loop] = self._new_connection()
+            guard = self._guards[loop] = self._close_with_loop(loop, connection)
         await anext(guard)
-        return lane
+        return connection
 
-    def _new_lane(self) -> Lane:
+    def _new_connection(self) -> LoopConnection:
         channel = open_channel(self._conn)
         backoff = ExponentialWithJitterBackoff(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS)
-        if isinstance(channel, PoolChannel) and channel.is_plain and self._connections == "one":
-            return MultiplexedLane(
+        if isinstance(channel, PoolChannel) and channel.is_plain:
+            return MultiplexedConnection(
                 channel.new_connection, backoff, self._connect_retries, self._timeout_seconds
             )
         retry: Retry = Retry(backoff, self._connect_retries, supported_errors=CONNECTION_ERRORS)  # type: ignore[arg-type]
-        return BatchLane(channel, retry, self._timeout_seconds)
+        return PooledConnections(channel, retry, self._timeout_seconds)
 
-    async def _close_with_loop(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> AsyncGenerator[None]:
+    async def _close_with_loop(
+        self, loop: asyncio.AbstractEventLoop, connection: LoopConnection
+    ) -> AsyncGenerator[None]:
         """Has the connections closed when the event loop shuts down.
 
         `asyncio.run` closes the async generators that are still open on its loop before it closes the loop
@@ -128,8 +124,8 @@ class Store:
         try:
             yield
         finally:
-            # A lane keeps its loop alive, so the one must not outlast the other here.
+            # A connection keeps its loop alive, so the one must not outlast the other here.
             with self._lock:
-                if self._lanes.get(loop) is lane:
-                    del self._lanes[loop], self._guards[loop]
-            await lane.aclose()
+                if self._connections.get(loop) is connection:
+                    del self._connections[loop], self._guards[loop]
+            await connection.aclose()

@@ -12,7 +12,7 @@ import redis
 
 from agent_runtime.manager import SessionManager, Settings
 from agent_runtime.tasks import SessionJobs
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.chaos.expected import Expected, replay
 from tests.chaos.faults import Saboteur
 from tests.chaos.found import Found, all_jobs, look
@@ -95,12 +95,12 @@ async def _until_done(manager: SessionManager, *, rings: bool = False) -> bool:
     Args:
         rings: for what nobody works on, as Beat has workers do.
     """
-    doorbell = Doorbell(manager.settings)
+    publisher = Publisher(manager.settings)
 
     async def done() -> bool:
         if rings:
             for job_id in await manager.ledger.take_stalled():
-                doorbell.ring(await manager.ledger.read(job_id))
+                publisher.publish(await manager.ledger.read(job_id))
         if (await SessionJobs(manager).preview_sweep()).sessions:
             return False
         return all(job.state.ended for job in await all_jobs(manager))

@@ -37,7 +37,7 @@ def _receipt(job_id: str, sessions: int, number: int, residue: int = 0) -> Recei
         index_entries=0,
         seconds_waited=0,
         seconds_worked=0,
-        residue=Residue(looked_through="index", sessions=residue),
+        residue=Residue(scope="index", sessions=residue),
         previous="",
         hash="",
     )
@@ -88,7 +88,7 @@ def _journal() -> list[Entry]:
     ]
 
 
-def _store() -> Found:
+def _client() -> Found:
     """What such a journal leaves."""
     sessions = [
         FoundSession("kept", "u0", "a0", {"n": 1}, {"c1": {"turn": 1}, "c2": {"turn": 2}}),
@@ -237,19 +237,19 @@ LIES: dict[str, tuple[Callable[[list[Entry], Found], None], str]] = {
 
 
 def test_where_all_agree_there_is_no_violation() -> None:
-    assert _verdict(_journal(), _store()) == []
+    assert _verdict(_journal(), _client()) == []
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_the_verdict_sees_when(lie: str) -> None:
-    entries, found = _journal(), _store()
+    entries, found = _journal(), _client()
     spoil, said = LIES[lie]
     spoil(entries, found)
     assert any(said in line for line in _verdict(entries, found)), _verdict(entries, found)
 
 
 def test_what_is_unknown_may_be_there_or_not() -> None:
-    entries, found = _journal(), _store()
+    entries, found = _journal(), _client()
     entries.insert(0, _create(None, "u1", outcome="unknown"))
     entries.append(_entry("save", None, "unknown", session_id="kept", data={}))
     assert _verdict(entries, found) == []

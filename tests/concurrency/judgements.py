@@ -46,7 +46,7 @@ async def assert_listed_by_own_agent_alone(raw: redis.Redis, settings: Settings,
 
 
 async def end_open_jobs(manager: SessionManager, *, undo: bool = False) -> None:
-    """What processes have left open, worked off or undone."""
+    """What processes have left open, drained or undone."""
     for job in (await manager.ledger.list_jobs(limit=500)).jobs:
         if not job.state.ended:
             if undo:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent_runtime.manager.encryption.cipher import Key
 from agent_runtime.manager.encryption.key_ring import KeyRing
-from agent_runtime.manager.encryption.sealing import CHECKPOINT, METADATA, RING, USER, CannotOpenError
+from agent_runtime.manager.encryption.sealing import CHECKPOINT, METADATA, RING, USER, CannotDecryptError
 from tests.support.encryption import secret_of
 
 _SECRET = bytes(range(32))
@@ -51,7 +51,7 @@ def test_the_format_is_what_its_description_says() -> None:
 
 def _sealed() -> tuple[Key, bytes]:
     key = Key(RING + b"\x02k1", secrets.token_bytes(32))
-    return key, key.for_session("sess_1").seal(METADATA, b"topic", _PLAIN)
+    return key, key.for_session("sess_1").encrypt(METADATA, b"topic", _PLAIN)
 
 
 def test_it_opens_where_it_was_sealed() -> None:
@@ -72,48 +72,48 @@ def test_it_opens_where_it_was_sealed() -> None:
 )
 def test_moved_to_another_place_it_does_not_open(session_id: str, kind: bytes, name: bytes) -> None:
     key, sealed = _sealed()
-    with pytest.raises(CannotOpenError, match="altered, or moved"):
+    with pytest.raises(CannotDecryptError, match="altered, or moved"):
         key.for_session(session_id).open(kind, name, sealed)
 
 
 # A session's key alone does not hold this, as kind and name do not go into it.
 def test_kind_and_name_cannot_be_cut_in_another_place() -> None:
     key = Key(RING + b"\x02k1", _SECRET)
-    sealed = key.for_session("sess_1").seal(b"metadata", b"ab", _PLAIN)
-    with pytest.raises(CannotOpenError):
+    sealed = key.for_session("sess_1").encrypt(b"metadata", b"ab", _PLAIN)
+    with pytest.raises(CannotDecryptError):
         key.for_session("sess_1").open(b"metadataa", b"b", sealed)
 
 
 def test_altered_in_any_bit_it_does_not_open() -> None:
     ring = KeyRing({"k1": secret_of("k1")}, "k1")
     assert ring.active is not None
-    sealed = ring.active.for_session("sess_1").seal(METADATA, b"topic", _PLAIN)
+    sealed = ring.active.for_session("sess_1").encrypt(METADATA, b"topic", _PLAIN)
     for place in range(len(sealed)):
         for bit in range(8):
             altered = bytearray(sealed)
             altered[place] ^= 1 << bit
-            with pytest.raises(CannotOpenError):
+            with pytest.raises(CannotDecryptError):
                 ring.key_of(bytes(altered)).for_session("sess_1").open(METADATA, b"topic", bytes(altered))
 
 
 def test_cut_anywhere_or_lengthened_it_does_not_open() -> None:
     ring = KeyRing({"k1": secret_of("k1")}, "k1")
     assert ring.active is not None
-    sealed = ring.active.for_session("sess_1").seal(METADATA, b"topic", _PLAIN)
+    sealed = ring.active.for_session("sess_1").encrypt(METADATA, b"topic", _PLAIN)
     for spoilt in [sealed[:length] for length in range(1, len(sealed))] + [sealed + b"\x00"]:
-        with pytest.raises(CannotOpenError):
+        with pytest.raises(CannotDecryptError):
             ring.key_of(spoilt).for_session("sess_1").open(METADATA, b"topic", spoilt)
 
 
 def test_under_another_key_of_the_same_id_it_does_not_open() -> None:
     _, sealed = _sealed()
-    with pytest.raises(CannotOpenError, match="another key of that id"):
+    with pytest.raises(CannotDecryptError, match="another key of that id"):
         Key(RING + b"\x02k1", _SECRET).for_session("sess_1").open(METADATA, b"topic", sealed)
 
 
 def test_the_same_value_is_never_sealed_alike() -> None:
     cipher = Key(RING + b"\x02k1", _SECRET).for_session("sess_1")
-    sealed = {cipher.seal(METADATA, b"topic", _PLAIN) for _ in range(1_000)}
+    sealed = {cipher.encrypt(METADATA, b"topic", _PLAIN) for _ in range(1_000)}
     assert len(sealed) == 1_000
     assert len({each[4:16] for each in sealed}) == 1_000, "nonces"
 
@@ -121,8 +121,8 @@ def test_the_same_value_is_never_sealed_alike() -> None:
 def test_errors_and_reprs_show_no_key_and_no_plaintext() -> None:
     key = Key(RING + b"\x02k1", _SECRET)
     cipher = key.for_session("sess_1")
-    sealed = cipher.seal(METADATA, b"topic", _PLAIN)
-    with pytest.raises(CannotOpenError) as caught:
+    sealed = cipher.encrypt(METADATA, b"topic", _PLAIN)
+    with pytest.raises(CannotDecryptError) as caught:
         cipher.open(METADATA, b"other", sealed)
     shown = f"{caught.value!r} {caught.value.__cause__!r} {key!r} {cipher!r}"
     assert "turn" not in shown

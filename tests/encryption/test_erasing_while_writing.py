@@ -14,7 +14,7 @@ from agent_runtime.manager.encryption.key_ring import KeyRing
 from agent_runtime.manager.encryption.user_keys import UserKeys
 from agent_runtime.manager.keys import UserKeyNames
 from agent_runtime.manager.scripts import user_keys as scripts
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 from tests.support.encryption import check_erased, check_readable, secret_of, stored_values, talk
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -93,7 +93,7 @@ async def test_an_offer_sent_again_after_an_erasure_does_not_bring_the_key_back(
     key_server: RedisServer, keys_raw: redis.Redis, namespace: str
 ) -> None:
     ring = KeyRing({"k1": secret_of("k1")}, "k1")
-    store = Store(redis.Redis.from_url(key_server.url()), timeout_seconds=5, connect_retries=2)
+    store = ScriptClient(redis.Redis.from_url(key_server.url()), timeout_seconds=5, connect_retries=2)
     names, user_keys = UserKeyNames(namespace), UserKeys(store, namespace, ring)
     offer = scripts.WrappedKey("00" * 16, b"e wrapped")
     assert await scripts.take_user_key(store, names, "ann", offer, 60_000) == offer

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from agent_runtime.manager import SessionManager
+from tests.support.clients import ENGINES, client_for
 from tests.support.leftovers import find_leftovers
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -24,26 +25,26 @@ def breakable(namespace: str) -> Iterator[RedisServer]:
     assert not found, "left behind:\n" + "\n".join(found)
 
 
-@pytest.fixture(params=["one", "pool"])
-def connections(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
     """Whether a manager's calls share one connection or use a pool."""
     return str(request.param)
 
 
 @pytest.fixture
 def fragile(
-    open_manager: Callable[..., SessionManager], breakable: RedisServer, connections: str
+    open_manager: Callable[..., SessionManager], breakable: RedisServer, engine: str
 ) -> SessionManager:
     """A manager on that server."""
-    return open_manager(redis_url=breakable.url(), connections=connections)
+    return open_manager(conn=client_for(engine, breakable.url()))
 
 
 @pytest.fixture
 def impatient(
-    open_manager: Callable[..., SessionManager], breakable: RedisServer, connections: str
+    open_manager: Callable[..., SessionManager], breakable: RedisServer, engine: str
 ) -> SessionManager:
     """Another, whose calls may take half a second."""
-    return open_manager(redis_url=breakable.url(), call_timeout_seconds=0.5, connections=connections)
+    return open_manager(conn=client_for(engine, breakable.url()), call_timeout_seconds=0.5)
 
 
 @pytest.fixture
@@ -54,10 +55,10 @@ async def proxy(server: RedisServer) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def proxied(
-    open_manager: Callable[..., SessionManager], proxy: Proxy, connections: str
+    open_manager: Callable[..., SessionManager], proxy: Proxy, engine: str
 ) -> AsyncIterator[SessionManager]:
     """A manager behind the proxy, connected, which knows that the server has the common scripts."""
-    manager = open_manager(redis_url=proxy.url(), connections=connections)
+    manager = open_manager(conn=client_for(engine, proxy.url()))
     session = await manager.create_session("warm", "up")
     await manager.save_checkpoint(session.session_id, {})
     await manager.get_session(session.session_id)

@@ -3,16 +3,16 @@
 import asyncio
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.transport.multiplexed import MultiplexedLane
+from agent_runtime.manager.transport.multiplexed import MultiplexedConnection
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.wait_until import wait_until
 
 
-def _lane(manager: SessionManager) -> MultiplexedLane:
-    lane = manager._store._lanes[asyncio.get_running_loop()]
-    assert isinstance(lane, MultiplexedLane)
-    return lane
+def _multiplexed(manager: SessionManager) -> MultiplexedConnection:
+    connection = manager._client._connections[asyncio.get_running_loop()]
+    assert isinstance(connection, MultiplexedConnection)
+    return connection
 
 
 async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -> None:
@@ -21,10 +21,12 @@ async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -
     proxy.hold_replies()
     calls = [asyncio.ensure_future(manager.session_exists(session.session_id)) for _ in range(10_000)]
     await asyncio.sleep(0)
-    lane = _lane(manager)
-    await wait_until(lambda: len(lane._wire.unanswered) > 1_000, description="calls are on their way")
-    assert len(lane._wire.unanswered) <= 4_096
-    assert len(lane._unanswered()) == 10_000
+    connection = _multiplexed(manager)
+    await wait_until(
+        lambda: len(connection._connection.unanswered) > 1_000, description="calls are on their way"
+    )
+    assert len(connection._connection.unanswered) <= 4_096
+    assert len(connection._unanswered()) == 10_000
     proxy.release_replies()
     assert await asyncio.gather(*calls) == [True] * 10_000
     await manager.aclose()
@@ -32,7 +34,7 @@ async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -
 
 async def test_bytes_that_the_server_does_not_take_are_bounded(open_manager, breakable: RedisServer) -> None:
     manager: SessionManager = open_manager(
-        redis_url=breakable.url(), compress_above_bytes=10**9, share_above_bytes=10**9
+        redis_url=breakable.url(), compress_above_bytes=10**9, dedupe_above_bytes=10**9
     )
     session = await manager.create_session("ann", "bot")
     await manager.save_checkpoint(session.session_id, {})
@@ -42,7 +44,7 @@ async def test_bytes_that_the_server_does_not_take_are_bounded(open_manager, bre
         asyncio.ensure_future(manager.save_checkpoint(session.session_id, {"turn": turn, "text": text}))
         for turn in range(300)
     ]
-    transport = _lane(manager)._wire._transport
+    transport = _multiplexed(manager)._connection._transport
     await wait_until(transport.get_write_buffer_size, description="some to wait")
     await asyncio.sleep(0.2)
     assert 0 < transport.get_write_buffer_size() < 3_000_000  # of 30,000,000

@@ -19,7 +19,8 @@ from agent_runtime.manager import (
     new_session_id,
 )
 from agent_runtime.manager.scripts import jobs as job_scripts
-from tests.support.leftovers import piece_problems
+from tests.support.clients import client_for
+from tests.support.leftovers import chunk_problems
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire, save_turns
@@ -57,7 +58,7 @@ async def test_there_is_exactly_one_checkpoint(
 
 
 @LOSSES
-async def test_pieces_of_a_checkpoint_are_there_once(
+async def test_chunks_of_a_checkpoint_are_there_once(
     proxied: SessionManager,
     manager: SessionManager,
     proxy: Proxy,
@@ -70,16 +71,16 @@ async def test_pieces_of_a_checkpoint_are_there_once(
     for turn in (10, 14, 18):
         _lose_next(proxy, losses)
         await proxied.save_checkpoint(session_id, checkpoint_of(history, turn))
-        if turn == 10:  # pieces that the next one takes for there are gone
+        if turn == 10:  # chunks that the next one takes for there are gone
             await manager.clear_checkpoints(session_id)
             await manager.save_checkpoint(session_id, checkpoint_of(talk(20, seed=1), 10))
     listed = await manager.list_checkpoints(session_id)
     assert [each["data"] for each in listed[1:]] == [checkpoint_of(history, turn) for turn in (14, 18)]
     key = f"{namespace}:{{0}}:c:{session_id}"
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
     _lose_next(proxy, losses)
     assert await proxied.delete_checkpoint(session_id, listed[1]["checkpoint_id"])
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
 
 
 @LOSSES
@@ -261,9 +262,9 @@ async def test_an_id_of_a_session_cannot_be_made_up(manager: SessionManager) -> 
 
 
 async def test_an_id_serves_one_user_only(manager: SessionManager) -> None:
-    """Two users of one shard, of which there are 32,768, may have the same ids by their form."""
-    shard = new_session_id("ann")[:8]
-    twin = next(user for user in map(str, range(10**6)) if new_session_id(user).startswith(shard))
+    """Two users of one bucket, of which there are 32,768, may have the same ids by their form."""
+    bucket = new_session_id("ann")[:8]
+    twin = next(user for user in map(str, range(10**6)) if new_session_id(user).startswith(bucket))
     session_id = new_session_id("ann")
     session = await manager.create_session("ann", "bot", session_id=session_id)
     with pytest.raises(InvalidArgumentError, match="another user's"):
@@ -289,7 +290,7 @@ async def test_a_refused_batch_is_counted_once(
 
     async def fail() -> bool:
         return await job_scripts.fail_batch(
-            proxied._store, keys, job_id, position="0", limit=3, reason="no", retention_ms=60_000
+            proxied._client, keys, job_id, position="0", limit=3, reason="no", retention_ms=60_000
         )
 
     assert await fail() is False
@@ -301,15 +302,15 @@ async def test_a_refused_batch_is_counted_once(
 
 
 async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_earlier_one(
-    open_manager: Opener, namespace: str, connections: str
+    open_manager: Opener, namespace: str, engine: str
 ) -> None:
     """`make chaos` saw it told as not applied, while the session was there."""
     slowly = ("--key-load-delay", "300")  # µs for each key
     with RedisServer(keeps_data=True, config=slowly) as server:
         _fill(server, 30_000)
         async with Proxy(server.port) as proxy:
-            manager = open_manager(redis_url=proxy.url(), connect_retries=1, connections=connections)
-            other = open_manager(redis_url=server.url(), connect_retries=1, connections=connections)
+            manager = open_manager(conn=client_for(engine, proxy.url()), connect_retries=1)
+            other = open_manager(conn=client_for(engine, server.url()), connect_retries=1)
             await manager.create_session("warm", "up")
             proxy.hold_reply_of_call(proxy.calls + 1)
             call = asyncio.create_task(manager.create_session("ann", "bot"))

@@ -28,7 +28,15 @@ _COMMANDS = [
 ]
 _OPTIONS = [
     *("--json", "--help", "--version", "--dry-run", "--wait", "--no-wait", "--timeout", "--grace"),
-    *("--max-affected", "--asked-by", "--reason", "--idempotency-key", "--session", "--agent", "--keep-last"),
+    *(
+        "--max-affected",
+        "--requested-by",
+        "--reason",
+        "--idempotency-key",
+        "--session",
+        "--agent",
+        "--keep-last",
+    ),
     *("--older-than", "--state", "--kind", "--target", "--limit", "--cursor", "--last-hash", "--", "-x"),
 ]
 _values = st.one_of(

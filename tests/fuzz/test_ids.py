@@ -19,7 +19,7 @@ from agent_runtime.manager import (
     SessionNotFoundError,
     Settings,
 )
-from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.request import JobRequest
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.keyspace import snapshot
@@ -171,7 +171,7 @@ async def test_a_pruning_spares_the_agents_named_and_no_others(
     for session in sessions * 2:
         await manager.save_checkpoint(session.session_id, {})
     work = manager.pruning(keep_last=1, except_agents=agents[:spared])
-    opened = await manager.ledger.open(work, Order.checked())
+    opened = await manager.ledger.open(work, JobRequest.checked())
     assert (await manager.runner.run(opened.job_id)).removed == max(0, len(agents) - spared)
     for number, session in enumerate(sessions):
         assert len(await manager.list_checkpoints(session.session_id)) == (2 if number < spared else 1)

@@ -1,4 +1,4 @@
-"""Whatever becomes of a conversation, and whoever saves it: each checkpoint reads back exactly, the pieces
+"""Whatever becomes of a conversation, and whoever saves it: each checkpoint reads back exactly, the chunks
 are those that are named, as often as is noted, and nothing stays when the last one goes.
 """
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent_runtime.manager import SessionManager
 from tests.fuzz.inputs import fuzz
-from tests.support.leftovers import piece_problems
+from tests.support.leftovers import chunk_problems
 
 _CHANGES = ("say", "say", "say", "note", "edit", "insert", "undo", "forget", "replace")
 _CALLS = ("save", "save", "save", "save", "read", "delete", "prune", "pin", "clear")
@@ -102,14 +102,14 @@ async def test_each_checkpoint_of_a_changing_conversation_comes_back_exactly(
     namespace: str,
     steps: list[tuple[str, int, int, int]],
 ) -> None:
-    managers = [open_manager(share_above_bytes=300) for _ in range(2)]
+    managers = [open_manager(dedupe_above_bytes=300) for _ in range(2)]
     session_id = (await managers[0].create_session("ann", "bot")).session_id
     key = f"{namespace}:{{0}}:c:{session_id}"
     talk = _Talk(managers, session_id)
     for step, number, count, place in steps:
         talk.change(step, count, place)
         await talk.call(step, number, count, place)
-        assert piece_problems(raw.hgetall(key)) == []
+        assert chunk_problems(raw.hgetall(key)) == []
     for manager in managers:
         listed = await manager.list_checkpoints(session_id)
         assert [(each["checkpoint_id"], each["data"]) for each in listed] == list(talk.saved.items())
@@ -121,7 +121,7 @@ async def test_each_checkpoint_of_a_changing_conversation_comes_back_exactly(
     assert stored <= plain + 2_000
     for checkpoint_id in sorted(talk.saved):
         assert await managers[0].delete_checkpoint(session_id, checkpoint_id)
-        assert piece_problems(raw.hgetall(key)) == []
+        assert chunk_problems(raw.hgetall(key)) == []
     assert not raw.exists(key)
     assert await managers[0].delete_session(session_id)
     for manager in managers:

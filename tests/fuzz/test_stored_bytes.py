@@ -13,7 +13,7 @@ import redis
 from hypothesis import strategies as st
 
 from agent_runtime.manager import AgentSessionsError, SessionManager, Settings
-from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.slices import Slice
 from tests.fuzz import corpus
 from tests.fuzz.inputs import fuzz
@@ -172,8 +172,8 @@ async def world(
         done = await manager.revoke_user_sessions("gone")
         await manager.runner.run(done)
         await create_sessions(manager, 2, "eve")
-        revoked = await manager.revoke_user_sessions("eve", grace=60, asked_by="ops", reason="because")
-        sweep = await manager.ledger.open(manager.pruning(keep_last=1), Order.checked())
+        revoked = await manager.revoke_user_sessions("eve", grace=60, requested_by="ops", reason="because")
+        sweep = await manager.ledger.open(manager.pruning(keep_last=1), JobRequest.checked())
         paused = await manager.revoke_agent_sessions("other")
         await create_sessions(manager, 1, "due", "bot")
         raw.zadd(f"{namespace}:{{0}}:x", {f"{other.session_id} 3 duebot": 1})
@@ -188,14 +188,14 @@ async def world(
 
 
 def _bound(manager: SessionManager, steps: list[int]) -> None:
-    call = manager._store.call
+    call = manager._client.call
 
     async def counted(script: Any, *args: Any) -> Any:
         steps.append(1)
         assert len(steps) <= _MOST_STEPS, f"no end: {script.name}"
         return await call(script, *args)
 
-    manager._store.call = counted  # type: ignore[method-assign]
+    manager._client.call = counted  # type: ignore[method-assign]
 
 
 def _do(raw: redis.Redis, namespace: str, damage: Damage) -> None:

@@ -23,7 +23,7 @@ from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace
 from tests.support.redis_server import RedisServer
 
-_OPTIONS = ["grace", "max_affected", "asked_by", "reason", "idempotency_key"]
+_OPTIONS = ["grace", "max_affected", "requested_by", "reason", "idempotency_key"]
 _PARAMETERS = {
     "tasks.delete_user_sessions": ["user_id", *_OPTIONS],
     "tasks.delete_agent_sessions": ["agent_id", *_OPTIONS],
@@ -31,7 +31,7 @@ _PARAMETERS = {
         "session_id", "agent_id", "keep_last", "older_than", "except_agents", *_OPTIONS,
     ],
     "tasks.cleanup_expired_sessions": _OPTIONS,
-    "tasks.run_job": ["job_id", "lane", "number"],
+    "tasks.run_job": ["job_id", "shard", "number"],
     "tasks.resume_stalled_jobs": [],
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_a_message_is_obeyed_or_refused_and_then_nothing_is_changed(
 @pytest.mark.parametrize("value", corpus.HUGE, ids=range(len(corpus.HUGE)))
 def test_numbers_of_too_many_digits_are_refused(in_process: None, value: int) -> None:
     for name, arguments in (
-        ("tasks.run_job", {"job_id": "x", "lane": value}),
+        ("tasks.run_job", {"job_id": "x", "shard": value}),
         ("tasks.run_job", {"job_id": "x", "number": value}),
         ("tasks.prune_checkpoints", {"keep_last": value}),
     ):

@@ -97,7 +97,7 @@ async def damaged_store(manager: SessionManager, raw: redis.Redis) -> Damaged:
 
 async def findings(manager: SessionManager, *, repair: bool = False) -> list[Finding]:
     """All that a check finds."""
-    return [finding async for finding in manager.checkup(repair=repair)]
+    return [finding async for finding in manager.scrub(repair=repair)]
 
 
 def _retyped(key: str) -> Callable[[Damaged], Any]:

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import CorruptDataError, JobState, SessionManager, StoreError
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.integrity.damages import Damaged, damaged_store
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace
@@ -219,7 +219,7 @@ async def test_previews_and_counts_go_on_past_what_is_damaged(
     raw.zadd(store.x, {"no member": 1})
     pruned = await manager.ledger.preview(manager.pruning(keep_last=1))
     deleted = await manager.ledger.preview(manager.agent_deletion("bot"))
-    swept = await manager.ledger.preview(Work.sweep())
+    swept = await manager.ledger.preview(JobSpec.sweep())
     assert (pruned.sessions, pruned.checkpoints) == (3, 9)
     assert (deleted.sessions, deleted.checkpoints) == (4, 14)
     assert swept.sessions == 1

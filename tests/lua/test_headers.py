@@ -18,10 +18,11 @@ LIBRARIES = {path.stem: path.read_text() for path in (_LUA / "lib").glob("*.lua"
 
 VERBS = {
     "append",
-    "beat",
     "begin",
     "check",
     "clear",
+    "close",
+    "complete",
     "control",
     "count",
     "create",
@@ -29,8 +30,8 @@ VERBS = {
     "end",
     "erase",
     "fail",
-    "finish",
     "get",
+    "heartbeat",
     "keep",
     "list",
     "mark",
@@ -46,7 +47,6 @@ VERBS = {
     "rewrap",
     "save",
     "scan",
-    "seal",
     "session",  # session_exists: a question
     "sweep",
     "take",

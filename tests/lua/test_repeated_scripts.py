@@ -8,14 +8,15 @@ import redis
 
 from agent_runtime.manager import SessionManager
 from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.scripts import batches as batch_scripts
 from agent_runtime.manager.scripts import checkpoints as on_checkpoints
 from agent_runtime.manager.scripts import jobs as job_scripts
 from agent_runtime.manager.scripts import proofs as proof_scripts
 from agent_runtime.manager.scripts import sessions as scripts
-from agent_runtime.manager.scripts.jobs import BatchReply, Target
+from agent_runtime.manager.scripts.batches import BatchReply, Target
 from agent_runtime.manager.scripts.replies import StoredSession
 from agent_runtime.manager.scripts.sessions import Created
-from agent_runtime.manager.transport.script_client import Store
+from agent_runtime.manager.transport.script_client import ScriptClient
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.sessions import let_expire
@@ -26,7 +27,7 @@ FAR_MS = 4_000_000_000_000
 class Place(NamedTuple):
     """Where a write goes: a live session with two checkpoints, of ann with bot."""
 
-    store: Store
+    store: ScriptClient
     keys: Keys
     session_id: str
     checkpoint_id: str
@@ -148,7 +149,7 @@ def _control(action: str) -> Write:
         place.store,
         place.keys,
         "job_unmarked",
-        work="some_work:{}",
+        spec="some_work:{}",
         action=action,
         silence_ms=1_000,
         retention_ms=60_000,
@@ -161,7 +162,7 @@ def _begin(place: Place) -> Awaitable[tuple[str, int]]:
 
 def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
     return job_scripts.begin_slice(
-        place.store, place.keys, "job_running", lane=0, number=1, done=0, token=token, **_DEATHS
+        place.store, place.keys, "job_running", shard=0, number=1, done=0, token=token, **_DEATHS
     )
 
 
@@ -172,7 +173,7 @@ async def _begin_once_too_often(place: Place) -> tuple[str, int]:
         place.store,
         place.keys,
         "job_running",
-        lane=0,
+        shard=0,
         number=2,
         done=0,
         token="other",
@@ -191,11 +192,11 @@ def _fail(place: Place) -> Awaitable[bool]:
 
 
 def _seal(place: Place) -> Awaitable[bool]:
-    return job_scripts.seal_job(place.store, place.keys, "job_running", work="some_work:{}", joins="1")
+    return job_scripts.close_to_joins(place.store, place.keys, "job_running", spec="some_work:{}", joins="1")
 
 
 def _finish(place: Place) -> Awaitable[bool]:
-    return job_scripts.finish_job(place.store, place.keys, "job_running", retention_ms=60_000, receipt="{}")
+    return job_scripts.complete_job(place.store, place.keys, "job_running", retention_ms=60_000, receipt="{}")
 
 
 def _append(place: Place) -> Awaitable[Any]:
@@ -235,8 +236,8 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     "begin_slice, after too many deaths": (_begin_once_too_often, ("failed", 0), ("failed", 0)),
     "end_slice": (_end, None, None),
     "fail_batch": (_fail, True, True),
-    "seal_job": (_seal, True, True),
-    "finish_job": (_finish, True, False),
+    "close_to_joins": (_seal, True, True),
+    "complete_job": (_finish, True, False),
     "append_receipt": (_append, ("APPENDED", "", 1), ("KNOWN", "{}", 1)),
     "get_secret": (
         lambda p: proof_scripts.get_secret(p.store, p.keys, "offered", 60_000),
@@ -264,7 +265,7 @@ async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.M
     raw.set(manager._partitions.home.open_job("some_work:{}"), "job_running", ex=60)
     raw.zadd(manager._partitions.home.jobs, {"job_running": 1})
     raw.expire(manager._partitions.home.jobs, 60)
-    return Place(manager._store, manager._partitions.home, session.session_id, ids[0])
+    return Place(manager._client, manager._partitions.home, session.session_id, ids[0])
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -327,15 +328,15 @@ def _batch(place: Place, kind: str, job_id: str) -> Awaitable[BatchReply]:
     """One batch of a job on five sessions or checkpoints."""
     if kind in ("deletion", "undo"):
         target = Target(place.keys.user_index("ann"), "all", "u", "ann")
-        do = job_scripts.reclaim_batch if kind == "deletion" else job_scripts.restore_batch
+        do = batch_scripts.reclaim_batch if kind == "deletion" else batch_scripts.restore_batch
         return do(place.store, place.keys, target, job_id=job_id, limit=5)
     if kind == "sweep":
-        return job_scripts.sweep_batch(place.store, place.keys, job_id=job_id, limit=5)
+        return batch_scripts.sweep_batch(place.store, place.keys, job_id=job_id, limit=5)
     policy: dict[str, Any] = {"keep_last": 1, "max_age_us": "", "job_id": job_id, "limit": 5}
     if kind == "pruning":
         target = Target(place.keys.expiry_index, "live")
-        return job_scripts.prune_batch(place.store, place.keys, target, except_agents="[]", **policy)
-    return job_scripts.prune_session(place.store, place.keys, session_id=place.session_id, **policy)
+        return batch_scripts.prune_batch(place.store, place.keys, target, except_agents="[]", **policy)
+    return batch_scripts.prune_session(place.store, place.keys, session_id=place.session_id, **policy)
 
 
 @pytest.mark.parametrize("kind", ["deletion", "undo", "sweep", "pruning", "pruning of a session"])

@@ -227,17 +227,17 @@ def test_agents_to_be_spared_are_a_list_of_ids(manager: SessionManager, agents: 
 
 
 @pytest.mark.parametrize(
-    ("lane", "number"),
+    ("shard", "number"),
     [([], 1), (-1, 1), ("0", 1), (1.5, 1), (4_097, 1), (0, []), (0, 0), (0, "x"), (0, 1.5)],
 )
 async def test_a_slice_that_cannot_be_is_refused(
-    manager: SessionManager, raw: redis.Redis, namespace: str, lane: Any, number: Any
+    manager: SessionManager, raw: redis.Redis, namespace: str, shard: Any, number: Any
 ) -> None:
     """A list was told as an outcome unknown, to the calls beside it too, and so was tried again."""
     job_id = await manager.revoke_user_sessions("ann", grace=5)
     before = snapshot(raw, namespace)
-    with pytest.raises(InvalidArgumentError, match=r"lane|number"):
-        await anext(manager.runner.steps(Slice(job_id, JobKind.DELETE_USER, lane, number)))
+    with pytest.raises(InvalidArgumentError, match=r"shard|number"):
+        await anext(manager.runner.steps(Slice(job_id, JobKind.DELETE_USER, shard, number)))
     assert snapshot(raw, namespace) == before
 
 

@@ -21,6 +21,7 @@ from agent_runtime.manager import (
     StoreUnavailableError,
     new_session_id,
 )
+from tests.support.clients import ENGINES, client_for
 from tests.support.encryption import key_ring
 from tests.support.keyspace import script_calls
 from tests.support.proxy import Proxy
@@ -47,11 +48,12 @@ async def _created(manager: SessionManager, count: int, **more: Any) -> list[Ses
     return sessions  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("changes", [{}, {"partitions": 5}, {"connections": "pool"}])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("changes", [{}, {"partitions": 5}])
 async def test_many_are_created_read_and_deleted_in_the_order_of_the_input(
-    open_manager: Opener, changes: dict[str, Any]
+    open_manager: Opener, server: RedisServer, engine: str, changes: dict[str, Any]
 ) -> None:
-    manager = open_manager(**changes)
+    manager = open_manager(conn=client_for(engine, server.url()), **changes)
     sessions = await _created(manager, _MANY, metadata={"a": [1]})
     assert [each.user_id for each in sessions] == [f"user {number}" for number in range(_MANY)]
     ids = [each.session_id for each in sessions]

@@ -224,12 +224,15 @@ async def test_a_script_repeated_beyond_its_end_changes_nothing(
 ) -> None:
     keys = manager._partitions.of_user("ann")
     sealed = [
-        batch_scripts.SealedSession(new_session_id("ann"), "ann", "bot", 4, [b"m:a", b"j1"]) for _ in range(3)
+        batch_scripts.EncodedSession(new_session_id("ann"), "ann", "bot", 4, [b"m:a", b"j1"])
+        for _ in range(3)
     ]
-    saved = [batch_scripts.SealedCheckpoint(each.session_id, "ckpt_1", b"j{}", True) for each in sealed]
+    saved = [batch_scripts.EncodedCheckpoint(each.session_id, "ckpt_1", b"j{}", True) for each in sealed]
     for attempt in range(3):
-        await batch_scripts.create_sessions(manager._store, keys, sealed, ttl_ms=60_000, max_sessions=3)
-        assert await batch_scripts.save_checkpoints(manager._store, keys, saved, max_unpinned=1) == [True] * 3
+        await batch_scripts.create_sessions(manager._client, keys, sealed, ttl_ms=60_000, max_sessions=3)
+        assert (
+            await batch_scripts.save_checkpoints(manager._client, keys, saved, max_unpinned=1) == [True] * 3
+        )
         if attempt == 0:
             before = snapshot(raw, namespace)
     assert snapshot(raw, namespace) == before

@@ -9,6 +9,7 @@ import redis
 import redis.asyncio
 
 from agent_runtime.manager import Session, SessionManager
+from tests.support.clients import OwnConnection
 from tests.support.keyspace import script_calls
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -84,13 +85,14 @@ async def test_calls_of_one_tick_leave_as_one_batch_on_one_connection(
 
 
 @pytest.mark.parametrize("width", [1, 3])
-@pytest.mark.parametrize("module", [redis, redis.asyncio])
 async def test_there_are_never_more_connections_than_the_pool_may_have(
-    open_manager: Callable[..., SessionManager], server: RedisServer, width: int, module: Any
+    open_manager: Callable[..., SessionManager], server: RedisServer, width: int
 ) -> None:
     async with Proxy(server.port) as proxy:
-        pool = module.ConnectionPool(max_connections=width, host="127.0.0.1", port=proxy.port)
-        manager = open_manager(conn=module.Redis(connection_pool=pool), connections="pool")
+        pool = redis.asyncio.ConnectionPool(
+            connection_class=OwnConnection, max_connections=width, host="127.0.0.1", port=proxy.port
+        )
+        manager = open_manager(conn=redis.asyncio.Redis(connection_pool=pool))
         await manager.session_exists("sess_1")
         proxy.hold_replies()
         asking = []

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import CachedSessionManager, InvalidArgumentError, Session, SessionManager
+from tests.support.clients import client_for
 from tests.support.keyspace import script_calls
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -140,8 +141,8 @@ async def test_a_read_begun_before_a_change_does_not_bring_the_old_state_back(
         cached = open_manager(
             CachedSessionManager,
             arguments={"max_staleness": 600},
-            redis_url=proxy.url(),
-            connections="pool",  # on one connection, the change would wait behind the read
+            # On one connection, the change would wait behind the read.
+            conn=client_for("pooled", proxy.url()),
         )
         await cached.get_session("sess_unknown")  # the server knows the script
         calls = proxy.calls

@@ -21,7 +21,7 @@ async def _save(manager: SessionManager, _raw: redis.Redis, session_id: str, _ke
     await manager.save_checkpoint(session_id, {"turn": 1})
 
 
-async def _save_in_pieces(manager: SessionManager, _raw: redis.Redis, session_id: str, _key: str) -> None:
+async def _save_in_chunks(manager: SessionManager, _raw: redis.Redis, session_id: str, _key: str) -> None:
     await manager.save_checkpoint(session_id, checkpoint_of(_HISTORY, 12))
 
 
@@ -45,14 +45,14 @@ async def _evict_order(_manager: SessionManager, raw: redis.Redis, _session_id: 
     raw.unlink(key % "o")
 
 
-_STEPS: list[Step] = [_save, _save_in_pieces, _refresh, _shorten, _clear, _evict_data, _evict_order]
+_STEPS: list[Step] = [_save, _save_in_chunks, _refresh, _shorten, _clear, _evict_data, _evict_order]
 
 
 @pytest.mark.parametrize("first", _STEPS, ids=lambda step: step.__name__.strip("_"))
 async def test_checkpoints_expire_with_their_session(
     manager: SessionManager, raw: redis.Redis, namespace: str, first: Step
 ) -> None:
-    for steps in itertools.product([first], _STEPS, _STEPS, [_save, _save_in_pieces]):
+    for steps in itertools.product([first], _STEPS, _STEPS, [_save, _save_in_chunks]):
         session_id = (await manager.create_session("ann", "bot")).session_id
         key = f"{namespace}:{{0}}:%s:{session_id}"
         for step in steps:

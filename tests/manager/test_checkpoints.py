@@ -139,7 +139,7 @@ async def test_a_listing_is_complete_over_pages_of_many(manager: SessionManager,
 async def test_a_listing_is_complete_over_pages_of_much(
     open_manager: Callable[..., SessionManager], raw: redis.Redis
 ) -> None:
-    manager = open_manager(compress_above_bytes=10**9, share_above_bytes=10**9)
+    manager = open_manager(compress_above_bytes=10**9, dedupe_above_bytes=10**9)
     session = await manager.create_session("ann", "bot")
     for turn in range(7):
         await manager.save_checkpoint(session.session_id, {"turn": turn, "bulk": "x" * 700_000})

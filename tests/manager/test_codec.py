@@ -14,8 +14,8 @@ from agent_runtime.manager.codec import (
     decode_checkpoint,
     decode_metadata,
     encode_metadata,
+    encrypt_recipe,
     packed,
-    seal_recipe,
 )
 from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS
 from agent_runtime.manager.scripts.checkpoints import StoredCheckpoint
@@ -96,27 +96,27 @@ def test_what_is_stored_never_changes() -> None:
     assert zlib.decompress(compressed[1:]) == b'{"a":1}'
 
 
-def test_recipes_and_pieces_never_change() -> None:
+def test_recipes_and_chunks_never_change() -> None:
     history = [{"said": letter * 600} for letter in "abc"]
     data = {"turn": 3, "state": {"history": history}}
     recipe = cut(data, checkpoint_json(data, 10_000), (), Stream("0123456789", itertools.count(7)))
     assert recipe is not None
-    stored, pieces = seal_recipe("ckpt_1", recipe, IN_THE_CLEAR, 10_000)
+    stored, chunks = encrypt_recipe("ckpt_1", recipe, IN_THE_CLEAR, 10_000)
     assert stored == b'p0123456789:7-8\nj{"turn":3,"state":{"history":[\xff]}}'
-    assert pieces[::2] == [b"0123456789:7", b"0123456789:8"]
-    assert zlib.decompress(pieces[1][1:]) == b'{"said":"%s"}\xff{"said":"%s"}' % (b"a" * 600, b"b" * 600)
-    assert zlib.decompress(pieces[3][1:]) == b'{"said":"%s"}' % (b"c" * 600)
-    assert pieces[1][:1] == pieces[3][:1] == b"z"
+    assert chunks[::2] == [b"0123456789:7", b"0123456789:8"]
+    assert zlib.decompress(chunks[1][1:]) == b'{"said":"%s"}\xff{"said":"%s"}' % (b"a" * 600, b"b" * 600)
+    assert zlib.decompress(chunks[3][1:]) == b'{"said":"%s"}' % (b"c" * 600)
+    assert chunks[1][:1] == chunks[3][:1] == b"z"
 
 
 def test_a_recipe_is_read_in_any_format() -> None:
     stored = b"p0123456789:1-2,abcdefabcd:9;abcdefabcd:9\nz" + zlib.compress(b'{"a":[\xff],"b":{"c":\xff}}')
-    pieces = {
+    chunks = {
         "0123456789:1": b"j1\xff2",
         "0123456789:2": b"z" + zlib.compress(b'"x"'),
         "abcdefabcd:9": b'j{"\xc3\xa9":null}',
     }
-    found = decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, pieces), NO_KEYS)
+    found = decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, chunks), NO_KEYS)
     assert found == {"a": [1, 2, "x", {"é": None}], "b": {"c": {"é": None}}}
 
 
@@ -135,7 +135,7 @@ def test_what_any_zlib_has_compressed_is_read() -> None:
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> int:
     """Bytes to which anything may expand, instead of many megabytes."""
-    for module in ("codec", "pieces"):
+    for module in ("codec", "chunks"):
         monkeypatch.setattr(f"manager.{module}.LARGEST_CHECKPOINT", 1_000)
     return 1_000
 
@@ -153,33 +153,33 @@ def test_what_would_expand_beyond_any_checkpoint_is_refused(room: int) -> None:
             _decode_metadata({b"m:bad": b"z" + zlib.compress(_text_of(size))})
 
 
-def _decode_recipe(head: bytes, literal: bytes, pieces: dict[str, bytes | None]) -> Any:
+def _decode_recipe(head: bytes, literal: bytes, chunks: dict[str, bytes | None]) -> Any:
     stored = b"p" + head + b"\n" + literal
-    return decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, pieces), NO_KEYS)
+    return decode_checkpoint("sess_1", StoredCheckpoint("ckpt_1", b"k:c:1", 0, stored, chunks), NO_KEYS)
 
 
-def test_pieces_that_expand_beyond_any_checkpoint_are_refused(room: int) -> None:
-    piece = b'"%s"' % (b"a" * 398)
-    packed_piece, named = b"z" + zlib.compress(piece), "0123456789:%d"
-    two: dict[str, bytes | None] = {named % number: packed_piece for number in (1, 2)}
+def test_chunks_that_expand_beyond_any_checkpoint_are_refused(room: int) -> None:
+    chunk = b'"%s"' % (b"a" * 398)
+    packed_chunk, named = b"z" + zlib.compress(chunk), "0123456789:%d"
+    two: dict[str, bytes | None] = {named % number: packed_chunk for number in (1, 2)}
     assert len(_decode_recipe(b"0123456789:1-2", b'j{"a":[\xff]}', two)["a"]) == 2
     bombs: list[tuple[bytes, dict[str, bytes | None]]] = [
-        (b"0123456789:1-3", two | {named % 3: packed_piece}),
-        (b"0123456789:1-3", two | {named % 3: b"j" + piece}),
-        (b"0123456789:1,0123456789:1,0123456789:1", {named % 1: packed_piece}),
+        (b"0123456789:1-3", two | {named % 3: packed_chunk}),
+        (b"0123456789:1-3", two | {named % 3: b"j" + chunk}),
+        (b"0123456789:1,0123456789:1,0123456789:1", {named % 1: packed_chunk}),
     ]
-    for head, pieces in bombs:
+    for head, chunks in bombs:
         with pytest.raises(CorruptDataError, match=r"'ckpt_1' at b'k:c:1' .* more than 1000 bytes"):
-            _decode_recipe(head, b'j{"a":[\xff]}', pieces)
+            _decode_recipe(head, b'j{"a":[\xff]}', chunks)
     with pytest.raises(CorruptDataError, match="more than 1000 bytes"):
         _decode_recipe(b"0123456789:1", b"z" + zlib.compress(_text_of(room + 1)), two)
 
 
-def test_pieces_do_not_expand_before_their_sum_is_known(room: int) -> None:
-    packed_piece = b"z" + zlib.compress(b"x" * 600)
-    pieces: dict[str, bytes | None] = {f"0123456789:{number}": packed_piece for number in (1, 2, 3)}
+def test_chunks_do_not_expand_before_their_sum_is_known(room: int) -> None:
+    packed_chunk = b"z" + zlib.compress(b"x" * 600)
+    chunks: dict[str, bytes | None] = {f"0123456789:{number}": packed_chunk for number in (1, 2, 3)}
     opened: dict[str, bytes] = {}
-    stored = StoredCheckpoint("ckpt_1", b"k:c:1", 0, b"p0123456789:1-3\nj[\xff]", pieces, opened)
+    stored = StoredCheckpoint("ckpt_1", b"k:c:1", 0, b"p0123456789:1-3\nj[\xff]", chunks, opened)
     with pytest.raises(CorruptDataError, match="more than 1000 bytes"):
         decode_checkpoint("sess_1", stored, NO_KEYS)
     assert sum(map(len, opened.values())) <= room

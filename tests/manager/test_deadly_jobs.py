@@ -24,9 +24,9 @@ async def _let_silence_pass(manager: SessionManager, raw: redis.Redis, job_id: s
         raw.hset(job.home.keys.job(job_id), mapping=dict.fromkeys(marks, 1))
 
 
-async def _die(manager: SessionManager, raw: redis.Redis, job_id: str, lane: int = 0) -> JobProgress:
+async def _die(manager: SessionManager, raw: redis.Redis, job_id: str, shard: int = 0) -> JobProgress:
     """A process begins a slice and dies; what it has seen of the job."""
-    turn = (await manager.ledger.read(job_id)).next_slices(4)[lane]
+    turn = (await manager.ledger.read(job_id)).next_slices(4)[shard]
     steps = manager.runner.steps(turn)
     progress = (await anext(steps)).progress
     await steps.aclose()
@@ -96,7 +96,7 @@ async def test_deaths_with_anything_done_in_between_never_fail_a_job(
         await create_sessions(manager, 12, user)
     job_id = await manager.revoke_agent_sessions("bot")
     job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._store, job.parts[-1].keys, job_id, undo=False)
+    batch = job.work.batch(manager._client, job.parts[-1].keys, job_id, undo=False)
     for _ in range(5):
         for _ in range(2):
             assert (await _die(manager, raw, job_id)).state is JobState.RUNNING
@@ -136,7 +136,7 @@ async def test_a_message_that_is_void_counts_no_death(open_manager: Opener, raw:
 
 
 async def test_a_slice_that_ends_in_good_order_has_not_died(open_manager: Opener, raw: redis.Redis) -> None:
-    """Though it had nothing to do: all but the end is done, and that is lane 0's."""
+    """Though it had nothing to do: all but the end is done, and that is shard 0's."""
     manager = open_manager(partitions=2, max_batch_failures=1)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot")
@@ -160,13 +160,13 @@ async def test_a_stop_makes_what_was_not_heard_of_void(open_manager: Opener, raw
     assert (done.state, done.removed) == (JobState.DONE, 3)
 
 
-async def test_deaths_in_all_lanes_are_counted_together(open_manager: Opener, raw: redis.Redis) -> None:
+async def test_deaths_in_all_shards_are_counted_together(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(partitions=2, max_batch_failures=2)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot")
-    seen = [(await _die(manager, raw, job_id, lane)).state for lane in (0, 1, 0)]
+    seen = [(await _die(manager, raw, job_id, shard)).state for shard in (0, 1, 0)]
     assert seen == [JobState.RUNNING] * 3
-    steps = manager.runner.steps(Slice(job_id, (await manager.ledger.read(job_id)).work.kind, lane=1))
+    steps = manager.runner.steps(Slice(job_id, (await manager.ledger.read(job_id)).work.kind, shard=1))
     assert [step.progress.state async for step in steps] == [JobState.FAILED]
     await manager.ledger.control(job_id, "resume")
     assert (await manager.runner.run(job_id)).removed == 3
@@ -212,7 +212,7 @@ async def test_an_undo_gets_on_also_where_sessions_have_run_out(
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     await manager.ledger.control(job_id, "undo")
     job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._store, job.home.keys, job_id, undo=True)
+    batch = job.work.batch(manager._client, job.home.keys, job_id, undo=True)
     for _ in range(4):
         assert (await _die(manager, raw, job_id)).state is JobState.UNDOING
         await batch(1)

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import CorruptDataError, JobProgress, JobState, SessionManager
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns, turns
 
@@ -35,7 +35,7 @@ async def _run_until_failed(manager: SessionManager, job_id: str, tries: int) ->
 
 def _trash(raw: redis.Redis, manager: SessionManager, job_id: str) -> bytes:
     """The key in which one partition keeps what the deletion took away."""
-    keys = (each.prefix + f"trash:{job_id}:1".encode() for each in manager._partitions.all)
+    keys = (each.prefix + f"revoked:{job_id}:1".encode() for each in manager._partitions.all)
     return next(key for key in keys if raw.exists(key))
 
 
@@ -147,7 +147,7 @@ async def test_progress_between_two_refusals_begins_the_count_anew(
     await create_sessions(manager, 6)
     job_id = await manager.revoke_user_sessions("ann")
     job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._store, job.home.keys, job_id, undo=False)
+    batch = job.work.batch(manager._client, job.home.keys, job_id, undo=False)
     for _ in range(2):
         with _in_the_way(raw, _trash(raw, manager, job_id)):
             for _ in range(2):
@@ -199,7 +199,7 @@ async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
     """It goes on as an undo, never as the deletion."""
     manager = open_manager(max_batch_failures=2)
     await create_sessions(manager, 3)
-    work = Work.user_deletion("ann")
+    work = JobSpec.user_deletion("ann")
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     index = work.target(manager._partitions.home).index_key
     await manager.ledger.control(job_id, "undo")

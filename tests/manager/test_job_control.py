@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import JobNotFoundError, JobState, JobStateError, SessionManager
-from agent_runtime.manager.scripts.jobs import BatchReply
+from agent_runtime.manager.scripts.batches import BatchReply
 from tests.support.jobs import make_due, open_pruning, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire, save_turns
@@ -126,7 +126,7 @@ async def test_a_job_that_is_stopped_and_resumed_ends_with_the_exact_count(
         await manager.ledger.control(job_id, "resume")
         job = await manager.ledger.read(job_id)
         for part in job.parts:
-            await job.work.batch(manager._store, part.keys, job_id, undo=False)(5)
+            await job.work.batch(manager._client, part.keys, job_id, undo=False)(5)
     done = await manager.runner.run(job_id)
     assert (done.state, done.total, done.done) == (JobState.DONE, 80, 80)
     assert done.removed == (160 if kind == "pruning" else 80)
@@ -164,7 +164,7 @@ async def test_a_batch_of_a_job_that_was_stopped_does_nothing(
 ) -> None:
     job_id = await slow.revoke_user_sessions("ann")
     job = await slow.ledger.read(job_id)
-    batch = job.work.batch(slow._store, job.home.keys, job_id, undo=False)
+    batch = job.work.batch(slow._client, job.home.keys, job_id, undo=False)
     assert await batch(10) is BatchReply.MORE
     for action in ("pause", "cancel"):
         await slow.ledger.control(job_id, action)

@@ -13,8 +13,8 @@ import redis
 
 from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
 from agent_runtime.manager.jobs.listing import JobFilter
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
@@ -32,10 +32,10 @@ def _times_to_live(manager: SessionManager, raw: redis.Redis, job_id: str) -> li
 
 async def test_a_record_says_who_asked_when_and_why(manager: SessionManager) -> None:
     await create_sessions(manager, 3)
-    job_id = await manager.revoke_user_sessions("ann", asked_by="dpo@example.org", reason="art. 17")
-    await manager.revoke_user_sessions("ann", asked_by="somebody else", reason="as well")
+    job_id = await manager.revoke_user_sessions("ann", requested_by="dpo@example.org", reason="art. 17")
+    await manager.revoke_user_sessions("ann", requested_by="somebody else", reason="as well")
     asked = await manager.ledger.progress(job_id)
-    assert (asked.asked_by, asked.reason) == ("dpo@example.org", "art. 17")
+    assert (asked.requested_by, asked.reason) == ("dpo@example.org", "art. 17")
     assert (asked.started_at, asked.finished_at, asked.rate_per_second) == (None, None, None)
     done = await manager.runner.run(job_id)
     assert done.started_at is not None
@@ -43,18 +43,18 @@ async def test_a_record_says_who_asked_when_and_why(manager: SessionManager) -> 
     assert asked.requested_at == done.requested_at <= done.started_at <= done.heartbeat_at
     assert done.heartbeat_at <= done.finished_at
     assert timedelta(0) <= datetime.now(UTC) - done.requested_at < timedelta(minutes=1)
-    assert (done.asked_by, done.estimated_end_at) == ("dpo@example.org", None)
+    assert (done.requested_by, done.estimated_end_at) == ("dpo@example.org", None)
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"asked_by": ""}, "asked_by must not be empty"),
+        ({"requested_by": ""}, "requested_by must not be empty"),
         ({"reason": 7}, "reason must be a string, not int"),
         ({"reason": "x" * 1_001}, "reason is 1001 bytes long; the limit is 1000"),
         ({"idempotency_key": ""}, "idempotency_key must not be empty"),
         ({"job_id": "mine", "idempotency_key": "7"}, "give one of them"),
-        ({"why": "x"}, "unknown option why; there are asked_by, grace"),
+        ({"why": "x"}, "unknown option why; there are requested_by, grace"),
     ],
 )
 async def test_options_that_are_not_acceptable_change_nothing(
@@ -312,8 +312,8 @@ async def test_forgotten_jobs_leave_the_list_and_do_not_fill_it(
 
 async def test_a_request_that_joined_is_found_but_not_listed(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
-    opened = await manager.open_job(Work.user_deletion("ann"), Order.checked("first"))
-    await manager.open_job(Work.user_deletion("ann"), Order.checked("second"))
+    opened = await manager.open_job(JobSpec.user_deletion("ann"), JobRequest.checked("first"))
+    await manager.open_job(JobSpec.user_deletion("ann"), JobRequest.checked("second"))
     assert await _pages(manager, 10) == [["first"]]
     assert await manager.ledger.progress("second") == await manager.ledger.progress(opened.job_id)
     done = await manager.runner.run("second")

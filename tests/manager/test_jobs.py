@@ -8,9 +8,10 @@ import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.scripts import batches
 from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.scripts.jobs import BatchReply, Target
+from agent_runtime.manager.scripts.batches import BatchReply, Target
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -144,10 +145,10 @@ async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Ope
     assert len(job.parts) == 2
     for part in job.parts:
         assert await open_sweep(manager, join=True) == first
-        batch = job.work.batch(manager._store, part.keys, first, undo=False)
+        batch = job.work.batch(manager._client, part.keys, first, undo=False)
         while await batch(10) is BatchReply.MORE:
             pass
-    await ledger.conclude(job)
+    await ledger.complete(job)
     assert await open_sweep(manager, join=True) != first
 
 
@@ -189,7 +190,7 @@ async def test_working_beats_the_heart(manager: SessionManager, raw: redis.Redis
     async def batch() -> BatchReply:
         keys = manager._partitions.home
         target = Target(keys.user_index("ann"), "all", "u", "ann")
-        return await scripts.reclaim_batch(manager._store, keys, target, job_id=job_id, limit=100)
+        return await batches.reclaim_batch(manager._client, keys, target, job_id=job_id, limit=100)
 
     assert await batch() is BatchReply.MORE
     assert raw.zscore(jobs, job_id) > 1
@@ -246,9 +247,9 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
 
 async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
     """What a caller leaves who dies after the first script."""
-    work, home = Work.agent_deletion("bot"), manager._partitions.home
+    work, home = JobSpec.agent_deletion("bot"), manager._partitions.home
     await scripts.open_job(
-        manager._store,
+        manager._client,
         home,
         work.target(home),
         request_id="job_begun",

@@ -9,8 +9,8 @@ import redis
 
 from agent_runtime.manager import JobProgress, JobState, JobStateError, SessionManager
 from agent_runtime.manager.jobs.listing import JobFilter
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.jobs import make_due, open_sweep, receipts_of
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -32,7 +32,11 @@ async def _create(manager: SessionManager, each: int) -> int:
 @PARTITIONS
 async def test_a_request_that_joins_adds_what_is_new(open_manager: Opener, partitions: int) -> None:
     manager = open_manager(partitions=partitions)
-    work, first, second = Work.agent_deletion("bot"), Order.checked(), Order.checked(reason="joined")
+    work, first, second = (
+        JobSpec.agent_deletion("bot"),
+        JobRequest.checked(),
+        JobRequest.checked(reason="joined"),
+    )
     await _create(manager, 3)
     opened = await manager.open_job(work, first)
     assert opened == (first.job_id, 24)
@@ -56,7 +60,7 @@ async def test_a_request_repeated_when_its_answer_was_lost_answers_the_same(
     open_manager: Opener, partitions: int
 ) -> None:
     manager = open_manager(partitions=partitions)
-    work, first, second = Work.agent_deletion("bot"), Order.checked(), Order.checked()
+    work, first, second = JobSpec.agent_deletion("bot"), JobRequest.checked(), JobRequest.checked()
     for order, each in ((first, 3), (second, 2)):
         await _create(manager, each)
         opened = await manager.open_job(work, order)
@@ -73,10 +77,10 @@ async def test_a_request_that_joins_other_work_adds_nothing(
     manager = open_manager(partitions=partitions)
     await _create(manager, 1)
     await let_expire(manager, *await create_sessions(manager, 3, "gone"))
-    work = Work.sweep() if kind == "sweep" else manager.pruning(keep_last=1)
-    first = await manager.open_job(work, Order.checked())
+    work = JobSpec.sweep() if kind == "sweep" else manager.pruning(keep_last=1)
+    first = await manager.open_job(work, JobRequest.checked())
     assert first.added == (3 if kind == "sweep" else 8)
-    joining = Order.checked()
+    joining = JobRequest.checked()
     for _ in range(2):
         assert await manager.open_job(work, joining) == (first.job_id, 0)
     assert (await manager.runner.run(first.job_id)).total == first.added
@@ -193,7 +197,7 @@ async def test_nothing_is_joined_while_an_earlier_job_on_the_same_target_is_undo
     first = await manager.revoke_user_sessions("ann")
     await manager.ledger.control(first, "cancel")
     await create_sessions(manager, 2)
-    second = (await manager.ledger.open(Work.user_deletion("ann"), join=False)).job_id
+    second = (await manager.ledger.open(JobSpec.user_deletion("ann"), join=False)).job_id
     await manager.ledger.control(first, "undo")
     with pytest.raises(JobStateError, match=f"job '{first}' on the same target is being undone"):
         await manager.revoke_user_sessions("ann")
@@ -226,9 +230,9 @@ async def test_fifty_requests_at_once_from_two_managers_are_one_job(
 ) -> None:
     managers = [open_manager(partitions=partitions) for _ in range(2)]
     count = await _create(managers[0], 10)
-    work = Work.agent_deletion("bot")
+    work = JobSpec.agent_deletion("bot")
     opened = await asyncio.gather(
-        *(managers[number % 2].open_job(work, Order.checked(grace=60)) for number in range(50))
+        *(managers[number % 2].open_job(work, JobRequest.checked(grace=60)) for number in range(50))
     )
     assert len({each.job_id for each in opened}) == 1
     assert sum(each.added for each in opened) == count
@@ -251,7 +255,7 @@ async def test_joining_while_the_job_comes_to_its_end_loses_nothing(
         await create_sessions(managers[0], 2, "ann")
         await create_sessions(managers[0], 2, "bob")
         created += 4
-        opened = await managers[0].open_job(Work.agent_deletion("bot"), Order.checked())
+        opened = await managers[0].open_job(JobSpec.agent_deletion("bot"), JobRequest.checked())
         jobs.add(opened.job_id)
         added += opened.added
 
@@ -285,7 +289,7 @@ async def test_a_caller_so_slow_that_the_job_has_ended_takes_nothing_more(
         slow = open_manager(partitions=4, redis_url=proxy.url())
         await slow.session_exists("sess_1")
         proxy.hold_reply_of_call(proxy.calls + 1)
-        caller = asyncio.create_task(slow.open_job(Work.agent_deletion("bot"), Order.checked()))
+        caller = asyncio.create_task(slow.open_job(JobSpec.agent_deletion("bot"), JobRequest.checked()))
 
         async def opened() -> list[JobProgress]:
             return (await manager.ledger.list_jobs(JobFilter(target="bot"))).jobs
@@ -306,7 +310,7 @@ async def test_a_caller_so_slow_that_the_job_has_ended_takes_nothing_more(
 async def test_a_job_whose_record_is_gone_is_not_joined(manager: SessionManager, raw: redis.Redis) -> None:
     first = await open_sweep(manager, "first", join=True)
     raw.delete(manager._partitions.home.job(first))
-    raw.set(manager._partitions.home.open_job(Work.sweep().name), first, ex=60)
+    raw.set(manager._partitions.home.open_job(JobSpec.sweep().name), first, ex=60)
     await let_expire(manager, *await create_sessions(manager, 3))
     second = await open_sweep(manager, "second", join=True)
     assert second == "second"

@@ -20,8 +20,8 @@ KEYS = Keys("shop", 7)
         (KEYS.user_index("ann"), b"shop:{7}:u:ann"),
         (KEYS.agent_index("bot"), b"shop:{7}:a:bot"),
         (KEYS.expiry_index, b"shop:{7}:x"),
-        (KEYS.detached("u"), b"shop:{7}:detached:u"),
-        (KEYS.detached("a"), b"shop:{7}:detached:a"),
+        (KEYS.revocations("u"), b"shop:{7}:revocations:u"),
+        (KEYS.revocations("a"), b"shop:{7}:revocations:a"),
         (KEYS.jobs, b"shop:{7}:jobs"),
         (KEYS.job("job_1"), b"shop:{7}:job:job_1"),
         (KEYS.open_job("sweep:{}"), b"shop:{7}:open:sweep:{}"),
@@ -34,10 +34,10 @@ def test_key_strings_never_change(key: bytes, text: bytes) -> None:
 
 # Shards decide where data lies: another hash would lose every session of a running store.
 @pytest.mark.parametrize(
-    ("user_id", "shard"), [("ann", "j0s"), ("bob", "d63"), ("user_123", "n04"), ("漢字", "i1r")]
+    ("user_id", "bucket"), [("ann", "j0s"), ("bob", "d63"), ("user_123", "n04"), ("漢字", "i1r")]
 )
-def test_the_shard_of_a_user_never_changes(user_id: str, shard: str) -> None:
-    assert new_session_id(user_id).removeprefix("sess_")[:3] == shard
+def test_the_shard_of_a_user_never_changes(user_id: str, bucket: str) -> None:
+    assert new_session_id(user_id).removeprefix("sess_")[:3] == bucket
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 4096])
@@ -82,6 +82,6 @@ async def test_every_key_that_is_written_is_of_a_listed_kind_and_in_one_slot(
     await create_sessions(manager, 1)
     await manager.delete_user_sessions("nobody")
     kinds = {tuple(key.split(b":")[1:3]) for key in raw.scan_iter(match=f"{namespace}:*")}
-    known = (b"s", b"c", b"o", b"u", b"a", b"x", b"trash", b"detached", b"jobs", b"job", b"open")
+    known = (b"s", b"c", b"o", b"u", b"a", b"x", b"revoked", b"revocations", b"jobs", b"job", b"open")
     known += (b"history", b"receipts", b"receipt_jobs", b"receipt_key")
     assert kinds == {(b"{0}", kind) for kind in known}

@@ -110,7 +110,7 @@ async def test_a_page_of_large_sessions_is_short(manager: SessionManager) -> Non
     keys = manager._partitions.of_user("ann")
 
     cursor, page = await scripts.list_sessions(
-        manager._store, keys, keys.user_index("ann"), START, limit=200, max_bytes=100_000
+        manager._client, keys, keys.user_index("ann"), START, limit=200, max_bytes=100_000
     )
 
     assert len(page) == 4

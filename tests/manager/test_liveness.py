@@ -133,5 +133,5 @@ def _own_keys(raw: redis.Redis, manager: SessionManager, session: Session) -> di
     return {
         key: value
         for key, value in everything.items()
-        if key.split(b":")[2] in (b"s", b"c", b"o", b"u", b"a", b"x", b"trash")
+        if key.split(b":")[2] in (b"s", b"c", b"o", b"u", b"a", b"x", b"revoked")
     }

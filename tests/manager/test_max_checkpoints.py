@@ -125,7 +125,7 @@ async def test_a_repeated_save_drops_nothing_more(
     unbounded, bounded = open_manager(), open_manager(max_checkpoints=10)
     session_id = (await unbounded.create_session("ann", "bot")).session_id
     await save_turns(unbounded, session_id, 300)
-    arguments = (bounded._store, bounded._partitions.home, session_id, "ckpt_new", b"j{}")
+    arguments = (bounded._client, bounded._partitions.home, session_id, "ckpt_new", b"j{}")
     assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)
     written = snapshot(raw, namespace)
     assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, JobKind, Preview, SessionManager, TooManyAffectedError
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire, save_turns
 
@@ -18,21 +18,21 @@ PARTITIONS = pytest.mark.parametrize("partitions", [1, 4])
 KINDS = pytest.mark.parametrize("kind", ["user", "agent", "sweep", "pruning", "pruning of a session"])
 
 
-async def _prepare(manager: SessionManager, kind: str) -> tuple[Work, int, int]:
+async def _prepare(manager: SessionManager, kind: str) -> tuple[JobSpec, int, int]:
     """Work, how many sessions it is about and how many checkpoints it removes, among others."""
     await create_sessions(manager, 3, "carl", "other")
     if kind == "sweep":
         expired = [each for user in range(8) for each in await create_sessions(manager, 5, f"user_{user}")]
         await let_expire(manager, *expired)
-        return Work.sweep(), 40, 0
+        return JobSpec.sweep(), 40, 0
     users = ["ann"] if kind == "user" else [f"user_{number}" for number in range(8)]
     sessions = [each for user in users for each in await create_sessions(manager, 5, user)]
     for session in sessions:
         ids = await save_turns(manager, session.session_id, 4)
         await manager.pin_checkpoint(session.session_id, ids[0])
     works = {
-        "user": (Work.user_deletion("ann"), 5, 20),
-        "agent": (Work.agent_deletion("bot"), 40, 160),
+        "user": (JobSpec.user_deletion("ann"), 5, 20),
+        "agent": (JobSpec.agent_deletion("bot"), 40, 160),
         "pruning": (manager.pruning(keep_last=2, except_agents=["other"]), 40, 40),
         "pruning of a session": (manager.pruning(sessions[7].session_id, keep_last=1), 1, 2)
         if kind != "user"
@@ -43,8 +43,8 @@ async def _prepare(manager: SessionManager, kind: str) -> tuple[Work, int, int]:
     return work
 
 
-async def _run(manager: SessionManager, work: Work, order: Order | None = None) -> int:
-    opened = await manager.open_job(work, order or Order.checked())
+async def _run(manager: SessionManager, work: JobSpec, order: JobRequest | None = None) -> int:
+    opened = await manager.open_job(work, order or JobRequest.checked())
     return (await manager.runner.run(opened.job_id)).removed
 
 
@@ -84,9 +84,9 @@ async def test_more_than_was_allowed_is_refused_and_nothing_is_changed(
         with pytest.raises(
             TooManyAffectedError, match=f"^{affected} would go, more than max_aff.*={allowed};"
         ):
-            await manager.open_job(work, Order.checked(max_affected=allowed))
+            await manager.open_job(work, JobRequest.checked(max_affected=allowed))
         assert snapshot(raw, namespace) == before
-    assert await _run(manager, work, Order.checked(max_affected=affected)) == affected
+    assert await _run(manager, work, JobRequest.checked(max_affected=affected)) == affected
 
 
 @PARTITIONS
@@ -95,7 +95,7 @@ async def test_what_a_request_has_done_already_is_not_refused_to_its_repetition(
 ) -> None:
     manager = open_manager(partitions=partitions)
     work, *_ = await _prepare(manager, "agent")
-    order = Order.checked("job_mine", max_affected=40)
+    order = JobRequest.checked("job_mine", max_affected=40)
     opened = await manager.open_job(work, order)
     for user in range(8):
         await create_sessions(manager, 10, f"user_{user}")
@@ -106,9 +106,9 @@ async def test_what_a_request_has_done_already_is_not_refused_to_its_repetition(
 async def test_sessions_that_ran_out_count_for_no_deletion(manager: SessionManager) -> None:
     expired, *_ = await create_sessions(manager, 3)
     await let_expire(manager, expired)
-    work = Work.user_deletion("ann")
+    work = JobSpec.user_deletion("ann")
     assert (await manager.ledger.preview(work)).sessions == 2
-    assert await _run(manager, work, Order.checked(max_affected=2)) == 2
+    assert await _run(manager, work, JobRequest.checked(max_affected=2)) == 2
 
 
 @pytest.mark.parametrize("allowed", [-1, 1.5, "3", True])
@@ -123,7 +123,7 @@ async def test_a_preview_of_many_sessions_takes_several_pages(
     await create_sessions(manager, 1_500)
     hasty = open_manager(batch_target_ms=0.001)
     for each in (manager, hasty):
-        preview = await each.ledger.preview(Work.agent_deletion("bot"))
+        preview = await each.ledger.preview(JobSpec.agent_deletion("bot"))
         assert preview.sessions == 1_500
         assert len(preview.sample) == 5
 
@@ -169,7 +169,7 @@ async def test_a_preview_of_a_session_that_is_not_there_is_empty(
     [
         lambda manager: manager.ledger.preview(manager.user_deletion("nobody")),
         lambda manager: manager.ledger.preview(manager.agent_deletion("nobody")),
-        lambda manager: manager.ledger.preview(Work.sweep()),
+        lambda manager: manager.ledger.preview(JobSpec.sweep()),
         lambda manager: manager.ledger.preview(manager.pruning(keep_last=0)),
     ],
 )

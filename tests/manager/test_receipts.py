@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, JobState, Receipt, SessionManager
-from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.models.sessions import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of
 from tests.support.proxy import Proxy
@@ -44,7 +44,7 @@ async def test_a_receipt_says_what_was_removed(open_manager: Opener, partitions:
     assert (receipt.job_id, receipt.kind, receipt.number) == (progress.job_id, progress.kind, 1)
     assert (receipt.sessions, receipt.checkpoints) == (sessions, 3 * sessions)
     assert receipt.index_entries == 3 * sessions
-    assert (receipt.residue.looked_through, receipt.residue.sessions) == ("index", 0)
+    assert (receipt.residue.scope, receipt.residue.sessions) == ("index", 0)
     moments = [receipt.cutoff_at, receipt.started_at, receipt.finished_at, progress.finished_at]
     assert receipt.requested_at == progress.requested_at
     assert receipt.requested_at <= receipt.cutoff_at
@@ -101,7 +101,7 @@ async def test_what_is_left_of_the_target_is_reported(
     entries = raw.zrange(keys.expiry_index, 0, -1, withscores=True)
     [entry] = [each for each in entries if each[0].startswith(left.session_id.encode())]
     job_id = await manager.revoke_user_sessions("ann")
-    batch = (await manager.ledger.read(job_id)).work.batch(manager._store, keys, job_id, undo=False)
+    batch = (await manager.ledger.read(job_id)).work.batch(manager._client, keys, job_id, undo=False)
     await batch(10)
     # As if a deletion had passed over it: the session's hash, and the index that is looked through.
     raw.restore(keys.session(left.session_id), 60_000, kept)
@@ -112,7 +112,7 @@ async def test_what_is_left_of_the_target_is_reported(
     receipt = (await manager.runner.run(job_id)).receipt
 
     assert receipt is not None
-    assert (receipt.residue.looked_through, receipt.residue.sessions) == (check, 1)
+    assert (receipt.residue.scope, receipt.residue.sessions) == (check, 1)
     raw.delete(keys.session(left.session_id), keys.user_index("ann"))
     raw.zrem(keys.expiry_index, entry[0])
 
@@ -156,7 +156,7 @@ async def test_a_job_has_one_receipt_however_often_it_is_concluded(manager: Sess
     job_id = await manager.revoke_user_sessions("ann")
     job = await manager.ledger.read(job_id)
     done = await manager.runner.run(job_id)
-    await asyncio.gather(*(manager.ledger.conclude(job) for _ in range(5)))
+    await asyncio.gather(*(manager.ledger.complete(job) for _ in range(5)))
     again = await asyncio.gather(*(manager.receipts.issue(job) for _ in range(5)))
     assert [done.receipt] * 5 == again
     assert await receipts_of(manager) == [done.receipt]
@@ -245,7 +245,7 @@ async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_resi
 async def test_a_job_whose_id_begins_with_that_of_another_is_another(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
     await manager.revoke_user_sessions("ann", job_id="a:1", grace=3_600)
-    await manager.ledger.open(manager.user_deletion("ann"), Order.checked("a"), join=False)
+    await manager.ledger.open(manager.user_deletion("ann"), JobRequest.checked("a"), join=False)
     done = await manager.runner.run("a")
     assert done.receipt is not None
     assert done.receipt.residue.sessions == 2
@@ -268,7 +268,7 @@ async def test_an_undo_that_somebody_else_ends_meanwhile_leaves_no_receipt(
         record = await slow.ledger.read(job_id)
         calls = proxy.calls
         proxy.hold_reply_of_call(calls + 1)
-        ending = asyncio.create_task(slow.ledger.conclude(record))
+        ending = asyncio.create_task(slow.ledger.complete(record))
         await wait_until(lambda: proxy.calls > calls, description="the job to be sealed")
         assert (await manager.runner.run(job_id)).state is JobState.UNDONE
         proxy.release_replies()

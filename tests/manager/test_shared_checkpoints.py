@@ -12,7 +12,7 @@ from agent_runtime.manager import CorruptDataError, SessionManager
 from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED
 from tests.support.jobs import receipts_of
 from tests.support.keyspace import script_calls, snapshot
-from tests.support.leftovers import find_leftovers, piece_problems, remove_namespace
+from tests.support.leftovers import chunk_problems, find_leftovers, remove_namespace
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.talks import checkpoint_of, talk
@@ -48,7 +48,7 @@ async def _histories(manager: SessionManager, session_id: str) -> list[int]:
     return [len(each["data"]["history"]) for each in listed]
 
 
-def _pieces(raw: redis.Redis, key: str) -> list[bytes]:
+def _chunks(raw: redis.Redis, key: str) -> list[bytes]:
     return sorted(field for field in raw.hkeys(key) if field[:1] == b"\xff")
 
 
@@ -85,18 +85,18 @@ async def test_what_only_a_deleted_checkpoint_had_is_gone(
     left = await manager.list_checkpoints(session_id)
     assert "4929" not in json.dumps([each["data"] for each in left])
     assert len(left) == 7
-    assert piece_problems(raw.hgetall(key)) == []
-    assert len(_pieces(raw, key)) == len([field for field in before if field[:1] == b"\xff"]) + 2
+    assert chunk_problems(raw.hgetall(key)) == []
+    assert len(_chunks(raw, key)) == len([field for field in before if field[:1] == b"\xff"]) + 2
 
 
-async def test_the_last_that_names_a_piece_takes_it_away(
+async def test_the_last_that_names_a_chunk_takes_it_away(
     manager: SessionManager, raw: redis.Redis, session_id: str, key: str
 ) -> None:
     ids = await _save_talk(manager, session_id, talk(12), range(9, 13))
-    assert _pieces(raw, key)
+    assert _chunks(raw, key)
     for place in (2, 0, 3, 1):
         assert await manager.delete_checkpoint(session_id, ids[place])
-        assert piece_problems(raw.hgetall(key)) == []
+        assert chunk_problems(raw.hgetall(key)) == []
     assert not raw.exists(key)
 
 
@@ -111,7 +111,7 @@ async def test_prunings_and_the_bound_leave_what_is_still_named(
     await manager.save_checkpoint(session_id, {"history": [*history[:76], aside]})
     await _save_talk(manager, session_id, history, range(39, 40))
     assert await _histories(manager, session_id) == [18, 76, 77, 78]
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
     preview = await manager.ledger.preview(manager.pruning(session_id, keep_last=1))
     before = sum(map(len, raw.hvals(key))) - raw.hstrlen(key, b"\xff")
     assert await manager.prune_checkpoints(session_id=session_id, keep_last=1) == 2
@@ -144,10 +144,10 @@ async def test_two_processes_share_what_one_has_read(
     assert await _histories(managers[0], session_id) == [2 * turn for turn in range(9, 31)]
     contents = sum(len(each["content"]) for each in history)
     assert sum(map(len, raw.hvals(key))) < contents
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
 
 
-@pytest.mark.parametrize("lost", ["cleared", "created again", "pieces lost"])
+@pytest.mark.parametrize("lost", ["cleared", "created again", "chunks lost"])
 async def test_what_a_process_takes_for_there_and_is_gone_is_sent_again(
     open_manager: Opener, raw: redis.Redis, session_id: str, key: str, lost: str
 ) -> None:
@@ -170,7 +170,7 @@ async def test_what_a_process_takes_for_there_and_is_gone_is_sent_again(
     assert script_calls(raw) - calls == 3
     saved = [each["data"] for each in await stale.list_checkpoints(session_id)]
     assert saved == [others, checkpoint_of(history, 11), checkpoint_of(history, 12)]
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
 
 
 async def test_gathered_saves_of_many_are_right(
@@ -183,7 +183,7 @@ async def test_gathered_saves_of_many_are_right(
     )
     listed = {each["checkpoint_id"]: each["data"] for each in await managers[0].list_checkpoints(session_id)}
     assert listed == {each: checkpoint_of(history, 10 + n % 20) for n, each in enumerate(saved)}
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
 
 
 async def test_a_save_repeated_changes_nothing_even_with_other_data(
@@ -200,7 +200,7 @@ async def test_a_save_repeated_changes_nothing_even_with_other_data(
     assert await _histories(manager, session_id) == [24, 32]
 
 
-async def test_pieces_that_a_process_has_read_or_saved_are_not_sent_to_it_again(
+async def test_chunks_that_a_process_has_read_or_saved_are_not_sent_to_it_again(
     open_manager: Opener, raw: redis.Redis, session_id: str
 ) -> None:
     history = talk(40)
@@ -235,12 +235,12 @@ async def test_what_there_is_no_room_to_keep_is_known_all_the_same(
 ) -> None:
     history = talk(14)
     await _save_talk(open_manager(), session_id, history, range(10, 13))
-    before = len(_pieces(raw, key))
+    before = len(_chunks(raw, key))
     monkeypatch.setattr("agent_runtime.manager.chunks.chunk_cache._MOST_BYTES", 1_000)
     other = open_manager()
     assert await other.get_latest_checkpoint(session_id)
     await _save_talk(other, session_id, history, range(13, 14))
-    assert len(_pieces(raw, key)) == before + 1
+    assert len(_chunks(raw, key)) == before + 1
 
 
 @pytest.mark.parametrize("end", ["delete_session", "clear_checkpoints"])
@@ -249,9 +249,9 @@ async def test_what_a_process_removes_itself_does_not_stay_in_its_memory(
 ) -> None:
     await _save_talk(manager, session_id, talk(12), range(11, 13))
     assert await manager.get_latest_checkpoint(session_id)
-    assert manager._known_pieces.opened.of(session_id).texts
+    assert manager._chunk_index.opened.of(session_id).texts
     assert await getattr(manager, end)(session_id)
-    assert manager._known_pieces.opened.of(session_id) is NOTHING_OPENED
+    assert manager._chunk_index.opened.of(session_id) is NOTHING_OPENED
 
 
 @pytest.mark.parametrize("forgotten", ["cleared", "deleted", "two streams", "another order"])
@@ -290,7 +290,7 @@ async def test_scripts_that_the_server_forgot_are_sent(
         raw.script_flush()
         assert await manager.get_latest_checkpoint(session_id)
     assert await _histories(manager, session_id) == [2 * turn for turn in range(9, 15)]
-    assert piece_problems(raw.hgetall(key)) == []
+    assert chunk_problems(raw.hgetall(key)) == []
 
 
 @pytest.mark.parametrize(
@@ -313,8 +313,8 @@ async def test_data_of_any_shape_comes_back_exactly(
         latest = await manager.get_latest_checkpoint(session_id)
         assert latest is not None
         assert repr(latest["data"]) == repr(data)
-    assert piece_problems(raw.hgetall(key)) == []
-    assert _pieces(raw, key)
+    assert chunk_problems(raw.hgetall(key)) == []
+    assert _chunks(raw, key)
 
 
 async def test_one_call_reads_and_one_saves(
@@ -331,7 +331,7 @@ async def test_one_call_reads_and_one_saves(
 
 
 @pytest.mark.parametrize("head", [b"", b"1-2", b"0123456789:1-999999999999", b"0123456789:2-1", b"\xff"])
-async def test_a_list_of_pieces_that_cannot_be_read_is_said_with_its_key(
+async def test_a_list_of_chunks_that_cannot_be_read_is_said_with_its_key(
     manager: SessionManager, raw: redis.Redis, namespace: str, session_id: str, key: str, head: bytes
 ) -> None:
     ids = await _save_talk(manager, session_id, talk(12), range(9, 13))
@@ -341,18 +341,18 @@ async def test_a_list_of_pieces_that_cannot_be_read_is_said_with_its_key(
         await manager.get_checkpoint(session_id, ids[1])
     assert len(await manager.list_checkpoints(session_id)) == 3
     assert await manager.delete_checkpoint(session_id, ids[1])
-    [_ async for _ in manager.checkup(repair=True)]
+    [_ async for _ in manager.scrub(repair=True)]
     assert find_leftovers(raw, namespace) == []
 
 
-async def test_a_checkpoint_whose_piece_is_gone_is_said_and_the_others_are_read(
+async def test_a_checkpoint_whose_chunk_is_gone_is_said_and_the_others_are_read(
     open_manager: Opener, raw: redis.Redis, namespace: str, session_id: str, key: str
 ) -> None:
     manager, other = open_manager(), open_manager()
     await _save_talk(manager, session_id, talk(12), range(9, 13))
-    newest = max(_pieces(raw, key), key=lambda field: int(field.partition(b":")[2] or 0))
+    newest = max(_chunks(raw, key), key=lambda field: int(field.partition(b":")[2] or 0))
     raw.hdel(key, newest)
-    with pytest.raises(CorruptDataError, match=r"piece .* is gone"):
+    with pytest.raises(CorruptDataError, match=r"chunk .* is gone"):
         await other.get_latest_checkpoint(session_id)
     assert len(await other.list_checkpoints(session_id)) == 3
     latest = await manager.get_latest_checkpoint(session_id)  # it still has it
@@ -369,12 +369,12 @@ async def test_a_note_that_cannot_be_read_keeps_nobody_from_saving(
     raw.hset(key, b"\xff", b"{")
     await _save_talk(manager, session_id, history, range(11, 13))
     assert await _histories(manager, session_id) == [18, 20, 22, 24]
-    assert [each.damage.value async for each in manager.checkup(repair=True)] == ["pieces"]
+    assert [each.damage.value async for each in manager.scrub(repair=True)] == ["chunks"]
     assert find_leftovers(raw, namespace) == []
 
 
 _DAMAGES: dict[str, Callable[[redis.Redis, str, list[str]], Any]] = {
-    "a piece that none names": lambda raw, key, ids: raw.hset(key, b"\xff0123456789:1", b"j{}"),
+    "a chunk that none names": lambda raw, key, ids: raw.hset(key, b"\xff0123456789:1", b"j{}"),
     "a count too high": lambda raw, key, ids: _recount(raw, key, 1),
     "a count too low": lambda raw, key, ids: _recount(raw, key, -1),
     "no counts": lambda raw, key, ids: raw.hdel(key, b"\xff"),
@@ -389,25 +389,25 @@ def _recount(raw: redis.Redis, key: str, change: int) -> None:
 
 
 @pytest.mark.parametrize("damage", _DAMAGES)
-async def test_a_check_finds_and_mends_what_is_wrong_with_pieces(
+async def test_a_check_finds_and_mends_what_is_wrong_with_chunks(
     manager: SessionManager, raw: redis.Redis, namespace: str, session_id: str, key: str, damage: str
 ) -> None:
     ids = await _save_talk(manager, session_id, talk(12), range(9, 13))
-    assert [each async for each in manager.checkup()] == []
+    assert [each async for each in manager.scrub()] == []
     _DAMAGES[damage](raw, key, ids)
     before = raw.hgetall(key)
-    found = [each async for each in manager.checkup()]
-    assert {each.damage.value for each in found} <= {"pieces", "checkpoints"}
+    found = [each async for each in manager.scrub()]
+    assert {each.damage.value for each in found} <= {"chunks", "checkpoints"}
     assert found
     assert raw.hgetall(key) == before
-    assert all([each.mended async for each in manager.checkup(repair=True)])
-    assert [each async for each in manager.checkup()] == []
+    assert all([each.mended async for each in manager.scrub(repair=True)])
+    assert [each async for each in manager.scrub()] == []
     assert find_leftovers(raw, namespace) == []
     kept = [18, 20, 22] if "checkpoint" in damage else [18, 20, 22, 24]
     assert await _histories(manager, session_id) == kept
 
 
-async def test_counts_are_of_checkpoints_not_of_pieces(manager: SessionManager) -> None:
+async def test_counts_are_of_checkpoints_not_of_chunks(manager: SessionManager) -> None:
     [session, *_] = await create_sessions(manager, 2, "eve", "other")
     await _save_talk(manager, session.session_id, talk(12), range(9, 13))
     preview = await manager.ledger.preview(manager.agent_deletion("other"))

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.scripts.jobs import BatchReply
+from agent_runtime.manager.scripts.batches import BatchReply
 from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, run_out_long_ago, save_turns
 from tests.support.wait_until import wait_until
@@ -102,7 +102,7 @@ async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
         run_out_long_ago(manager, raw, session)
     assert await manager.get_active_session_count() == len(kept)
     job = await manager.ledger.read(await open_sweep(manager))
-    batch = job.work.batch(manager._store, job.home.keys, job.job_id, undo=False)
+    batch = job.work.batch(manager._client, job.home.keys, job.job_id, undo=False)
     reply, left = BatchReply.MORE, 12
     while reply is BatchReply.MORE:
         reply, left = await batch(5), max(0, left - 5)

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 
 from agent_runtime.manager import JobStateError
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.spec import JobSpec
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, ModelBase, step
 from tests.model.jobs import Task
 
@@ -55,7 +55,7 @@ class BulkRules(ModelBase):
 
     @step(number=MANAGER)
     async def check(self, number: int) -> None:
-        assert [finding async for finding in self.manager(number).checkup()] == []
+        assert [finding async for finding in self.manager(number).scrub()] == []
 
     @step(number=MANAGER)
     async def sweep(self, number: int) -> None:
@@ -101,7 +101,7 @@ class BulkRules(ModelBase):
         except_agents = (AGENTS[0],) if spared and not scope else ()
         return Task("prune", target, *limits, except_agents, scope)
 
-    def work_of(self, task: Task) -> Work:
+    def work_of(self, task: Task) -> JobSpec:
         """The same in the words of the manager."""
         manager = self.managers[0]
         if task.kind == "user":
@@ -109,5 +109,5 @@ class BulkRules(ModelBase):
         if task.kind == "agent":
             return manager.agent_deletion(task.target)
         if task.kind == "sweep":
-            return Work.sweep()
+            return JobSpec.sweep()
         return manager.pruning(**prune_arguments(task), except_agents=list(task.except_agents))

@@ -13,7 +13,7 @@ from agent_runtime.manager import (
     SessionManager,
     TooManyAffectedError,
 )
-from agent_runtime.manager.jobs.request import Order
+from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.keys import new_job_id
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, step
 from tests.model.bulk_rules import LIMITS, BulkRules, older
@@ -90,7 +90,7 @@ class JobRules(BulkRules):
         """For a sweep or a pruning."""
         sweep = scope == "sweep"
         task = Task("sweep") if sweep else await self.pruning_task(pick, scope, agent_id, limits, spared)
-        manager, order = self.manager(number), Order.checked(grace=grace, max_affected=most)
+        manager, order = self.manager(number), JobRequest.checked(grace=grace, max_affected=most)
         if await self._is_refused(task, most, lambda: manager.open_job(self.work_of(task), order)):
             return
         allowed = self.model.added_range(task)
@@ -108,14 +108,14 @@ class JobRules(BulkRules):
         manager = self.manager(number)
         request_id = list(self.model.requests)[-1 - pick % min(4, len(self.model.requests))]
         job, added = self.model.requests[request_id]
-        order = Order.checked(request_id, max_affected=0 if pick % 2 else None)
+        order = JobRequest.checked(request_id, max_affected=0 if pick % 2 else None)
         assert await manager.open_job(self.work_of(job.task), order) == (job.job_id, added)
         self.model.end_if_nothing_to_do(job, added, grace=False)
         self.saw("a request was repeated")
         other = Task(kind, user_id if kind == "user" else agent_id)
         if other != job.task:
             with pytest.raises(InvalidArgumentError, match="is that of another job"):
-                await manager.open_job(self.work_of(other), Order.checked(request_id))
+                await manager.open_job(self.work_of(other), JobRequest.checked(request_id))
         await self.compare(manager, job)
 
     @step(number=MANAGER, kind=_KIND, user_id=USER, agent_id=AGENT, limits=LIMITS)
@@ -181,7 +181,7 @@ class JobRules(BulkRules):
 
     async def _ask_for_deletion(self, agent_id: str, grace: bool) -> list[ModelJob]:
         """The job that deletes the sessions of this agent, among them some new ones."""
-        task, order = Task("agent", agent_id), Order.checked(grace=3_600 if grace else 0)
+        task, order = Task("agent", agent_id), JobRequest.checked(grace=3_600 if grace else 0)
         await self.create_some(4, agent_id)
         if self.model.is_being_undone(task):
             return []

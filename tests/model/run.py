@@ -27,7 +27,7 @@ _SMALL: list[tuple[ModuleType, dict[str, int]]] = [
     (pace, {"_START": 2, "_MINIMUM": 2, "_MAXIMUM": 2}),
     (listing_methods, {"_PAGE": 3}),
     (checkpoint_methods, {"_PAGE": 3}),
-    (scripts, {"_TRASHES_PER_COUNT": 2}),
+    (scripts, {"_REVOKED_SETS_PER_COUNT": 2}),
     (receipts, {"_PAGE": 4}),
     (listing, {"_READ_AT_ONCE": 4}),
     (batches, {"PAGE": 2}),

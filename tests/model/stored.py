@@ -9,7 +9,7 @@ import redis
 from agent_runtime.manager.keys import INDEX_LINGER_MS
 from tests.model.jobs import JobModel, ModelJob
 from tests.model.model import ModelSession, expiry_ms
-from tests.support.leftovers import piece_problems
+from tests.support.leftovers import chunk_problems
 
 _DUMP = """
 local time, found = redis.call('TIME'), {}
@@ -35,7 +35,7 @@ local prefix, id, packed, user, agent, vanish = unpack(ARGV)
 local past = redis.call('TIME')[1] * 1000 - 1000
 redis.call('UNLINK', prefix .. 's:' .. id, prefix .. 'c:' .. id, prefix .. 'o:' .. id)
 redis.call('ZADD', prefix .. 'x', 'XX', past, packed)
-local sets = redis.call('KEYS', prefix .. 'trash:*')
+local sets = redis.call('KEYS', prefix .. 'revoked:*')
 sets[#sets + 1], sets[#sets + 2] = prefix .. 'u:' .. user, prefix .. 'a:' .. agent
 for _, set in ipairs(sets) do
   redis.call('ZADD', set, 'XX', past, id)
@@ -49,7 +49,7 @@ return past
 #: How much later than it was set the server may count a time to live, milliseconds.
 _SLACK_MS = 2_000
 
-_KINDS = {"s", "c", "o", "u", "a", "x", "trash", "detached", "jobs", "job", "open", "history", "answer"}
+_KINDS = {"s", "c", "o", "u", "a", "x", "revoked", "revocations", "jobs", "job", "open", "history", "answer"}
 _RECEIPT_KINDS = {"receipts", "receipt_jobs", "receipt_key"}
 
 
@@ -66,14 +66,14 @@ class Stored:
     def __init__(self, now_ms: int, found: list[Any]) -> None:
         self.now_ms = now_ms
         self.keys: dict[tuple[int, str], dict[str, Key]] = defaultdict(dict)
-        #: What is wrong with the pieces of checkpoints, by partition and session.
-        self.pieces: dict[tuple[int, str], list[str]] = {}
+        #: What is wrong with the chunks of checkpoints, by partition and session.
+        self.chunks: dict[tuple[int, str], list[str]] = {}
         for key, ttl, flat in found:
             partition, _, rest = key.decode().partition("{")[2].partition("}:")
             kind, _, name = rest.partition(":")
             if kind == "c":
                 checkpoints = dict(zip(flat[::2], flat[1::2], strict=True))
-                self.pieces[int(partition), name] = piece_problems(checkpoints)
+                self.chunks[int(partition), name] = chunk_problems(checkpoints)
                 flat = [part for each in checkpoints.items() if each[0][:1] != b"\xff" for part in each]
             values = [part.decode() if kind != "c" else part for part in flat]
             held = {"": values[0]} if len(values) == 1 else dict(zip(values[::2], values[1::2], strict=True))
@@ -135,7 +135,7 @@ def _lifetimes(stored: Stored) -> list[str]:
         for name, key in keys.items():
             if key.ttl < 0:  # 0 in the millisecond in which it runs out
                 lines.append(f"no time to live: {partition} {kind}:{name}")
-            if kind in ("u", "a", "x", "trash"):
+            if kind in ("u", "a", "x", "revoked"):
                 latest = max(int(float(score)) for score in key.held.values())
                 linger = INDEX_LINGER_MS if kind == "x" else 0
                 if stored.now_ms + key.ttl < latest + linger - _SLACK_MS:
@@ -176,7 +176,7 @@ def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
         *_same(f"{name} order", list(order.held), ids),
         *_same(f"{name} moments", [int(float(score)) for score in order.held.values()], created),
     ]
-    lines += [f"{name}: {line}" for line in stored.pieces.get((session.partition, name), [])]
+    lines += [f"{name}: {line}" for line in stored.chunks.get((session.partition, name), [])]
     for each in (key, data, order) if ids else (key,):
         if abs(stored.now_ms + each.ttl - expires) > _SLACK_MS:
             lines.append(f"{name} ends {stored.now_ms + each.ttl - expires} ms after its expiry")
@@ -207,8 +207,8 @@ def _indexes(stored: Stored, partition: int, sessions: list[ModelSession]) -> li
 
 def _trashes(stored: Stored, partition: int, model: JobModel) -> list[str]:
     lines, held = [], defaultdict(dict)
-    for name in stored.keys[partition, "trash"]:
-        held[name.rpartition(":")[0]] |= stored.members(partition, "trash", name)[0]
+    for name in stored.keys[partition, "revoked"]:
+        held[name.rpartition(":")[0]] |= stored.members(partition, "revoked", name)[0]
     holding: dict[str, ModelJob] = {each.job_id: each for each in model.jobs.values() if each.task.deletes}
     for job_id in held.keys() | holding.keys():
         expected = holding[job_id].holds(partition) if job_id in holding else []

@@ -31,7 +31,7 @@ EVENTS = {
     "a pruning of agent",
     "a pruning of all",
     "a pruning of session",
-    "a pruning was worked off",
+    "a pruning was drained",
     "a receipt told of a residue",
     "a request joined a job: False",
     "a request joined a job: True",

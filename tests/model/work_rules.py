@@ -74,7 +74,7 @@ class WorkRules(JobRules):
             self._expect_finished(job)
 
     def _follow_sweep(self, job: ModelJob, removed: int) -> None:
-        """It removes what ran out, but does not come back to a partition that it has worked off."""
+        """It removes what ran out, but does not come back to a partition that it has drained."""
         stored = self.inspector.read()
         gone = [
             each
@@ -100,7 +100,7 @@ class WorkRules(JobRules):
         assert gone == removed
         job.removed += removed
         if gone:
-            self.saw("a pruning was worked off")
+            self.saw("a pruning was drained")
 
     def _expect_finished(self, job: ModelJob) -> None:
         left = job.held() if job.task.deletes else []
@@ -149,7 +149,7 @@ class WorkRules(JobRules):
             await self._work_a_slice(manager, job)
         keys = (await manager.ledger.read(job.job_id)).home.keys
         failed = await scripts.fail_batch(
-            manager._store, keys, job.job_id, position="0", limit=1, reason="refused", retention_ms=3_600_000
+            manager._client, keys, job.job_id, position="0", limit=1, reason="refused", retention_ms=3_600_000
         )
         assert failed is self.model.fail(job)
         if failed:

@@ -10,7 +10,7 @@ _BEGIN, _END = "<!-- planted bugs: begin -->\n", "<!-- planted bugs: end -->"
 #: Area, what it is about, in the order of the page.
 _AREAS = {
     "store": "Sessions and checkpoints",
-    "pieces": "What checkpoints share",
+    "chunks": "What checkpoints share",
     "checkpoints": "How checkpoints are written and read",
     "model": "Sessions, checkpoints and jobs against a model",
     "concurrency": "Many processes at once",
@@ -20,7 +20,7 @@ _AREAS = {
     "scenarios": "Processes and servers that fail",
     "chaos": "Everything at once",
     "batches": "Many sessions at once",
-    "tracking": "Copies of sessions",
+    "invalidation": "Copies of sessions",
     "integrity": "Damaged data",
     "fuzz": "Anything that may come in",
     "encryption": "Encryption at rest",

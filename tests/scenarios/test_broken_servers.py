@@ -12,7 +12,7 @@ import redis
 from agent_runtime.manager import JobNotFoundError, JobState, SessionManager, StoreError, StoreRefusedError
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.support.callers import Callers
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.proxy import Proxy
@@ -32,7 +32,7 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
     impatient: SessionManager, server: RedisServer, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
     """A worker holds a message that is still to be acknowledged at each of them: one for later."""
-    held = Doorbell(impatient.settings)._app.send_task(
+    held = Publisher(impatient.settings)._app.send_task(
         "tasks.delete_user_sessions", ["nobody"], queue=BULK_QUEUE, countdown=600
     )
     await wait_until(lambda: f"[{held.id}] received" in worker.log(), description="it")
@@ -90,7 +90,7 @@ async def test_a_worker_whose_acknowledgements_are_lost_takes_the_next_task(
     manager: SessionManager, server: RedisServer, process_settings: dict[str, Any], task: str, said: str
 ) -> None:
     """Ten times as many as it holds at a time. (Each such loss had taken one of its places for good.)"""
-    sender = Doorbell(manager.settings)._app
+    sender = Publisher(manager.settings)._app
     async with Proxy(server.port) as proxy:
         settings = {**process_settings, "broker_url": proxy.url().replace("/0", "/1")}
         with ExitStack() as stack:

@@ -11,7 +11,7 @@ from celery import Celery
 from agent_runtime.manager import SessionManager, Settings
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE, FOREIGN_QUEUE, MAINTENANCE_QUEUE
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.support.cli import run_cli
 from tests.support.jobs import receipts_of
 from tests.support.processes import celery_worker
@@ -25,7 +25,7 @@ _TIMES = 50
 @pytest.fixture
 def sender(settings: Settings) -> Celery:
     """Sends to the workers' broker."""
-    return Doorbell(settings)._app
+    return Publisher(settings)._app
 
 
 async def test_messages_delivered_fifty_times_are_worked_on_once(
@@ -34,7 +34,7 @@ async def test_messages_delivered_fifty_times_are_worked_on_once(
     await create_sessions(manager, 2_000)
     await create_sessions(manager, 20, "bob")
     job = await SessionJobs(manager).delete_user_sessions("ann")
-    Doorbell(manager.settings).send((await manager.ledger.read(job.id)).next_slices(1) * _TIMES)
+    Publisher(manager.settings).send((await manager.ledger.read(job.id)).next_slices(1) * _TIMES)
     for _ in range(_TIMES):
         sender.send_task("tasks.delete_user_sessions", ["bob"], task_id="erasure", queue=BULK_QUEUE)
     with celery_worker(name="a", **process_settings) as a, celery_worker(name="b", **process_settings) as b:
@@ -76,7 +76,7 @@ async def test_a_task_that_waits_beyond_the_visibility_timeout_is_done_once(
     await create_sessions(manager, 20)
     with RedisServer() as broker, server.client() as store:
         settings = {**process_settings, "broker_url": broker.url(), "result_backend": broker.url(1)}
-        elsewhere = Doorbell(manager.settings.model_copy(update={"broker_url": broker.url()}))
+        elsewhere = Publisher(manager.settings.model_copy(update={"broker_url": broker.url()}))
         with celery_worker(app="tests.support.hasty", **settings) as worker:
             store.replicaof("127.0.0.1", 1)
             elsewhere._app.send_task("tasks.delete_user_sessions", ["ann"], task_id="it", queue=BULK_QUEUE)

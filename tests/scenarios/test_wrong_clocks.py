@@ -8,7 +8,7 @@ import pytest
 from agent_runtime.manager import SessionManager
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.support.jobs import receipts_of
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.sessions import create_sessions
@@ -31,7 +31,7 @@ async def test_a_worker_ten_minutes_ahead_costs_nothing(
     """
     for number in range(_ERASURES):
         await create_sessions(manager, 5, f"erased_{number}")
-        Doorbell(manager.settings)._app.send_task(
+        Publisher(manager.settings)._app.send_task(
             "tasks.delete_user_sessions", [f"erased_{number}"], task_id=f"erasure_{number}", queue=BULK_QUEUE
         )
     with (

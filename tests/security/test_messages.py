@@ -160,7 +160,10 @@ _BAD_CALLS: list[tuple[str, list[Any], dict[str, Any], str]] = [
     ("run_job", [5], {}, "job_id must be a string"),
     ("run_job", [_HUGE], {}, "job_id is 3000000 bytes long"),
     ("run_job", ["job_x"], {}, "no job 'job_x'"),
-    *[("run_job", ["JOB"], {"lane": lane}, "lane must be a whole number") for lane in ("0", -1, 1.5, [0])],
+    *[
+        ("run_job", ["JOB"], {"shard": shard}, "shard must be a whole number")
+        for shard in ("0", -1, 1.5, [0])
+    ],
     *[("run_job", ["JOB"], {"number": number}, "number must be a whole number") for number in ("1", 0, {})],
 ]
 

@@ -34,11 +34,30 @@ def _pooled(cls: type, pool_class: type, **arguments: Any) -> Maker:
     return make
 
 
+class OwnConnection(aredis.Connection):
+    """A connection class of the caller's own: its bytes cannot be handled elsewhere, so its pool is used."""
+
+
+def client_for(engine: str, url: str) -> Any:
+    """A client whose calls share one connection (`multiplexed`) or use a pool of them (`pooled`)."""
+    if engine == "multiplexed":
+        return redis.Redis.from_url(url, socket_connect_timeout=30)
+    return aredis.Redis.from_url(url, socket_connect_timeout=30, connection_class=OwnConnection)
+
+
+#: Both ways in which calls of an event loop can travel.
+ENGINES = ("multiplexed", "pooled")
+
 #: How many connections the pooled kinds may have.
 POOL = 50
 
 #: A time-out that no setting of ours has, seconds.
 CLIENTS_OWN = 17
+
+
+def _plain_with_own_connection(server: RedisServer, name: str) -> Any:
+    return aredis.Redis.from_url(server.url(), client_name=name, connection_class=OwnConnection)
+
 
 KINDS: dict[str, Maker] = {
     "sync": _plain(redis.Redis),
@@ -62,6 +81,7 @@ KINDS: dict[str, Maker] = {
     "async, RESP3": _plain(aredis.Redis, protocol=3, decode_responses=True),
     "async, from a URL": _from_url(aredis.Redis, decode_responses=True),
     "async, Unix socket": _unix(aredis.Redis),
+    "async, connection class of its own": _plain_with_own_connection,
     "async, pool": _pooled(aredis.Redis, aredis.ConnectionPool, max_connections=POOL),
     "async, blocking pool": _pooled(
         aredis.Redis, aredis.BlockingConnectionPool, max_connections=POOL, timeout=CLIENTS_OWN

@@ -20,15 +20,15 @@ def secret_of(key_id: str) -> bytes:
 
 
 def stored_values(client: redis.Redis, namespace: str) -> dict[tuple[bytes, bytes], bytes]:
-    """Every value of metadata, every checkpoint and every piece, by its key and field."""
+    """Every value of metadata, every checkpoint and every chunk, by its key and field."""
     found: dict[tuple[bytes, bytes], bytes] = {}
     for key in client.scan_iter(match=f"{namespace}:*", count=1000):
         kind = key.partition(b"}:")[2][:2]
         if kind in (b"s:", b"c:"):
             fields = client.hgetall(key)
-            fields.pop(b"\xff", None)  # how often checkpoints name each piece
+            fields.pop(b"\xff", None)  # how often checkpoints name each chunk
             for name, value in fields.items():
-                if kind == b"c:":  # behind the list of pieces, where it has one
+                if kind == b"c:":  # behind the list of chunks, where it has one
                     found[key, name] = value.partition(b"\n")[2] if value[:1] == b"p" else value
                 elif name[:2] == b"m:":
                     found[key, name] = value

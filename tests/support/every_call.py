@@ -20,7 +20,7 @@ async def use_sessions(manager: SessionManager) -> None:
     assert await manager.get_sessions([name, other.session_id])
     assert await manager.session_exists(name)
     turns = await save_turns(manager, name, 5)
-    shared = {"said": ["so long that it becomes a piece " * 200, "and"]}
+    shared = {"said": ["so long that it becomes a chunk " * 200, "and"]}
     turns += [await manager.save_checkpoint(name, shared) for _ in range(2)]
     assert await manager.pin_checkpoint(name, turns[-2])
     assert await manager.pin_checkpoint(name, turns[-1])
@@ -50,7 +50,7 @@ async def use_copies(manager: CachedSessionManager) -> None:
     """Has the server tell of changes, and reads a session from memory."""
     [session] = await create_sessions(manager, 1, "carol", "helper")
     await manager.get_session(session.session_id)
-    await wait_until(manager.is_told_of_changes, description="the server tells of changes")
+    await wait_until(manager.is_tracking_active, description="the server tells of changes")
     for _ in range(2):
         assert await manager.get_session(session.session_id) == session
     assert await manager.delete_session(session.session_id)
@@ -66,7 +66,7 @@ async def use_jobs(manager: SessionManager) -> None:
     assert (await jobs.preview_agent_deletion("helper")).sessions == 4
     await jobs.preview_pruning(keep_last=1)
     await jobs.preview_sweep()
-    await (await jobs.prune_checkpoints(keep_last=1, asked_by="test")).wait(timeout=30)
+    await (await jobs.prune_checkpoints(keep_last=1, requested_by="test")).wait(timeout=30)
     await (await jobs.cleanup_expired_sessions()).wait(timeout=30)
     undone = await jobs.delete_agent_sessions("helper", grace=60)
     assert (await manager.get_active_session_count("bob")) == 0
@@ -117,7 +117,7 @@ async def prepare():
     async with SessionManager.from_settings() as manager:
         for user in ("carl", "dora"):
             session = await manager.create_session(user, "coder")
-            said = ["so long that it becomes a piece " * 200, "and"]
+            said = ["so long that it becomes a chunk " * 200, "and"]
             turns = [
                 await manager.save_checkpoint(session.session_id, {"turn": turn, "said": said})
                 for turn in range(4)

@@ -5,13 +5,13 @@ from typing import Any
 import redis
 
 from agent_runtime.manager import Receipt, SessionManager
-from agent_runtime.manager.jobs.request import Order
-from agent_runtime.manager.jobs.spec import Work
+from agent_runtime.manager.jobs.request import JobRequest
+from agent_runtime.manager.jobs.spec import JobSpec
 
 
 async def open_sweep(manager: SessionManager, job_id: str | None = None, *, join: bool = False) -> str:
     """Id of a sweep that is in the ledger."""
-    return (await manager.ledger.open(Work.sweep(), Order.checked(job_id), join=join)).job_id
+    return (await manager.ledger.open(JobSpec.sweep(), JobRequest.checked(job_id), join=join)).job_id
 
 
 async def open_pruning(manager: SessionManager, *, join: bool = False, **policy: Any) -> str:

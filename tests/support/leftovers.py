@@ -1,7 +1,7 @@
 """What a test left behind in Redis that should not be there.
 
 Every key has a time to live; no index lists a session that is gone (a *ghost*); no checkpoints are there
-without their session (*orphans*); the pieces that checkpoints share are exactly those that they name, and are
+without their session (*orphans*); the chunks that checkpoints share are exactly those that they name, and are
 counted so; and every session that no bulk deletion has revoked is in all three of its
 indexes. Members that expired by their score and wait for a sweep are allowed.
 """
@@ -35,12 +35,12 @@ def find_leftovers(client: redis.Redis, namespace: str) -> list[str]:
         for name in names[b"c"]:
             key = prefix + b"c:" + name
             if client.type(key) == b"hash":
-                lines += [f"{key!r}: {line}" for line in piece_problems(client.hgetall(key))]
+                lines += [f"{key!r}: {line}" for line in chunk_problems(client.hgetall(key))]
     return lines
 
 
-def piece_problems(checkpoints: dict[bytes, bytes]) -> list[str]:
-    """What is wrong with the pieces among the fields of a hash of checkpoints."""
+def chunk_problems(checkpoints: dict[bytes, bytes]) -> list[str]:
+    """What is wrong with the chunks among the fields of a hash of checkpoints."""
     named: Counter[str] = Counter()
     for field, stored in checkpoints.items():
         if field[:1] != b"\xff" and stored[:1] == b"p":
@@ -49,10 +49,10 @@ def piece_problems(checkpoints: dict[bytes, bytes]) -> list[str]:
                 named.update(f"{stream}:{number}" for number in range(int(first), int(last or first) + 1))
     there = {field[1:].decode() for field in checkpoints if field[:1] == b"\xff" and field != b"\xff"}
     counted = json.loads(checkpoints.get(b"\xff", b"{}"))
-    lines = [f"piece {name} is named by no checkpoint" for name in there - named.keys()]
-    lines += [f"piece {name} is gone" for name in named.keys() - there]
+    lines = [f"chunk {name} is named by no checkpoint" for name in there - named.keys()]
+    lines += [f"chunk {name} is gone" for name in named.keys() - there]
     if counted != named or (b"\xff" in checkpoints) != bool(named):
-        lines.append(f"pieces are counted as {counted} and named {dict(named)} times")
+        lines.append(f"chunks are counted as {counted} and named {dict(named)} times")
     return lines
 
 
@@ -78,7 +78,9 @@ def _index_problems(client: redis.Redis, prefix: bytes, names: dict[bytes, list[
             for member in members
             if member.split(b" ")[0] not in sessions and not _is_due(client, prefix + index, member, now_ms)
         ]
-    revoked = {member for job in names[b"trash"] for member in client.zrange(prefix + b"trash:" + job, 0, -1)}
+    revoked = {
+        member for job in names[b"revoked"] for member in client.zrange(prefix + b"revoked:" + job, 0, -1)
+    }
     for name, session in sessions.items():
         if name in revoked or client.exists(prefix + b"s:" + name) == 0:
             continue

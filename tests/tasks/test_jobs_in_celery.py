@@ -123,8 +123,8 @@ async def test_the_parts_of_a_job_are_worked_on_by_several_workers(
 ) -> None:
     worker.thaw()
     await big_job.wait(timeout=40)
-    for lane in ("", ":1", ":2", ":3"):
-        assert f"tasks.run_job[{big_job.id}{lane}] received" in worker.log()
+    for shard in ("", ":1", ":2", ":3"):
+        assert f"tasks.run_job[{big_job.id}{shard}] received" in worker.log()
 
 
 async def test_a_small_job_need_not_wait_for_large_ones(
@@ -152,7 +152,7 @@ async def test_an_entry_task_takes_the_options_of_a_job(
     [session] = await create_sessions(manager, 1)
     send = """
 import json, tasks
-options = {"grace": 3600, "reason": "asked", "asked_by": "desk"}
+options = {"grace": 3600, "reason": "asked", "requested_by": "desk"}
 print(json.dumps(tasks.delete_user_sessions.apply_async(["ann"], options).id))
 """
     job = jobs.get(await asyncio.to_thread(run_program, send, **worker_settings))
@@ -162,7 +162,7 @@ print(json.dumps(tasks.delete_user_sessions.apply_async(["ann"], options).id))
 
     await wait_until(is_revoked, description="the session to be revoked")
     progress = await job.progress()
-    assert (progress.state, progress.reason, progress.asked_by) == (JobState.SCHEDULED, "asked", "desk")
+    assert (progress.state, progress.reason, progress.requested_by) == (JobState.SCHEDULED, "asked", "desk")
     assert (await job.undo()).state is JobState.UNDONE
     assert await manager.get_session(session.session_id) == session
 

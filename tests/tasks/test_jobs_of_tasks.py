@@ -51,7 +51,7 @@ async def test_a_job_that_failed_raises_in_whoever_waits_for_it(
 ) -> None:
     await create_sessions(manager, 5)
     job = jobs.get(await manager.revoke_user_sessions("ann"))
-    key = manager._partitions.home.prefix + f"trash:{job.id}:1".encode()
+    key = manager._partitions.home.prefix + f"revoked:{job.id}:1".encode()
     raw.rename(key, b"aside:" + key)
     raw.set(key, "of another type", ex=60)
 

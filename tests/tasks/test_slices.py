@@ -1,4 +1,4 @@
-"""Slices of one job: each is worked on once, whatever messages there are; lanes share its parts."""
+"""Slices of one job: each is worked on once, whatever messages there are; shards share its parts."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import redis
 from agent_runtime.manager import JobKind, JobState, SessionManager
 from agent_runtime.manager.jobs.runner import Step
 from agent_runtime.manager.jobs.slices import Slice
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.support.processes import celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
@@ -75,21 +75,21 @@ async def test_a_message_that_found_the_job_stopped_has_not_used_its_number(mana
     assert (step.progress.state, step.progress.restored) == (JobState.UNDONE, 3)
 
 
-@pytest.mark.parametrize(("partitions", "lanes"), [(1, 1), (2, 2), (4, 4), (9, 4)])
-async def test_there_are_as_many_lanes_as_there_are_parts_for(
-    open_manager: Opener, partitions: int, lanes: int
+@pytest.mark.parametrize(("partitions", "shards"), [(1, 1), (2, 2), (4, 4), (9, 4)])
+async def test_there_are_as_many_shards_as_there_are_parts_for(
+    open_manager: Opener, partitions: int, shards: int
 ) -> None:
     manager = open_manager(partitions=partitions)
     await create_sessions(manager, 3)
     of_agent, of_user = await manager.revoke_agent_sessions("bot"), await manager.revoke_user_sessions("ann")
     turns = (await manager.ledger.read(of_agent)).next_slices(4)
-    assert [(turn.lane, turn.number) for turn in turns] == [(lane, 1) for lane in range(lanes)]
+    assert [(turn.shard, turn.number) for turn in turns] == [(shard, 1) for shard in range(shards)]
     assert len((await manager.ledger.read(of_user)).next_slices(4)) == 1
     assert (await manager.runner.run(of_agent)).removed == 3
 
 
 @pytest.mark.parametrize("undo", [False, True])
-async def test_lanes_at_once_end_a_job_with_the_exact_count(open_manager: Opener, undo: bool) -> None:
+async def test_shards_at_once_end_a_job_with_the_exact_count(open_manager: Opener, undo: bool) -> None:
     managers = [open_manager(partitions=4, slice_seconds=0.01, batch_target_ms=0.001) for _ in range(4)]
     for user in range(16):
         await create_sessions(managers[0], 100, f"user_{user}")
@@ -97,7 +97,7 @@ async def test_lanes_at_once_end_a_job_with_the_exact_count(open_manager: Opener
     if undo:
         await managers[0].ledger.control(job_id, "undo")
 
-    async def lane(manager: SessionManager, turn: Slice | None) -> int:
+    async def shard(manager: SessionManager, turn: Slice | None) -> int:
         slices = 0
         while turn is not None:
             steps = await _steps(manager, turn)
@@ -105,7 +105,7 @@ async def test_lanes_at_once_end_a_job_with_the_exact_count(open_manager: Opener
         return slices
 
     turns = (await managers[0].ledger.read(job_id)).next_slices(4)
-    slices = await asyncio.gather(*map(lane, managers, turns))
+    slices = await asyncio.gather(*map(shard, managers, turns))
 
     ended = await managers[0].ledger.progress(job_id)
     assert ended.state == ("undone" if undo else "done")
@@ -113,14 +113,14 @@ async def test_lanes_at_once_end_a_job_with_the_exact_count(open_manager: Opener
     assert min(slices) > 0
 
 
-async def test_a_lane_alone_does_all_but_the_end(open_manager: Opener) -> None:
-    """The end is that of lane 0, which so comes to it once."""
+async def test_a_shard_alone_does_all_but_the_end(open_manager: Opener) -> None:
+    """The end is that of shard 0, which so comes to it once."""
     manager = open_manager(partitions=4)
     for user in range(8):
         await create_sessions(manager, 5, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot")
     job = await manager.ledger.read(job_id)
-    [*_, step] = await _steps(manager, Slice(job_id, job.work.kind, lane=2, number=1))
+    [*_, step] = await _steps(manager, Slice(job_id, job.work.kind, shard=2, number=1))
     assert (step.progress.state, step.next) == (JobState.RUNNING, None)
     assert step.progress.removed == 40
     assert (await manager.runner.run(job_id)).removed == 40
@@ -134,8 +134,8 @@ async def test_messages_that_pile_up_while_no_worker_is_there_are_void(
         await create_sessions(manager, 50, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot")
     for _ in range(10):
-        Doorbell(manager.settings).ring(await manager.ledger.read(job_id))
-    assert broker.llen("bulk") == 20  # of two lanes each
+        Publisher(manager.settings).publish(await manager.ledger.read(job_id))
+    assert broker.llen("bulk") == 20  # of two shards each
     with celery_worker(**worker_settings, partitions=2) as worker:
 
         async def done() -> bool:
@@ -157,14 +157,14 @@ async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
     jobs = manager._partitions.home.jobs
-    Doorbell(manager.settings).ring(await manager.ledger.read(job_id))
+    Publisher(manager.settings).publish(await manager.ledger.read(job_id))
     rung = 0
     for _ in range(20):  # some ten minutes
         score = raw.zscore(jobs, job_id)
         assert score is not None
         raw.zadd(jobs, {job_id: score - 30_001})
         for stalled in await manager.ledger.take_stalled():
-            Doorbell(manager.settings).ring(await manager.ledger.read(stalled))
+            Publisher(manager.settings).publish(await manager.ledger.read(stalled))
             rung += 1
     assert broker.llen("bulk") == 1 + rung
     assert 1 <= rung <= 6
@@ -194,7 +194,7 @@ async def test_a_look_for_stalled_jobs_takes_no_longer_than_a_slice_and_the_next
     assert sum(rung) == broker.llen("bulk") == 200
 
 
-async def test_the_shortest_slice_does_a_batch_and_each_lane_begins_at_another_part(
+async def test_the_shortest_slice_does_a_batch_and_each_shard_begins_at_another_part(
     open_manager: Opener,
 ) -> None:
     manager = open_manager(partitions=2, slice_seconds=1e-9)
@@ -202,8 +202,8 @@ async def test_the_shortest_slice_does_a_batch_and_each_lane_begins_at_another_p
     for user in users.values():
         await create_sessions(manager, 150, user)
     job_id = await manager.revoke_agent_sessions("bot")
-    for lane in (0, 1):
-        await _steps(manager, Slice(job_id, JobKind.DELETE_AGENT, lane=lane))
+    for shard in (0, 1):
+        await _steps(manager, Slice(job_id, JobKind.DELETE_AGENT, shard=shard))
     parts = (await manager.ledger.read(job_id)).parts
     assert [int(part.fields["done"]) for part in parts] == [100, 100]
     assert (await manager.runner.run(job_id)).removed == 300

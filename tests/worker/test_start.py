@@ -8,7 +8,7 @@ import pytest
 
 from agent_runtime.manager import Settings
 from agent_runtime.tasks.celery_config import BULK_QUEUE
-from agent_runtime.tasks.publisher import Doorbell
+from agent_runtime.tasks.publisher import Publisher
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.wait_until import wait_until_blocking
@@ -29,7 +29,7 @@ def test_a_worker_told_to_stop_before_it_heard_that_a_task_has_begun_ends_when_t
 ) -> None:
     """Celery 5.7.0 then forgets the task, and its process waits for 30 s to be heard."""
     with celery_worker(app="tests.support.deaf", **process_settings) as worker:
-        Doorbell(Settings(**process_settings))._app.send_task("tasks.resume_stalled_jobs", queue=BULK_QUEUE)
+        Publisher(Settings(**process_settings))._app.send_task("tasks.resume_stalled_jobs", queue=BULK_QUEUE)
         worker.wait_for("tasks.resume_stalled_jobs")
         wait_until_blocking(lambda: "succeeded" in worker.log(), description="the task to be done")
         assert worker.terminate(timeout=20) == 0

@@ -90,7 +90,7 @@ def _options(conduct: Conduct) -> JobOptions:
     options: dict[str, Any] = {
         "grace": seconds_of("--grace", conduct.grace),
         "max_affected": conduct.max_affected,
-        "asked_by": conduct.asked_by,
+        "requested_by": conduct.requested_by,
         "reason": conduct.reason,
         "idempotency_key": conduct.idempotency_key,
     }

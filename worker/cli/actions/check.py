@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from agent_runtime.manager import Checkup, Damage, Finding
+from agent_runtime.manager import Damage, Finding, StoreScrubber
 from agent_runtime.worker.cli.actions.connection import connected
 from agent_runtime.worker.cli.terminal.exit_status import DONE, FAILED
 from agent_runtime.worker.cli.terminal.formatting import count, plain
@@ -53,42 +53,42 @@ def check_store(repair: bool, limit: int, as_json: bool) -> None:
     out = Output(as_json)
     found = Found(limit)
     with connected() as here:
-        checkup = here.manager.checkup(repair=repair)
-        here.run(_walk(checkup, found, out))
+        scrubber = here.manager.scrub(repair=repair)
+        here.run(_walk(scrubber, found, out))
     table = (
         [out.table(("damage", "state", "what"), [_row(each) for each in found.kept])] if found.kept else []
     )
     hidden = found.counts.total() - len(found.kept)
     more = [f"{count(hidden, 'findings')} more: --limit shows more."] if hidden else []
-    out.result(found.document(checkup.keys_seen), *table, *more, _verdict(checkup, found, repair))
+    out.result(found.document(scrubber.keys_seen), *table, *more, _verdict(scrubber, found, repair))
     raise typer.Exit(FAILED if found.left else DONE)
 
 
-async def _walk(checkup: Checkup, found: Found, out: Output) -> None:
+async def _walk(scrubber: StoreScrubber, found: Found, out: Output) -> None:
     with _bar(out) as show:
 
         async def show_often() -> None:
             while True:
-                show(checkup)
+                show(scrubber)
                 await asyncio.sleep(_SHOW_SECONDS)
 
         shower = asyncio.create_task(show_often())
         try:
-            async for finding in checkup:
+            async for finding in scrubber:
                 found.take(finding)
-            show(checkup)
+            show(scrubber)
         finally:
             shower.cancel()
 
 
 @contextmanager
-def _bar(out: Output) -> Iterator[Callable[[Checkup], None]]:
+def _bar(out: Output) -> Iterator[Callable[[StoreScrubber], None]]:
     columns = (TextColumn("check"), BarColumn(bar_width=18), TextColumn("{task.fields[counted]}"))
     with Progress(*columns, console=out.stderr, disable=not out.stderr.is_terminal) as bars:
         bar = bars.add_task("", total=1.0, counted="")
 
-        def show(checkup: Checkup) -> None:
-            bars.update(bar, completed=checkup.progress, counted=count(checkup.keys_seen, "keys"))
+        def show(scrubber: StoreScrubber) -> None:
+            bars.update(bar, completed=scrubber.progress, counted=count(scrubber.keys_seen, "keys"))
 
         yield show
 
@@ -98,8 +98,8 @@ def _row(finding: Finding) -> tuple[str, str, str]:
     return finding.damage.replace("_", " "), "mended" if finding.mended else "left", plain(what)
 
 
-def _verdict(checkup: Checkup, found: Found, repair: bool) -> str:
-    looked = f"Looked at {count(checkup.keys_seen, 'keys')}:"
+def _verdict(scrubber: StoreScrubber, found: Found, repair: bool) -> str:
+    looked = f"Looked at {count(scrubber.keys_seen, 'keys')}:"
     if not found.counts:
         return f"{looked} nothing is wrong."
     if not repair:

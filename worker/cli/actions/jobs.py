@@ -115,7 +115,7 @@ def _details(job: JobProgress) -> list[tuple[str, str]]:
         ("removed", f"{job.removed:,}"),
         ("restored", f"{job.restored:,}" if job.restored else ""),
         ("speed", f"{job.rate_per_second:,.0f} sessions/s" if job.rate_per_second else ""),
-        ("asked by", plain(job.asked_by or "")),
+        ("asked by", plain(job.requested_by or "")),
         ("reason", plain(job.reason or "")),
         ("asked", moment(job.requested_at)),
         ("begins", moment(job.due_at)),

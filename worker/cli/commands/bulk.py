@@ -36,7 +36,7 @@ def delete_user(
     grace: Grace = None,
     max_affected: MaxAffected = None,
     yes: Yes = False,
-    asked_by: AskedBy = None,
+    requested_by: AskedBy = None,
     reason: Reason = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -49,7 +49,7 @@ def delete_user(
         from agent_runtime.worker.cli.actions.bulk import ask_for, user_deletion
 
         conduct = Conduct(
-            dry_run, wait, timeout, grace, max_affected, asked_by, reason, idempotency_key, yes, as_json
+            dry_run, wait, timeout, grace, max_affected, requested_by, reason, idempotency_key, yes, as_json
         )
         ask_for(user_deletion(user_id), conduct)
 
@@ -62,7 +62,7 @@ def delete_agent(
     grace: Grace = None,
     max_affected: MaxAffected = None,
     yes: Yes = False,
-    asked_by: AskedBy = None,
+    requested_by: AskedBy = None,
     reason: Reason = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -75,7 +75,7 @@ def delete_agent(
         from agent_runtime.worker.cli.actions.bulk import agent_deletion, ask_for
 
         conduct = Conduct(
-            dry_run, wait, timeout, grace, max_affected, asked_by, reason, idempotency_key, yes, as_json
+            dry_run, wait, timeout, grace, max_affected, requested_by, reason, idempotency_key, yes, as_json
         )
         ask_for(agent_deletion(agent_id), conduct)
 
@@ -91,7 +91,7 @@ def prune(
     grace: Grace = None,
     max_affected: MaxAffected = None,
     yes: Yes = False,
-    asked_by: AskedBy = None,
+    requested_by: AskedBy = None,
     reason: Reason = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -105,7 +105,7 @@ def prune(
         from agent_runtime.worker.cli.actions.bulk import ask_for, pruning
 
         conduct = Conduct(
-            dry_run, wait, timeout, grace, max_affected, asked_by, reason, idempotency_key, yes, as_json
+            dry_run, wait, timeout, grace, max_affected, requested_by, reason, idempotency_key, yes, as_json
         )
         ask_for(pruning(session, agent, keep_last, older_than), conduct)
 
@@ -117,7 +117,7 @@ def sweep(
     grace: Grace = None,
     max_affected: MaxAffected = None,
     yes: Yes = False,
-    asked_by: AskedBy = None,
+    requested_by: AskedBy = None,
     reason: Reason = None,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -130,7 +130,7 @@ def sweep(
         from agent_runtime.worker.cli.actions.bulk import ask_for, expired_sweep
 
         conduct = Conduct(
-            dry_run, wait, timeout, grace, max_affected, asked_by, reason, idempotency_key, yes, as_json
+            dry_run, wait, timeout, grace, max_affected, requested_by, reason, idempotency_key, yes, as_json
         )
         ask_for(expired_sweep(), conduct)
 

@@ -42,7 +42,7 @@ class Conduct(NamedTuple):
     timeout: str | None
     grace: str | None
     max_affected: int | None
-    asked_by: str | None
+    requested_by: str | None
     reason: str | None
     idempotency_key: str | None
     yes: bool

@@ -6,8 +6,8 @@
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id, or '' for the newest
--- ARGV[4] list of pieces that the caller knows, as in a recipe
--- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone, {stored value of each of its pieces that the caller does not know, or nil where it is gone}} | nil
+-- ARGV[4] list of chunks that the caller knows, as in a recipe
+-- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone, {stored value of each of its chunks that the caller does not know, or nil where it is gone}} | nil
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id, known = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -26,8 +26,8 @@ if not created then
   return nil
 end
 local data = redis.call('HGET', checkpoints, checkpoint_id)
-local pieces = {}
+local chunks = {}
 if data and string.sub(data, 1, 1) == 'p' then
-  pieces = read_pieces(checkpoints, data, {}, ranges_by_stream(known))
+  chunks = read_chunks(checkpoints, data, {}, ranges_by_stream(known))
 end
-return { checkpoint_id, created, data, pieces }
+return { checkpoint_id, created, data, chunks }

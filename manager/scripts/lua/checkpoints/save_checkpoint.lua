@@ -10,8 +10,8 @@
 -- ARGV[5] 1 to pin it, else 0
 -- ARGV[6] most checkpoints that are not pinned, or ''
 -- ARGV[7] most checkpoints to remove
--- ARGV[8] and on: names and stored values of new pieces in turn, where the data is a recipe
--- Reply: 1 | 0 where the session is not live | 'MISSING' where a piece is not there
+-- ARGV[8] and on: names and stored values of new chunks in turn, where the data is a recipe
+-- Reply: 1 | 0 where the session is not live | 'MISSING' where a chunk is not there
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local pin, max_unpinned, limit = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])

@@ -1,4 +1,4 @@
--- Adds checkpoints to live sessions of one partition in turn, as save_checkpoint does; none shares pieces.
+-- Adds checkpoints to live sessions of one partition in turn, as save_checkpoint does; none shares chunks.
 -- Uses: base chunks sessions checkpoints
 -- KEYS[1] and on: hash of the session of each
 -- ARGV[1] prefix of the partition

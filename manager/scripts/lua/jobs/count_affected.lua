@@ -4,6 +4,6 @@
 -- ARGV[1] what the job works on: 'all', 'due' or 'live'
 -- Reply: how many sessions
 local index = KEYS[1]
-local works_on = ARGV[1]
+local selection = ARGV[1]
 
-return count_work(index, works_on, now_ms())
+return count_work(index, selection, now_ms())

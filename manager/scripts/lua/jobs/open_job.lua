@@ -25,7 +25,7 @@
 -- Reply: {'OPEN', id of the job, what this request added here, its number where parts have to be written, else 0} | {'CONFLICT'} where the request's id is that of other work | {'UNDOING', id of the job that does} | {'TOO_MANY', how many}
 local request_key, jobs_key, open_key, index, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, request_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local works_on, letter, owner, join, others = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local selection, letter, owner, join, others = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
 local grace_ms, silence_ms, max_affected, first_field = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13], 14
 
 local known = redis.call('HMGET', request_key, 'kind', 'params', 'joined', 'added')
@@ -47,9 +47,9 @@ end
 -- A deletion that was stopped goes on: what it has revoked is to be deleted too.
 local goes_on = letter ~= '' and (state == 'cancelled' or state == 'failed')
 local joins = join and (can_be_joined(state) or goes_on)
-local added = count_work(index, works_on, now)
+local added = count_work(index, selection, now)
 if max_affected ~= '' then
-  local affected = works_on == 'all' and count_work(index, 'live', now) or added
+  local affected = selection == 'all' and count_work(index, 'live', now) or added
   if affected > tonumber(max_affected) then
     return { 'TOO_MANY', affected }
   end
@@ -90,7 +90,7 @@ if others then
 end
 local void = due
 if letter ~= '' then
-  void = math.max(due, detach(prefix, index, job_key, job_id, letter, owner, moment_us))
+  void = math.max(due, revoke(prefix, index, job_key, job_id, letter, owner, moment_us))
 end
 for _, key in ipairs({ job_key, jobs_key, history }) do
   keep_until(key, void + retention_ms, now)

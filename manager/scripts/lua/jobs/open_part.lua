@@ -17,7 +17,7 @@
 -- Reply: {what the request added to the job's work, how long this part is kept, milliseconds}
 local job_key, index = KEYS[1], KEYS[2]
 local prefix, job_id, kind, params, retention_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local works_on, letter, owner, grace_ms, number = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+local selection, letter, owner, grace_ms, number = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)
@@ -26,13 +26,13 @@ if tonumber(opened[1] or 0) >= number then
   return { tonumber(opened[1]) == number and tonumber(opened[2]) or 0, redis.call('PTTL', job_key) }
 end
 work_though_full(index)
-local added = count_work(index, works_on, now)
+local added = count_work(index, selection, now)
 write_part(job_key, kind, params, now)
 redis.call('HINCRBY', job_key, 'total', added)
 redis.call('HSET', job_key, 'opened', number, 'added', added)
 local void = now + grace_ms
 if letter ~= '' then
-  void = math.max(void, detach(prefix, index, job_key, job_id, letter, owner, moment_us))
+  void = math.max(void, revoke(prefix, index, job_key, job_id, letter, owner, moment_us))
 end
 keep_until(job_key, void + retention_ms, now)
 return { added, redis.call('PTTL', job_key) }

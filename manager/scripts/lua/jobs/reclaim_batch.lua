@@ -17,13 +17,13 @@ if closed then
   return closed
 end
 work_though_full(jobs_key)
-local name = current_trash(prefix, job_key, job_id, letter, owner)
+local name = current_revoked_set(prefix, job_key, job_id, letter, owner)
 if not name then
   return batch_reply(job_key, false)
 end
 -- They go and leave the trash last: should the script fail on one of them, all are still there and
 -- counted when it is called again.
-local trash = prefix .. 'trash:' .. name
+local trash = prefix .. 'revoked:' .. name
 local taken = redis.call('ZRANGE', trash, 0, limit - 1)
 local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
 local deleted, checkpoints = 0, 0
@@ -47,13 +47,13 @@ for _, session_id in ipairs(taken) do
 end
 local entries = #taken
 if deleted > 0 then
-  leave_other_trashes(prefix, letter == 'u' and 'a' or 'u', letter == 'u' and by_agent or by_user)
+  leave_other_revoked_sets(prefix, letter == 'u' and 'a' or 'u', letter == 'u' and by_agent or by_user)
   entries = entries + remove_noted(by_user, prefix .. 'u:') + remove_noted(by_agent, prefix .. 'a:')
     + remove_noted(packed, prefix)
   redis.call('UNLINK', unpack(unlinked))
 end
 redis.call('ZREMRANGEBYRANK', trash, 0, #taken - 1)
-local more = current_trash(prefix, job_key, job_id, letter, owner)
+local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
 record_batch(job_key, jobs_key, job_id, { done = #taken, removed = deleted, checkpoints = checkpoints,
   entries = entries }, now_ms())
 return batch_reply(job_key, more)

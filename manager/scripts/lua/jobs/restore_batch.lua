@@ -18,12 +18,12 @@ if closed then
   return closed
 end
 work_though_full(jobs_key)
-local name = current_trash(prefix, job_key, job_id, letter, owner)
+local name = current_revoked_set(prefix, job_key, job_id, letter, owner)
 if not name then
   return batch_reply(job_key, false)
 end
 local now = now_ms()
-local trash = prefix .. 'trash:' .. name
+local trash = prefix .. 'revoked:' .. name
 local taken = redis.call('ZRANGE', trash, 0, limit - 1, 'WITHSCORES')
 local restored, latest = {}, 0
 for i = 1, #taken, 2 do
@@ -39,7 +39,7 @@ if #restored > 0 then
   keep_until(index, latest, now)
 end
 redis.call('ZREMRANGEBYRANK', trash, 0, #taken / 2 - 1)
-local more = current_trash(prefix, job_key, job_id, letter, owner)
+local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
 record_batch(job_key, jobs_key, job_id, { restored = #restored / 2,
   lost = (#taken - #restored) / 2 }, now)
 return batch_reply(job_key, more)

@@ -18,7 +18,7 @@ for _, job_id in ipairs(redis.call('ZRANGEBYSCORE', jobs_key, '-inf', whole(now 
   local job_key = prefix .. 'job:' .. job_id
   if redis.call('EXISTS', job_key) == 1 then
     -- A record that cannot be read must not keep the bell from the others.
-    local rings = redis.pcall('HINCRBY', job_key, 'rings', 1)
+    local rings = redis.pcall('HINCRBY', job_key, 'published', 1)
     local doublings = type(rings) == 'number' and math.min(MOST_DOUBLINGS, rings - 1) or MOST_DOUBLINGS
     redis.call('ZADD', jobs_key, whole(now + silence_ms * (2 ^ doublings - 1)), job_id)
     stalled[#stalled + 1] = job_id

@@ -139,7 +139,7 @@ local function keep_bound(prefix, session_id, max_unpinned, limit)
 end
 
 -- How many checkpoints of a session are due, exactly, and their size: that of the oldest hundred and of the
--- pieces that only they need, and where there are more, as much for each of them.
+-- chunks that only they need, and where there are more, as much for each of them.
 local function measure_due(prefix, session_id, keep_last, min_created_us)
   local ids, more = due_checkpoints(prefix, session_id, keep_last, min_created_us, 100)
   local key, bytes = prefix .. 'c:' .. session_id, 0
@@ -167,8 +167,8 @@ end
 -- Adds a checkpoint to a session, if that is live. Repeated with the same id, it changes nothing.
 -- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
 -- With a bound, the oldest beyond it go in the same step; many of them over several saves.
--- 1; 0 where the session is not live; 'MISSING' where a piece is not there; or what cannot be read.
--- keys: session, checkpoints, order. fresh: stored values of new pieces by name. bound: most that are not pinned, or nil.
+-- 1; 0 where the session is not live; 'MISSING' where a chunk is not there; or what cannot be read.
+-- keys: session, checkpoints, order. fresh: stored values of new chunks by name. bound: most that are not pinned, or nil.
 local function save_checkpoint(prefix, keys, session_id, checkpoint_id, data, fresh, pin, bound, limit, created)
   local session, damage = live_session(prefix, keys.session, session_id, math.floor(created / 1000))
   if not session then
@@ -183,7 +183,7 @@ local function save_checkpoint(prefix, keys, session_id, checkpoint_id, data, fr
     if redis.call('HEXISTS', keys.checkpoints, checkpoint_id) == 1 then
       return 1
     end
-    if not hold_pieces(keys.checkpoints, data, fresh) then
+    if not hold_chunks(keys.checkpoints, data, fresh) then
       return 'MISSING'
     end
   end

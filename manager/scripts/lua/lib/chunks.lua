@@ -1,13 +1,13 @@
--- Pieces that checkpoints of a session share (see manager/chunks/recipe.py) lie in the hash of its checkpoints, under
+-- Chunks that checkpoints of a session share (see manager/chunks/recipe.py) lie in the hash of its checkpoints, under
 -- a byte that no id has and their name. Behind that byte alone: how often recipes name each, JSON.
-local COUNTS, MOST_PIECES, LONGEST_RECIPE = '\255', 1000, 16384
+local COUNTS, MOST_CHUNKS, LONGEST_RECIPE = '\255', 1000, 16384
 
 -- Up to here Lua writes a number as it is, and several times as fast as string.format does.
 local MOST_SHORT = 1e14
 
 local RANGE = '(%x+):(%d+)%-?(%d*)'
 
--- First and last number of each range in a list of pieces, in turn, by stream.
+-- First and last number of each range in a list of chunks, in turn, by stream.
 local function ranges_by_stream(list)
   local ranges = {}
   for stream, first, last in string.gmatch(list, RANGE) do
@@ -28,9 +28,9 @@ local function is_within(ranges, number)
   return false
 end
 
--- Names of the pieces of a stored checkpoint, as often as it names each, without those in `known` (ranges by
+-- Names of the chunks of a stored checkpoint, as often as it names each, without those in `known` (ranges by
 -- stream); nil where it is no recipe, or none that can be read.
-local function pieces_of(stored, known)
+local function chunks_of(stored, known)
   local head = stored and string.match(stored, '^p([^\n]*)\n')
   if not head then
     return nil
@@ -39,7 +39,7 @@ local function pieces_of(stored, known)
   for stream, first, last in string.gmatch(head, RANGE) do
     first, last = tonumber(first), tonumber(last == '' and first or last)
     count = count + math.max(0, last - first + 1)
-    if count > MOST_PIECES then
+    if count > MOST_CHUNKS then
       return nil
     end
     local prefix, ranges, is_short = stream .. ':', known and known[stream], last < MOST_SHORT
@@ -52,7 +52,7 @@ local function pieces_of(stored, known)
   return names
 end
 
--- How often recipes name each piece; nil where there is no piece, or that cannot be read.
+-- How often recipes name each chunk; nil where there is no chunk, or that cannot be read.
 local function read_counts(key)
   local stored = redis.call('HGET', key, COUNTS)
   local readable, counts = pcall(cjson.decode, stored or '')
@@ -67,10 +67,10 @@ local function write_counts(key, counts)
   end
 end
 
--- Puts in the new pieces of a recipe, and counts all of them. False, with nothing done, where one that is not
+-- Puts in the new chunks of a recipe, and counts all of them. False, with nothing done, where one that is not
 -- new is missing, or one that is new is there. fresh: stored values by name.
-local function hold_pieces(key, recipe, fresh)
-  local counts, names = read_counts(key), pieces_of(recipe)
+local function hold_chunks(key, recipe, fresh)
+  local counts, names = read_counts(key), chunks_of(recipe)
   if not names or not counts and redis.call('HEXISTS', key, COUNTS) == 1 then
     return false
   end
@@ -94,7 +94,7 @@ local function hold_pieces(key, recipe, fresh)
   return true
 end
 
--- What is left of the counts, and names of the pieces that nobody needs, once some checkpoints are gone; nil
+-- What is left of the counts, and names of the chunks that nobody needs, once some checkpoints are gone; nil
 -- where that changes nothing. Whole checkpoints may be large, so they are told by their length.
 local function counts_without(key, ids, first, last)
   local counts = read_counts(key)
@@ -104,7 +104,7 @@ local function counts_without(key, ids, first, last)
   local freed, changed = {}, false
   for i = first, last do
     local recipe = redis.call('HSTRLEN', key, ids[i]) <= LONGEST_RECIPE and redis.call('HGET', key, ids[i])
-    for _, name in ipairs(pieces_of(recipe) or {}) do
+    for _, name in ipairs(chunks_of(recipe) or {}) do
       changed = true
       local left = (tonumber(counts[name]) or 0) - 1
       counts[name] = left > 0 and left or nil
@@ -116,7 +116,7 @@ local function counts_without(key, ids, first, last)
   return changed and counts or nil, freed
 end
 
--- Removes some checkpoints, and the pieces that only they need.
+-- Removes some checkpoints, and the chunks that only they need.
 local function remove_data(key, ids, first, last)
   local counts, freed = counts_without(key, ids, first, last)
   redis.call('HDEL', key, unpack(ids, first, last))
@@ -128,11 +128,11 @@ local function remove_data(key, ids, first, last)
   end
 end
 
--- Stored pieces of a checkpoint in their order, nil where one is gone, without those in `told` (a set, which
+-- Stored chunks of a checkpoint in their order, nil where one is gone, without those in `told` (a set, which
 -- they go into) and in `known` (ranges by stream); and how many bytes they are.
-local function read_pieces(key, stored, told, known)
+local function read_chunks(key, stored, told, known)
   local fields, bytes = {}, 0
-  for _, name in ipairs(pieces_of(stored, known) or {}) do
+  for _, name in ipairs(chunks_of(stored, known) or {}) do
     if not told[name] then
       told[name] = true
       fields[#fields + 1] = COUNTS .. name
@@ -141,9 +141,9 @@ local function read_pieces(key, stored, told, known)
   if #fields == 0 then
     return {}, 0
   end
-  local pieces = redis.call('HMGET', key, unpack(fields))
-  for _, piece in ipairs(pieces) do
-    bytes = bytes + (piece and #piece or 0)
+  local chunks = redis.call('HMGET', key, unpack(fields))
+  for _, chunk in ipairs(chunks) do
+    bytes = bytes + (chunk and #chunk or 0)
   end
-  return pieces, bytes
+  return chunks, bytes
 end

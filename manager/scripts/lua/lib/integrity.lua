@@ -50,9 +50,9 @@ end
 
 -- Whether an open deletion has taken the session away.
 local function is_revoked(prefix, letter, owner, session_id)
-  local names = redis.pcall('ZRANGE', prefix .. 'detached:' .. letter .. ':' .. owner, 0, -1)
+  local names = redis.pcall('ZRANGE', prefix .. 'revocations:' .. letter .. ':' .. owner, 0, -1)
   for _, name in ipairs(wrong_type(names) and {} or names) do
-    local score = redis.pcall('ZSCORE', prefix .. 'trash:' .. name, session_id)
+    local score = redis.pcall('ZSCORE', prefix .. 'revoked:' .. name, session_id)
     if score and not wrong_type(score) then
       return true
     end

@@ -1,21 +1,21 @@
 -- The trashes of a deletion: one for each time that it took its owner's index away.
 
-local function forget_trash(prefix, letter, owner, name)
-  redis.call('ZREM', prefix .. 'detached:' .. letter, name)
-  redis.call('ZREM', prefix .. 'detached:' .. letter .. ':' .. owner, name)
+local function forget_revoked_set(prefix, letter, owner, name)
+  redis.call('ZREM', prefix .. 'revocations:' .. letter, name)
+  redis.call('ZREM', prefix .. 'revocations:' .. letter .. ':' .. owner, name)
 end
 
 -- Name of the first trash that still holds something; nil where none does. Those that are empty
 -- are forgotten.
-local function current_trash(prefix, job_key, job_id, letter, owner)
-  local found = redis.call('HMGET', job_key, 'trashes', 'emptied')
+local function current_revoked_set(prefix, job_key, job_id, letter, owner)
+  local found = redis.call('HMGET', job_key, 'revoked_sets', 'emptied')
   local last, emptied = tonumber(found[1] or 0), tonumber(found[2] or 0)
   while emptied < last do
     local name = job_id .. ':' .. (emptied + 1)
-    if redis.call('EXISTS', prefix .. 'trash:' .. name) == 1 then
+    if redis.call('EXISTS', prefix .. 'revoked:' .. name) == 1 then
       return name
     end
-    forget_trash(prefix, letter, owner, name)
+    forget_revoked_set(prefix, letter, owner, name)
     emptied = redis.call('HINCRBY', job_key, 'emptied', 1)
   end
   return nil
@@ -23,13 +23,13 @@ end
 
 -- Removes sessions that are being reclaimed from the trashes of deletions of the other kind, so
 -- that they are neither counted as revoked nor brought back by an undo. groups: members by owner.
-local function leave_other_trashes(prefix, letter, members_by_owner)
-  if redis.call('EXISTS', prefix .. 'detached:' .. letter) == 0 then
+local function leave_other_revoked_sets(prefix, letter, members_by_owner)
+  if redis.call('EXISTS', prefix .. 'revocations:' .. letter) == 0 then
     return
   end
   for owner, members in pairs(members_by_owner) do
-    for _, name in ipairs(redis.call('ZRANGE', prefix .. 'detached:' .. letter .. ':' .. owner, 0, -1)) do
-      redis.call('ZREM', prefix .. 'trash:' .. name, unpack(members))
+    for _, name in ipairs(redis.call('ZRANGE', prefix .. 'revocations:' .. letter .. ':' .. owner, 0, -1)) do
+      redis.call('ZREM', prefix .. 'revoked:' .. name, unpack(members))
     end
   end
 end
@@ -38,8 +38,8 @@ end
 -- takes the mark away; work that was done makes it void, and so does a stop of the job. Where a later slice
 -- finds one that holds and is old enough, nothing was heard of the slice that left it: its process has died.
 -- How many did so, one after the other and with nothing done in between.
-local function count_deaths(job_key, lane, position, silence_ms, now)
-  local mark, place = 'unheard:' .. lane, 'unheard_at:' .. lane
+local function count_deaths(job_key, shard, position, silence_ms, now)
+  local mark, place = 'unheard:' .. shard, 'unheard_at:' .. shard
   local found = redis.call('HMGET', job_key, mark, place, 'deaths', 'died_at', 'resumed')
   position = position .. ' ' .. (found[5] or 0)
   local deaths = found[4] == position and tonumber(found[3]) or 0
@@ -88,7 +88,7 @@ end
 
 -- What a batch answers without doing anything; nil where it may go on.
 local function closed_reply(job_key)
-  local found = redis.call('HMGET', job_key, 'kind', 'state', 'worked_off')
+  local found = redis.call('HMGET', job_key, 'kind', 'state', 'drained')
   if not found[1] then
     return 'GONE'
   end
@@ -98,12 +98,12 @@ local function closed_reply(job_key)
   return found[3] and 'END' or nil
 end
 
--- The answer of a batch: at the end, the part of the job in this partition is marked as worked off.
+-- The answer of a batch: at the end, the part of the job in this partition is marked as drained.
 local function batch_reply(job_key, more)
   if more then
     return 'MORE'
   end
-  redis.call('HSET', job_key, 'worked_off', 1)
+  redis.call('HSET', job_key, 'drained', 1)
   return 'END'
 end
 
@@ -111,12 +111,12 @@ end
 
 -- What is there to be worked on. 'all': every member; 'due': with a score past; 'live': to come;
 -- 'one': a single session.
-local function count_work(index, works_on, now)
-  if works_on == 'all' then
+local function count_work(index, selection, now)
+  if selection == 'all' then
     return redis.call('ZCARD', index)
-  elseif works_on == 'due' then
+  elseif selection == 'due' then
     return redis.call('ZCOUNT', index, '-inf', whole(now))
-  elseif works_on == 'live' then
+  elseif selection == 'live' then
     return redis.call('ZCOUNT', index, '(' .. whole(now), '+inf')
   end
   return 1
@@ -131,18 +131,18 @@ end
 
 -- Takes an index away into the job's next trash, which revokes every session in it. The trash is
 -- noted by kind, for counts, and by owner, for other deletions that reclaim the same sessions.
-local function detach(prefix, index, job_key, job_id, letter, owner, now_us)
+local function revoke(prefix, index, job_key, job_id, letter, owner, now_us)
   local now = math.floor(now_us / 1000)
   redis.call('HSET', job_key, 'cutoff', whole(now_us))
   if redis.call('EXISTS', index) == 0 then
     return now
   end
-  redis.call('HDEL', job_key, 'worked_off')
-  local name = job_id .. ':' .. redis.call('HINCRBY', job_key, 'trashes', 1)
-  local trash = prefix .. 'trash:' .. name
+  redis.call('HDEL', job_key, 'drained')
+  local name = job_id .. ':' .. redis.call('HINCRBY', job_key, 'revoked_sets', 1)
+  local trash = prefix .. 'revoked:' .. name
   redis.call('RENAME', index, trash)
   local void = now + redis.call('PTTL', trash)
-  for _, key in ipairs({ prefix .. 'detached:' .. letter, prefix .. 'detached:' .. letter .. ':' .. owner }) do
+  for _, key in ipairs({ prefix .. 'revocations:' .. letter, prefix .. 'revocations:' .. letter .. ':' .. owner }) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
     redis.call('ZADD', key, whole(void), name)
     keep_until(key, void, now)

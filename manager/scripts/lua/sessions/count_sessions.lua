@@ -20,7 +20,7 @@ local more = false
 for _, detached in ipairs({ detached_users, detached_agents }) do
   local trashes = redis.call('ZRANGEBYSCORE', detached, future, '+inf', 'LIMIT', seen, limit)
   for _, name in ipairs(trashes) do
-    count = count - redis.call('ZCOUNT', prefix .. 'trash:' .. name, future, '+inf')
+    count = count - redis.call('ZCOUNT', prefix .. 'revoked:' .. name, future, '+inf')
   end
   more = more or #trashes == limit
 end

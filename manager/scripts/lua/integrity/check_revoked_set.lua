@@ -30,7 +30,7 @@ end
 local letter = params.user_id and 'u' or 'a'
 local now = now_ms()
 local void = goes_at(trash, now) or now
-for _, list in ipairs({ 'detached:' .. letter, 'detached:' .. letter .. ':' .. owner }) do
+for _, list in ipairs({ 'revocations:' .. letter, 'revocations:' .. letter .. ':' .. owner }) do
   local key = prefix .. list
   local stored = type_of(key)
   if stored == 'none' or stored == 'zset' and not redis.call('ZSCORE', key, name) then

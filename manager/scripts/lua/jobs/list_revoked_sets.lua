@@ -9,7 +9,7 @@ local prefix, job_id = ARGV[1], ARGV[2]
 local others = {}
 for _, name in ipairs(redis.call('ZRANGE', trashes, 0, -1)) do
   if string.match(name, '^(.*):%d+$') ~= job_id then
-    others[#others + 1] = prefix .. 'trash:' .. name
+    others[#others + 1] = prefix .. 'revoked:' .. name
   end
 end
 return others

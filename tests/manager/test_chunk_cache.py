@@ -1,6 +1,6 @@
-"""What a process keeps of the pieces that it has opened is bounded."""
+"""What a process keeps of the chunks that it has opened is bounded."""
 
-from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED, Opened, OpenedPieces
+from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED, ChunkCache, Opened
 
 
 def _opened(size: int, name: str = "0123456789:1") -> Opened:
@@ -8,7 +8,7 @@ def _opened(size: int, name: str = "0123456789:1") -> Opened:
 
 
 def test_those_used_last_stay() -> None:
-    kept = OpenedPieces()
+    kept = ChunkCache()
     for number in range(3):
         kept.keep(f"sess_{number}", _opened(5_000_000))
     assert kept.of("sess_0") == _opened(5_000_000)
@@ -18,7 +18,7 @@ def test_those_used_last_stay() -> None:
 
 
 def test_many_of_one_session_take_the_place_of_one() -> None:
-    kept = OpenedPieces()
+    kept = ChunkCache()
     kept.keep("sess_1", _opened(1_000))
     for _ in range(100):
         kept.keep("sess_2", _opened(10_000_000))
@@ -27,7 +27,7 @@ def test_many_of_one_session_take_the_place_of_one() -> None:
 
 
 def test_what_is_too_large_or_has_too_long_a_list_is_not_kept() -> None:
-    kept = OpenedPieces()
+    kept = ChunkCache()
     kept.keep("sess_1", _opened(100_000_000))
     assert kept.of("sess_1") is NOTHING_OPENED
     kept.keep("sess_1", _opened(1))
@@ -36,7 +36,7 @@ def test_what_is_too_large_or_has_too_long_a_list_is_not_kept() -> None:
 
 
 def test_what_was_forgotten_is_not_there_and_leaves_its_room() -> None:
-    kept = OpenedPieces()
+    kept = ChunkCache()
     for number in range(100):
         kept.keep(f"sess_{number}", _opened(10_000_000))
         kept.forget(f"sess_{number}")

@@ -1,4 +1,4 @@
-"""How a checkpoint is cut into pieces, known ones and new."""
+"""How a checkpoint is cut into chunks, known ones and new."""
 
 import copy
 import itertools
@@ -10,8 +10,8 @@ import pytest
 from agent_runtime.manager.chunks.chunker import cut
 from agent_runtime.manager.chunks.recipe import (
     LONGEST_RECIPE,
-    MOST_PIECES,
-    Piece,
+    MOST_CHUNKS,
+    Chunk,
     Recipe,
     Stream,
     joined,
@@ -23,10 +23,10 @@ _LONG = "x" * 600
 
 
 class _Cuts:
-    """Cuts one checkpoint after the other, each time knowing the pieces of the one before."""
+    """Cuts one checkpoint after the other, each time knowing the chunks of the one before."""
 
     def __init__(self) -> None:
-        self.known: list[Piece] = []
+        self.known: list[Chunk] = []
         self.stored: dict[str, bytes] = {}
         self.stream = Stream("00000000aa", itertools.count(1))
 
@@ -36,13 +36,13 @@ class _Cuts:
         assert recipe is not None
         assert recipe == cut(data, as_json(data), self.known, same_names, self.stored)
         self.stored |= recipe.fresh
-        self.known = [piece.hashed(self.stored[piece.name]) for piece in recipe.pieces]
+        self.known = [chunk.hashed(self.stored[chunk.name]) for chunk in recipe.chunks]
         assert json.loads(joined(recipe.head, recipe.literal, self.stored)) == data
-        assert [name for place in names_of(recipe.head) for name in place] == [p.name for p in recipe.pieces]
+        assert [name for place in names_of(recipe.head) for name in place] == [p.name for p in recipe.chunks]
         return recipe
 
 
-def test_what_is_added_to_a_list_is_one_more_piece() -> None:
+def test_what_is_added_to_a_list_is_one_more_chunk() -> None:
     cuts = _Cuts()
     data = {"turn": 1, "history": [_LONG, _LONG + "1"], "left": {"in": "place"}}
     assert cuts.cut(data).head == "00000000aa:1"
@@ -54,7 +54,7 @@ def test_what_is_added_to_a_list_is_one_more_piece() -> None:
     assert again.literal == b'{"turn":1,"history":[\xff],"left":{"in":"place"}}'
 
 
-def test_a_long_value_is_a_piece_and_a_short_list_stays_where_it_is() -> None:
+def test_a_long_value_is_a_chunk_and_a_short_list_stays_where_it_is() -> None:
     recipe = _Cuts().cut({"prompt": _LONG, "short": ["a", "b"], "numbers": [7] * 1_000})
     assert recipe.literal == b'{"prompt":\xff,"short":["a","b"],"numbers":\xff}'
     assert recipe.head == "00000000aa:1;00000000aa:2"
@@ -66,7 +66,7 @@ def test_the_beginning_of_a_number_is_not_the_number() -> None:
     assert len(cuts.cut({"n": [_LONG, 123]}).fresh) == 1
 
 
-def test_a_change_in_the_middle_costs_a_piece_or_two() -> None:
+def test_a_change_in_the_middle_costs_a_chunk_or_two() -> None:
     cuts = _Cuts()
     history = [f"{number} {_LONG}" for number in range(24)]
     assert len(cuts.cut({"history": history}).fresh) == 12
@@ -76,10 +76,10 @@ def test_a_change_in_the_middle_costs_a_piece_or_two() -> None:
     assert cuts.cut({"history": history}).fresh == {}
 
 
-def test_what_is_new_side_by_side_becomes_some_pieces_however_much_it_is() -> None:
+def test_what_is_new_side_by_side_becomes_some_chunks_however_much_it_is() -> None:
     cuts = _Cuts()
     history = [f"{number} {_LONG}" for number in range(1_600)]
-    assert 15 <= len(cuts.cut({"history": history}).pieces) <= 17
+    assert 15 <= len(cuts.cut({"history": history}).chunks) <= 17
     history += [f"{number} {_LONG}" for number in range(1_600, 1_604)]
     assert len(cuts.cut({"history": history}).fresh) == 2
 
@@ -95,11 +95,11 @@ def test_a_window_that_moves_over_a_long_history_stores_little_of_it_again() -> 
     assert sum(map(len, cuts.stored.values())) - first < 5 * said
 
 
-def test_a_piece_of_which_neither_text_nor_hash_is_at_hand_is_new() -> None:
+def test_a_chunk_of_which_neither_text_nor_hash_is_at_hand_is_new() -> None:
     data = {"history": [_LONG, _LONG]}
     stream = Stream("00000000aa", itertools.count(1))
-    [piece] = cut(data, as_json(data), (), stream).pieces  # type: ignore[union-attr]
-    again = cut(data, as_json(data), [piece], stream)
+    [chunk] = cut(data, as_json(data), (), stream).chunks  # type: ignore[union-attr]
+    again = cut(data, as_json(data), [chunk], stream)
     assert again is not None
     assert list(again.fresh) == ["00000000aa:2"]
 
@@ -119,12 +119,12 @@ def test_what_the_standard_library_writes_is_cut_where_its_parts_are_spelt_alike
     assert recipe is None or joined(recipe.head, recipe.literal, recipe.fresh) == plain
 
 
-def test_a_recipe_of_too_many_pieces_begins_anew() -> None:
+def test_a_recipe_of_too_many_chunks_begins_anew() -> None:
     cuts = _Cuts()
     history: list[str] = []
-    for turn in range(MOST_PIECES + 5):
+    for turn in range(MOST_CHUNKS + 5):
         history.append(f"{turn} {'y' * 600 if not turn else ''}")
-        assert len(cuts.cut({"history": history}).pieces) <= MOST_PIECES
+        assert len(cuts.cut({"history": history}).chunks) <= MOST_CHUNKS
     assert len(cuts.known) < 100
 
 
@@ -138,7 +138,7 @@ def test_what_has_nothing_to_share_is_not_cut(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "head", ["", ";", "xyz", "00000000aa:0", "00000000aa:2-1", "00000000aa:1-1001", "a:1"]
 )
-def test_a_list_of_pieces_that_none_wrote_is_refused(head: str) -> None:
+def test_a_list_of_chunks_that_none_wrote_is_refused(head: str) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         names_of(head)
 

@@ -72,14 +72,14 @@ async def test_sessions_that_a_deletion_has_revoked_are_left_to_it(
     assert len(await manager.get_sessions_by_user("bob")) == 3
 
 
-@pytest.mark.parametrize("lost", ["detached:u", "detached:u:bob"])
+@pytest.mark.parametrize("lost", ["revocations:u", "revocations:u:bob"])
 async def test_a_deletion_that_is_not_noted_any_more_can_still_be_undone_after_a_repair(
     manager: SessionManager, raw: redis.Redis, store: Damaged, lost: str
 ) -> None:
     await create_sessions(manager, 3, "bob", "other")
     job_id = await manager.revoke_user_sessions("bob", grace=3_600)
     raw.delete(manager._partitions.home.prefix + lost.encode())
-    assert told(await findings(manager, repair=True)) == {(Damage.UNLISTED, "detached")}
+    assert told(await findings(manager, repair=True)) == {(Damage.UNLISTED, "revocations")}
     assert await findings(manager) == []
     assert await manager.get_active_session_count() == 2
     await manager.ledger.control(job_id, "undo")
@@ -94,9 +94,9 @@ async def test_what_was_deleted_never_comes_back(
     job_id = await manager.revoke_user_sessions("bob")
     raw.delete(manager._partitions.home.job(job_id))
     raw.zrem(manager._partitions.home.jobs, job_id)
-    assert told(await findings(manager)) == {(Damage.TRASH, "trash")}
+    assert told(await findings(manager)) == {(Damage.REVOKED, "revoked")}
     mended = told(await findings(manager, repair=True))
-    assert mended == {(Damage.TRASH, "trash"), (Damage.ORPHAN, "s")}
+    assert mended == {(Damage.REVOKED, "revoked"), (Damage.ORPHAN, "s")}
     assert await findings(manager) == []
     for session in sessions:
         assert await manager.get_session(session.session_id) is None
@@ -150,9 +150,9 @@ async def test_a_namespace_is_no_pattern_and_others_are_not_touched(
     raw.set(f"other:{namespace}:key", 1, ex=60)
     manager = open_manager(namespace=f"{namespace}-*")
     assert await findings(manager, repair=True) == []
-    checkup = manager.checkup()
-    assert [finding async for finding in checkup] == []
-    assert (checkup.keys_seen, checkup.progress) == (0, 1.0)
+    scrubber = manager.scrub()
+    assert [finding async for finding in scrubber] == []
+    assert (scrubber.keys_seen, scrubber.progress) == (0, 1.0)
     raw.delete(f"{namespace}-other:key", f"other:{namespace}:key")
 
 
@@ -164,7 +164,7 @@ async def test_interrupted_anywhere_it_leaves_nothing_half_done(
         planted.plant(store)
     left = len(await findings(manager))
     for _ in range(left + 1):
-        walk = aiter(manager.checkup(repair=True))
+        walk = aiter(manager.scrub(repair=True))
         async for _ in walk:
             break
         await walk.aclose()

@@ -1,5 +1,5 @@
--- Looks whether a session's checkpoints name each of its pieces as often as is noted, and mends that where it is
--- asked for. A piece that is named and gone makes a checkpoint that cannot be read, which is told elsewhere.
+-- Looks whether a session's checkpoints name each of its chunks as often as is noted, and mends that where it is
+-- asked for. A chunk that is named and gone makes a checkpoint that cannot be read, which is told elsewhere.
 -- Uses: chunks integrity
 -- KEYS[1] hash of the checkpoints of a session
 -- KEYS[2] sorted set: order of its checkpoints
@@ -17,7 +17,7 @@ local named, right = {}, {}
 local fields = redis.call('HKEYS', checkpoints)
 for _, field in ipairs(fields) do
   if string.sub(field, 1, 1) ~= COUNTS and redis.call('HSTRLEN', checkpoints, field) <= LONGEST_RECIPE then
-    for _, name in ipairs(pieces_of(redis.call('HGET', checkpoints, field)) or {}) do
+    for _, name in ipairs(chunks_of(redis.call('HGET', checkpoints, field)) or {}) do
       named[name] = (named[name] or 0) + 1
     end
   end
@@ -27,7 +27,7 @@ for _, field in ipairs(fields) do
   if string.sub(field, 1, 1) == COUNTS and name ~= '' then
     right[name] = named[name]
     if not named[name] then
-      found('pieces', checkpoints, name .. ' is named by no checkpoint', function()
+      found('chunks', checkpoints, name .. ' is named by no checkpoint', function()
         redis.call('HDEL', checkpoints, field)
       end)
     end
@@ -42,7 +42,7 @@ for name, count in pairs(right) do
   differs = differs or not noted or noted[name] ~= count
 end
 if differs then
-  found('pieces', checkpoints, 'how many times each is named', function()
+  found('chunks', checkpoints, 'how many times each is named', function()
     write_counts(checkpoints, right)
   end)
 end

@@ -13,7 +13,7 @@ def test_enqueuers_with_the_same_settings_share_one_publisher(
     """Celery never frees an app that has published: one for each request grew by 4 KB each."""
     equal = SessionManager.from_settings(settings.model_copy())
 
-    assert SessionJobs(manager)._doorbell._app is SessionJobs(equal)._doorbell._app
+    assert SessionJobs(manager)._publisher._app is SessionJobs(equal)._publisher._app
 
 
 def test_enqueuers_with_other_settings_have_a_publisher_of_their_own(
@@ -22,7 +22,7 @@ def test_enqueuers_with_other_settings_have_a_publisher_of_their_own(
     elsewhere = settings.model_copy(update={"broker_url": "redis://elsewhere/0"})
     other = SessionManager.from_settings(elsewhere)
 
-    assert SessionJobs(manager)._doorbell._app is not SessionJobs(other)._doorbell._app
+    assert SessionJobs(manager)._publisher._app is not SessionJobs(other)._publisher._app
 
 
 @pytest.mark.parametrize("url", ["nonsense://host", "redis://:secret/x@host:port/0"])
@@ -40,14 +40,14 @@ def test_a_connection_that_is_half_closed_does_not_take_the_message(
     """`make chaos` saw it: while connections break under several threads, kombu uses a channel that has lost
     its connection already, and that is no error of its own but an AttributeError.
     """
-    doorbell = SessionJobs(manager)._doorbell
+    publisher = SessionJobs(manager)._publisher
     turn = Slice("job_1", JobKind.SWEEP, 0, 1)
-    doorbell.send([turn])
-    with doorbell._app.amqp.producer_pool.acquire() as producer:
+    publisher.send([turn])
+    with publisher._app.amqp.producer_pool.acquire() as producer:
         channel = producer.channel
         channel.connection = None
         for cached in ("client", "_pool", "_async_pool"):
             channel.__dict__.pop(cached, None)
     with pytest.raises(EnqueueError, match="job_1"):
-        doorbell.send([turn])
-    doorbell.send([turn])
+        publisher.send([turn])
+    publisher.send([turn])

@@ -240,7 +240,7 @@ async def test_what_changed_while_the_connection_was_away_is_seen(
 
 
 @pytest.mark.parametrize("kind", ["valkey", "redis7", "redis6"])
-async def test_it_works_on_each_server_and_after_its_restart(kind: str) -> None:
+async def test_it_selection_each_server_and_after_its_restart(kind: str) -> None:
     with RedisServer(kind, keeps_data=True) as server:
         settings = Settings(redis_url=server.url(), namespace="tracked")
         cached = CachedSessionManager(
@@ -319,7 +319,7 @@ async def test_a_silent_connection_ends_the_use_of_copies_in_time(
         assert isinstance(cached, CachedSessionManager)
         cached._conn = redis.Redis.from_url(proxy.url())  # for its word only
         await cached.get_session(session.session_id)
-        await wait_until(cached.is_told_of_changes, description="a ping was answered")
+        await wait_until(cached.is_tracking_active, description="a ping was answered")
 
         async def is_kept_for_long() -> bool:
             cached._copies.clear()
@@ -397,12 +397,12 @@ async def test_each_event_loop_listens_and_leaves_nothing_behind(
         session = await cached.create_session("ann", "bot")
         await cached.get_session(session.session_id)
         await _hear(cached)
-        assert cached.is_told_of_changes()
+        assert cached.is_tracking_active()
         with server.client() as raw:
             await _read_twice(cached, raw, session)
         return connections()
 
-    assert not cached.is_told_of_changes()
+    assert not cached.is_tracking_active()
     for _ in range(2):
         assert await asyncio.to_thread(asyncio.run, use()) == 2
         await wait_until(lambda: connections() == 0, description="both were closed")

@@ -1,4 +1,4 @@
-"""Pieces that checkpoints share are sealed each on its own, and belong where they are."""
+"""Chunks that checkpoints share are sealed each on its own, and belong where they are."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ async def _save(manager: SessionManager, session_id: str = "") -> tuple[str, lis
     return session_id, ids
 
 
-async def test_pieces_are_sealed_and_equal_ones_of_two_sessions_do_not_show(
+async def test_chunks_are_sealed_and_equal_ones_of_two_sessions_do_not_show(
     open_manager: Opener, raw: redis.Redis, namespace: str
 ) -> None:
     manager = open_manager(encryption_keys=key_ring("k1"))
@@ -37,7 +37,7 @@ async def test_pieces_are_sealed_and_equal_ones_of_two_sessions_do_not_show(
     assert len(set(names)) == len(names)
 
 
-async def test_a_piece_put_in_another_place_does_not_open(
+async def test_a_chunk_put_in_another_place_does_not_open(
     open_manager: Opener, raw: redis.Redis, namespace: str
 ) -> None:
     manager = open_manager(encryption_keys=key_ring("k1"))
@@ -52,7 +52,7 @@ async def test_a_piece_put_in_another_place_does_not_open(
     assert await manager.get_latest_checkpoint(session_id)
 
 
-async def test_a_checkpoint_given_other_pieces_does_not_open(
+async def test_a_checkpoint_given_other_chunks_does_not_open(
     open_manager: Opener, raw: redis.Redis, namespace: str
 ) -> None:
     manager = open_manager(encryption_keys=key_ring("k1"))
@@ -66,14 +66,14 @@ async def test_a_checkpoint_given_other_pieces_does_not_open(
     assert await manager.get_latest_checkpoint(session_id)
 
 
-async def test_pieces_in_the_clear_are_refused_where_encryption_is_required(open_manager: Opener) -> None:
+async def test_chunks_in_the_clear_are_refused_where_encryption_is_required(open_manager: Opener) -> None:
     session_id, _ = await _save(open_manager())
     strict = open_manager(encryption_keys=key_ring("k1"), encryption_required=True)
     with pytest.raises(DecryptionError, match="not encrypted"):
         await strict.get_latest_checkpoint(session_id)
 
 
-async def test_pieces_of_an_erased_user_are_not_read_any_more(open_keyed: Opener) -> None:
+async def test_chunks_of_an_erased_user_are_not_read_any_more(open_keyed: Opener) -> None:
     manager = open_keyed()
     session_id, ids = await _save(manager)
     assert await manager.get_checkpoint(session_id, ids[3])
@@ -87,7 +87,7 @@ async def test_nothing_that_was_sealed_is_kept_in_the_clear(open_manager: Opener
     session_id, _ = await _save(saving)
     assert await reading.get_latest_checkpoint(session_id)
     for manager in (saving, reading):
-        assert manager._known_pieces.opened.of(session_id) is NOTHING_OPENED
+        assert manager._chunk_index.opened.of(session_id) is NOTHING_OPENED
 
 
 async def test_what_was_sealed_is_stored_once_as_well(
