@@ -108,7 +108,7 @@ async def _reclaim(manager: SessionManager) -> Callable[[], Awaitable[int]]:
     job_id = await manager.revoke_agent_sessions(AGENT)
 
     async def work() -> int:
-        return (await manager.runner.run(job_id)).removed
+        return (await manager.jobs.run(job_id)).removed
 
     return work
 

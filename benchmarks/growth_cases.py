@@ -152,7 +152,7 @@ async def _revoke_and_put_back(store: _Store) -> float:
     order = JobRequest.checked()
     started = time.perf_counter()
     # Asked for again and again while none is done, the requests would join.
-    await store.manager.open_job(store.manager.agent_deletion(AGENT), order, join=False)
+    await store.manager.jobs.open(store.manager.jobs.agent_deletion(AGENT), order, join=False)
     seconds = time.perf_counter() - started
     away = store.keys.prefix + f"revoked:{order.job_id}:1".encode()
     store.server.client.rename(away, store.keys.agent_index(AGENT))

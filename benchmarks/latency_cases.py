@@ -194,7 +194,7 @@ def _run_job(url: str, namespace: str, pace: _PaceName, job_id: str) -> int:
     """Works on the job until it is done, in a worker's process."""
 
     async def run(manager: SessionManager) -> int:
-        return (await manager.runner.run(job_id)).removed
+        return (await manager.jobs.run(job_id)).removed
 
     return _run(url, namespace, pace, run)
 

@@ -9,7 +9,8 @@ import asyncio
 import json
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -20,9 +21,6 @@ from rich.table import Table
 from tests.support.processes import CeleryProcess
 
 from agent_runtime.manager import JobProgress, Session, SessionManager, Settings
-from agent_runtime.manager.jobs.job_store import Opened
-from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.keys import Partitions, new_session_id
 from agent_runtime.manager.settings import ENV_PREFIX
 from agent_runtime.tasks import SessionJobs
@@ -57,10 +55,12 @@ class _TimedManager(SessionManager):
 
     revoke_ms = 0.0
 
-    async def open_job(self, work: JobSpec, order: JobRequest, *, join: bool = True) -> Opened:
+    @contextmanager
+    def _revoking(self, **owner: str | None) -> Iterator[None]:
         started = time.perf_counter()
         try:
-            return await super().open_job(work, order, join=join)
+            with super()._revoking(**owner):
+                yield
         finally:
             self.revoke_ms = (time.perf_counter() - started) * 1_000
 

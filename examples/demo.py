@@ -172,9 +172,9 @@ class Demo:
         self.report.compare("sessions in the end", left, 0)
 
     async def _check_receipts(self) -> None:
-        chain = await self._manager.receipts.verify()
+        chain = await self._manager.jobs.receipts.verify()
         self.report.compare("problems in the chain of receipts", chain.problems, [])
-        receipts = [receipt async for receipt in self._manager.receipts.all()]
+        receipts = [receipt async for receipt in self._manager.jobs.receipts.all()]
         residue = sum(receipt.residue.sessions for receipt in receipts)
         self.report.compare("sessions left of what was deleted", residue, 0)
         self.report.compare("receipts", len(receipts), 2 + _AGENTS)

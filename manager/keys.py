@@ -20,7 +20,7 @@ one script on one slot. With ``P`` = ``<namespace>:{<partition>}:``
                                      scored by expiry (ms)
     P revoked:<job_id>:<n> sorted set  an index that a bulk deletion took away, waiting to be reclaimed; the
                                      n-th, where more requests joined the job
-    P revocations:<u|a>     sorted set  trashes by kind of index, scored by their expiry (ms)
+    P revocations:<u|a>     sorted set  revoked sets by kind of index, scored by their expiry (ms)
     P revocations:<u|a>:<id> sorted set the same of one user or agent
     P jobs               sorted set  open jobs with their home here, scored by last heartbeat (ms)
     P job:<job_id>       hash        the record of one job: of its part in this partition and, in its home,

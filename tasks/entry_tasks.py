@@ -47,7 +47,7 @@ def delete_user_sessions(self: "Task[Any, Any]", user_id: str, **options: Unpack
         >>> delete_user_sessions.delay("user_123", reason="asked to be forgotten").get(timeout=60)
         3
     """
-    return _do(self, bridge().manager.user_deletion(user_id), options)
+    return _do(self, bridge().manager.jobs.user_deletion(user_id), options)
 
 
 @app.task(name="tasks.delete_agent_sessions", **_ENTRY)
@@ -60,7 +60,7 @@ def delete_agent_sessions(self: "Task[Any, Any]", agent_id: str, **options: Unpa
         >>> delete_agent_sessions.delay("chatbot").get(timeout=60)
         3
     """
-    return _do(self, bridge().manager.agent_deletion(agent_id), options)
+    return _do(self, bridge().manager.jobs.agent_deletion(agent_id), options)
 
 
 @app.task(name="tasks.prune_checkpoints", **_ENTRY)
@@ -95,7 +95,7 @@ def prune_checkpoints(
         >>> prune_checkpoints.delay(agent_id="chatbot", keep_last=5).get(timeout=60)
         40
     """
-    spec = bridge().manager.pruning(session_id, agent_id, keep_last, older_than, except_agents)
+    spec = bridge().manager.jobs.pruning(session_id, agent_id, keep_last, older_than, except_agents)
     return _do(self, spec, options)
 
 
@@ -118,12 +118,12 @@ def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
     """Opens the job and replaces this task by its first slice, under the same task id."""
     here = bridge()
     if runs_inline(task):
-        opened = here.run(here.manager.open_job(spec, JobRequest.checked(**options), join=False))
-        return here.run(here.manager.runner.run(opened.job_id)).removed
+        opened = here.run(here.manager.jobs.open(spec, JobRequest.checked(**options), join=False))
+        return here.run(here.manager.jobs.run(opened.job_id)).removed
     task_id = task.request.id if options.get("idempotency_key") is None else None
     request = JobRequest.checked(task_id, **options)
-    opened = here.run(here.manager.open_job(spec, request))
-    job = here.run(here.manager.ledger.read(opened.job_id))
+    opened = here.run(here.manager.jobs.open(spec, request))
+    job = here.run(here.manager.jobs.read(opened.job_id))
     its_share = opened.added if spec.kind.deletes else 0
     if job.state is JobState.DONE and opened.job_id != request.job_id:
         return its_share  # what the whole job removed is the answer of the request that opened it

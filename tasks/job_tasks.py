@@ -62,11 +62,11 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
         check_count("number", number, 1)
     here = bridge()
     if runs_inline(self):
-        return here.run(here.manager.runner.run(job_id)).removed
+        return here.run(here.manager.jobs.run(job_id)).removed
     step = None
     try:
-        job = here.run(here.manager.ledger.read(job_id))
-        for step in here.iterate(here.manager.runner.steps(Slice(job.job_id, job.spec.kind, shard, number))):
+        job = here.run(here.manager.jobs.read(job_id))
+        for step in here.iterate(here.manager.jobs.steps(Slice(job.job_id, job.spec.kind, shard, number))):
             show_progress(self, step.progress)
     except (StoreError, CorruptDataError) as error:
         # Refused often enough, the job fails; that must come before the task's own end.
@@ -91,10 +91,10 @@ def resume_stalled_jobs() -> int:
         How many jobs.
     """
     here = bridge()
-    ledger = here.manager.ledger
+    jobs = here.manager.jobs
     until = time.monotonic() + here.manager.settings.slice_seconds
     rung = 0
-    while stalled := here.run(ledger.take_stalled(_STALLED_AT_A_TIME)):
+    while stalled := here.run(jobs.take_stalled(_STALLED_AT_A_TIME)):
         rung += sum(_was_published(job_id) for job_id in stalled)
         if time.monotonic() > until:
             break
@@ -105,7 +105,7 @@ def _was_published(job_id: str) -> bool:
     """Whether the broker took a message for a stalled job."""
     here = bridge()
     try:
-        Publisher(here.manager.settings).publish(here.run(here.manager.ledger.read(job_id)))
+        Publisher(here.manager.settings).publish(here.run(here.manager.jobs.read(job_id)))
     except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
         logger.exception("no message for stalled job %s; the next look tries again", job_id)
         return False

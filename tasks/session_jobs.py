@@ -53,7 +53,7 @@ class Job:
         Raises:
             JobNotFoundError: its record was kept for its time and is gone.
         """
-        return await self._manager.ledger.progress(self.id)
+        return await self._manager.jobs.progress(self.id)
 
     async def watch(self) -> AsyncIterator[JobProgress]:
         """How far the job is, again and again until it ends: done, failed, cancelled or undone.
@@ -104,7 +104,7 @@ class Job:
             JobNotFoundError: no such job, or its record is gone.
             JobStateError: the job's state does not allow it; nothing was changed.
         """
-        return await self._manager.ledger.control(self.id, "pause")
+        return await self._manager.jobs.control(self.id, "pause")
 
     async def resume(self) -> JobProgress:
         """Goes on with a job that is paused, cancelled or failed.
@@ -113,7 +113,7 @@ class Job:
             EnqueueError: the job is open again, but the broker did not take the message; the next run of
                 `tasks.resume_stalled_jobs` enqueues it.
         """
-        progress = await self._manager.ledger.control(self.id, "resume")
+        progress = await self._manager.jobs.control(self.id, "resume")
         await self._ring()
         return progress
 
@@ -121,7 +121,7 @@ class Job:
         """Stops the work within a batch, for good. What is revoked stays revoked, and `resume()` takes the
         rest of the work up again.
         """
-        progress = await self._manager.ledger.control(self.id, "cancel")
+        progress = await self._manager.jobs.control(self.id, "cancel")
         await self._tell_the_task()
         return progress
 
@@ -131,13 +131,13 @@ class Job:
 
         Should the caller die on the way, a worker completes it.
         """
-        await self._manager.ledger.control(self.id, "undo")
-        progress = await self._manager.runner.run(self.id)
+        await self._manager.jobs.control(self.id, "undo")
+        progress = await self._manager.jobs.run(self.id)
         await self._tell_the_task()
         return progress
 
     async def _ring(self) -> None:
-        job = await self._manager.ledger.read(self.id)
+        job = await self._manager.jobs.read(self.id)
         await asyncio.to_thread(self._publisher.publish, job)
 
     async def _tell_the_task(self) -> None:
@@ -174,11 +174,11 @@ class SessionJobs:
 
     async def delete_user_sessions(self, user_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of a user at once and enqueues reclaiming their memory."""
-        return await self._enqueue(self._manager.user_deletion(user_id), options)
+        return await self._enqueue(self._manager.jobs.user_deletion(user_id), options)
 
     async def delete_agent_sessions(self, agent_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of an agent at once and enqueues reclaiming their memory."""
-        return await self._enqueue(self._manager.agent_deletion(agent_id), options)
+        return await self._enqueue(self._manager.jobs.agent_deletion(agent_id), options)
 
     async def prune_checkpoints(
         self,
@@ -190,7 +190,7 @@ class SessionJobs:
     ) -> Job:
         """Enqueues a pruning (arguments as in `SessionManager.prune_checkpoints`)."""
         return await self._enqueue(
-            self._manager.pruning(session_id, agent_id, keep_last, older_than), options
+            self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than), options
         )
 
     async def cleanup_expired_sessions(self, **options: Unpack[JobOptions]) -> Job:
@@ -204,11 +204,11 @@ class SessionJobs:
             >>> (await jobs.preview_user_deletion("user_123")).sessions
             3
         """
-        return await self._manager.ledger.preview(self._manager.user_deletion(user_id))
+        return await self._manager.jobs.preview(self._manager.jobs.user_deletion(user_id))
 
     async def preview_agent_deletion(self, agent_id: str) -> Preview:
         """What `delete_agent_sessions` would remove now."""
-        return await self._manager.ledger.preview(self._manager.agent_deletion(agent_id))
+        return await self._manager.jobs.preview(self._manager.jobs.agent_deletion(agent_id))
 
     async def preview_pruning(
         self,
@@ -218,13 +218,13 @@ class SessionJobs:
         older_than: float | timedelta | None = None,
     ) -> Preview:
         """What `prune_checkpoints` would remove now."""
-        return await self._manager.ledger.preview(
-            self._manager.pruning(session_id, agent_id, keep_last, older_than)
+        return await self._manager.jobs.preview(
+            self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than)
         )
 
     async def preview_sweep(self) -> Preview:
         """What `cleanup_expired_sessions` would remove now."""
-        return await self._manager.ledger.preview(JobSpec.sweep())
+        return await self._manager.jobs.preview(JobSpec.sweep())
 
     def get(self, job_id: str) -> Job:
         """A handle on a job by its id."""
@@ -251,11 +251,11 @@ class SessionJobs:
             >>> [job.error for job in page.jobs]
         """
         chosen = JobFilter(state, kind, target)
-        return await self._manager.ledger.list_jobs(chosen, limit=limit, cursor=cursor)
+        return await self._manager.jobs.list(chosen, limit=limit, cursor=cursor)
 
     async def _enqueue(self, spec: JobSpec, options: JobOptions) -> Job:
-        opened = await self._manager.open_job(spec, JobRequest.checked(**options))
-        job = await self._manager.ledger.read(opened.job_id)
+        opened = await self._manager.jobs.open(spec, JobRequest.checked(**options))
+        job = await self._manager.jobs.read(opened.job_id)
         if not job.state.ended:
             await asyncio.to_thread(self._publisher.publish, job)
         return self.get(opened.job_id)

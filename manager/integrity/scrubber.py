@@ -13,7 +13,7 @@ from agent_runtime.manager.codec import metadata_values, to_checkpoint, to_sessi
 from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.errors import CorruptDataError, JobNotFoundError
 from agent_runtime.manager.integrity.places import Place, Places
-from agent_runtime.manager.jobs.job_store import JobStore
+from agent_runtime.manager.jobs.jobs import Jobs
 from agent_runtime.manager.jobs.pace import Pace, pace_of
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.models.findings import Damage, Finding
@@ -43,14 +43,14 @@ class StoreScrubber:
         self,
         client: ScriptClient,
         partitions: Partitions,
-        ledger: JobStore,
+        jobs: Jobs,
         key_provider: KeyProvider,
         settings: Settings,
         *,
         repair: bool,
     ) -> None:
         self._client = client
-        self._ledger = ledger
+        self._jobs = jobs
         self._key_provider = key_provider
         self._settings = settings
         self._repair = repair
@@ -109,7 +109,7 @@ class StoreScrubber:
         found = await self._look_at_key(place)
         if place.kind == "job" and not found:
             try:
-                await self._ledger.read(place.name)
+                await self._jobs.read(place.name)
             except JobNotFoundError:  # a part whose home is gone, or a note of one; both go in time
                 pass
             except CorruptDataError as error:

@@ -30,7 +30,7 @@ _ADVICE = {
 }
 
 
-class Opened(NamedTuple):
+class OpenedJob(NamedTuple):
     """What a request for a job came to."""
 
     job_id: str
@@ -53,7 +53,7 @@ class JobStore:
         self._retention_ms = settings.job_retention_seconds * 1000
         self._stalled_after_ms = round(settings.stalled_after_seconds * 1000)
 
-    async def open(self, spec: JobSpec, request: JobRequest | None = None, *, join: bool = True) -> Opened:
+    async def open(self, spec: JobSpec, request: JobRequest | None = None, *, join: bool = True) -> OpenedJob:
         """Opens a job: for a deletion, this revokes its sessions. With `join`, the request joins a job with
         the same work if one is open. Repeated with the same order, it changes nothing.
 
@@ -92,7 +92,7 @@ class JobStore:
             )
         if added == 0 and request.grace_ms == 0:
             await self._complete_if_nothing_to_do(reply.job_id)
-        return Opened(reply.job_id, added)
+        return OpenedJob(reply.job_id, added)
 
     async def preview(self, spec: JobSpec) -> Preview:
         """What the job would remove if it were opened now. Changes nothing."""

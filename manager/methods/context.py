@@ -10,12 +10,7 @@ import redis.asyncio as aredis
 from agent_runtime.manager.chunks.chunk_index import ChunkIndex
 from agent_runtime.manager.encryption import open_key_provider
 from agent_runtime.manager.errors import InvalidArgumentError
-from agent_runtime.manager.jobs.completer import JobCompleter
-from agent_runtime.manager.jobs.job_store import JobStore
-from agent_runtime.manager.jobs.preview import Previewer
-from agent_runtime.manager.jobs.receipts import Receipts
-from agent_runtime.manager.jobs.records import Records
-from agent_runtime.manager.jobs.runner import Runner
+from agent_runtime.manager.jobs.jobs import Jobs
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.settings import Settings, load_settings
 from agent_runtime.manager.transport.async_twin import client_from_url
@@ -52,18 +47,8 @@ class ManagerBase:
             connect_retries=settings.connect_retries,
         )
         self._key_provider, self._chunk_index = open_key_provider(settings, self._client), ChunkIndex()
-        records = Records(self._client, self._partitions)
-        #: Proofs of the deletions in this namespace.
-        self.receipts = Receipts(self._client, self._partitions, settings)
-        #: The bulk jobs of this namespace.
-        self.ledger = JobStore(
-            records,
-            Previewer(self._client, self._partitions, settings),
-            JobCompleter(records, self.receipts, settings),
-            settings,
-        )
-        #: Works on those jobs.
-        self.runner = Runner(records, self.ledger, settings)
+        #: The bulk jobs of this namespace, and the proofs of its deletions.
+        self.jobs = Jobs(self._client, self._partitions, settings, self._revoking)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Self:

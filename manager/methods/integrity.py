@@ -18,5 +18,5 @@ class IntegrityMethods(ManagerBase):
             ...     print(finding.damage, finding.key)
         """
         return StoreScrubber(
-            self._client, self._partitions, self.ledger, self._key_provider, self.settings, repair=repair
+            self._client, self._partitions, self.jobs, self._key_provider, self.settings, repair=repair
         )

@@ -73,7 +73,7 @@ class Receipt(BaseModel):
     job_id: str
     kind: JobKind
     target: str
-    """The user or agent as a keyed hash: `manager.receipts.target_hash(id)` gives the same for it."""
+    """The user or agent as a keyed hash: `manager.jobs.receipts.target_hash(id)` gives the same for it."""
     requested_at: datetime
     cutoff_at: datetime
     """What existed at this moment is gone. What came later was not touched; over several partitions, what

@@ -93,8 +93,8 @@ async def list_revoked_sets(
 ) -> list[bytes]:
     """Keys of what other deletions of this owner have taken away and not reclaimed yet."""
     places = [keys.revocations(letter, owner)]
-    trashes: list[bytes] = await client.call(_LIST_REVOKED_SETS, places, [keys.prefix, job_id])
-    return trashes
+    found: list[bytes] = await client.call(_LIST_REVOKED_SETS, places, [keys.prefix, job_id])
+    return found
 
 
 async def append_receipt(

@@ -99,8 +99,8 @@ async def _until_done(manager: SessionManager, *, rings: bool = False) -> bool:
 
     async def done() -> bool:
         if rings:
-            for job_id in await manager.ledger.take_stalled():
-                publisher.publish(await manager.ledger.read(job_id))
+            for job_id in await manager.jobs.take_stalled():
+                publisher.publish(await manager.jobs.read(job_id))
         if (await SessionJobs(manager).preview_sweep()).sessions:
             return False
         return all(job.state.ended for job in await all_jobs(manager))

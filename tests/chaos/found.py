@@ -51,8 +51,8 @@ async def look(
     stored = {key.rpartition(b":")[2].decode() for key in client.scan_iter(f"{namespace}:*:s:*", count=1000)}
     found = Found(
         count=await manager.get_active_session_count(),
-        receipts=[receipt async for receipt in manager.receipts.all()],
-        chain=(await manager.receipts.verify()).problems,
+        receipts=[receipt async for receipt in manager.jobs.receipts.all()],
+        chain=(await manager.jobs.receipts.verify()).problems,
         leftovers=find_leftovers(client, namespace),
     )
     everything = sorted({*sessions, *stored})
@@ -87,5 +87,5 @@ async def all_jobs(manager: SessionManager) -> list[JobProgress]:
 
 async def _job(manager: SessionManager, job_id: str) -> JobProgress | None:
     with suppress(JobNotFoundError):
-        return await manager.ledger.progress(job_id)
+        return await manager.jobs.progress(job_id)
     return None

@@ -126,7 +126,7 @@ async def send_task(caller: Caller, sessions: list[str]) -> None:
 
     async def known() -> str | None:
         try:
-            return (await caller.manager.ledger.progress(task_id)).job_id
+            return (await caller.manager.jobs.progress(task_id)).job_id
         except JobNotFoundError:
             return None
 

@@ -27,7 +27,7 @@ async def assert_receipts(manager: SessionManager, deleted: int) -> None:
     revoked and not reclaimed yet.
     """
     receipts = await receipts_of(manager)
-    assert (await manager.receipts.verify()).problems == []
+    assert (await manager.jobs.receipts.verify()).problems == []
     assert sum(receipt.sessions for receipt in receipts) == deleted
 
 
@@ -47,8 +47,8 @@ async def assert_listed_by_own_agent_alone(raw: redis.Redis, settings: Settings,
 
 async def end_open_jobs(manager: SessionManager, *, undo: bool = False) -> None:
     """What processes have left open, drained or undone."""
-    for job in (await manager.ledger.list_jobs(limit=500)).jobs:
+    for job in (await manager.jobs.list(limit=500)).jobs:
         if not job.state.ended:
             if undo:
-                await manager.ledger.control(job.job_id, "undo")
-            assert (await manager.runner.run(job.job_id)).state.ended
+                await manager.jobs.control(job.job_id, "undo")
+            assert (await manager.jobs.run(job.job_id)).state.ended

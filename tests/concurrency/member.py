@@ -86,12 +86,12 @@ class Member:
 
     async def undo(self, job_id: str) -> Any:
         """State of the job then, or the error that refused it."""
-        call = self.manager.ledger.control(job_id, "undo")
+        call = self.manager.jobs.control(job_id, "undo")
         return await self.record("undo", call, job_id, take=lambda it: it.state)
 
     async def work(self, job_id: str) -> Any:
         """What the job has removed, once it has ended."""
-        return await self.record("work", self.manager.runner.run(job_id), job_id, take=lambda it: it.removed)
+        return await self.record("work", self.manager.jobs.run(job_id), job_id, take=lambda it: it.removed)
 
     async def merge(self, session_id: str, metadata: dict[str, Any]) -> Any:
         call = self.manager.update_session_metadata(session_id, metadata)

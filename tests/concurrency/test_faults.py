@@ -96,7 +96,7 @@ async def _hand_over_or_revoke(member: Member, session_ids: list[str], operation
 
 async def _work_slice_by_slice(member: Member, job_id: str) -> None:
     for _ in count():
-        call = member.manager.runner.run_slice(job_id)
+        call = member.manager.jobs.run_slice(job_id)
         if await member.record("slice", call, job_id, take=lambda it: it.state) is JobState.DONE:
             return
 
@@ -165,7 +165,7 @@ async def test_a_deletion_whose_caller_was_killed_is_completed_and_counts_each_s
         async with SessionManager.from_settings(settings) as manager:
             await end_open_jobs(manager)
             live = {each.session_id for each in await manager.get_sessions_by_agent("bot")}
-            removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
+            removed = sum([job.removed for job in (await manager.jobs.list(limit=500)).jobs])
             await assert_receipts(manager, removed)
         assert_before_gone_and_after_there(history, live)
         # One creation may have happened without an answer.
@@ -184,7 +184,7 @@ async def test_over_broken_connections_deletions_leave_nothing_from_before_and_t
             )
             await end_open_jobs(manager)
             live = {each.session_id for each in await manager.get_sessions_by_agent("bot")}
-            removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
+            removed = sum([job.removed for job in (await manager.jobs.list(limit=500)).jobs])
             await assert_receipts(manager, removed)
         assert live.isdisjoint(each.session_id for each in before)
         assert_before_gone_and_after_there(history, live)
@@ -204,7 +204,7 @@ async def test_hand_overs_against_a_process_killed_while_it_revokes_are_lineariz
             history = await crew.run(_hand_over_or_revoke, settings, ids, 16, meanwhile=kill)
             await end_open_jobs(manager)
             live = await manager.get_active_session_count()
-            removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
+            removed = sum([job.removed for job in (await manager.jobs.list(limit=500)).jobs])
         assert_linearizable([each for each in history if each.name != "work"], placed, sessions_step)
         assert 0 <= removed + live - 6 - len(results(history, "create")) <= 1
         await assert_listed_by_own_agent_alone(raw, settings, _AGENTS)
@@ -224,7 +224,7 @@ async def test_a_job_whose_workers_are_killed_and_cut_off_counts_each_session_on
                 await create_sessions(manager, 150, f"user_{user}")
             job_id = await manager.revoke_agent_sessions("bot")
             history = await crew.run(_work_slice_by_slice, settings, job_id, meanwhile=kill_and_cut)
-            progress = await manager.ledger.progress(job_id)
+            progress = await manager.jobs.progress(job_id)
             assert (progress.state, progress.done, progress.removed) == (JobState.DONE, 1200, 1200)
             await assert_receipts(manager, deleted=1200)
         assert {each.member for each in history if each.answered} == {0, 1, 2, 3}

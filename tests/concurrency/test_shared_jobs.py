@@ -26,7 +26,7 @@ async def _join_or_work(member: Member, requests: int) -> None:
             await member.create(f"user_{member.random.randint(0, 3)}", "bot")
             await member.revoke_agent("bot")
         else:
-            newest, *_ = (await member.manager.ledger.list_jobs(limit=1)).jobs
+            newest, *_ = (await member.manager.jobs.list(limit=1)).jobs
             await member.work(newest.job_id)
 
 
@@ -40,7 +40,7 @@ async def test_all_processes_on_one_deletion_count_each_session_once(
                 await create_sessions(manager, 60, f"user_{user}")
             job_id = await manager.revoke_agent_sessions("bot")
             history = await crew.run(_work, settings, job_id)
-            progress = await manager.ledger.progress(job_id)
+            progress = await manager.jobs.progress(job_id)
             assert (progress.state, progress.done, progress.removed) == (JobState.DONE, 480, 480)
             assert results(history, "work") == [480] * 4
             await assert_receipts(manager, deleted=480)
@@ -73,6 +73,6 @@ async def test_all_processes_on_one_sweep_and_one_pruning_count_each_once(crew: 
             sweep, pruning = await open_sweep(manager), await open_pruning(manager, keep_last=2)
             await crew.run(_work, settings, sweep)
             await crew.run(_work, settings, pruning)
-            assert (await manager.ledger.progress(sweep)).removed == 20
-            assert (await manager.ledger.progress(pruning)).removed == 20 * 4
+            assert (await manager.jobs.progress(sweep)).removed == 20
+            assert (await manager.jobs.progress(pruning)).removed == 20 * 4
             assert await manager.get_active_session_count() == 20

@@ -49,7 +49,7 @@ async def _work_or_undo(member: Member, job_id: str) -> None:
 
 
 async def _finish_undo(member: Member) -> None:
-    for job in (await member.manager.ledger.list_jobs()).jobs:
+    for job in (await member.manager.jobs.list()).jobs:
         if job.state is JobState.UNDOING:
             await member.work(job.job_id)
 
@@ -74,7 +74,7 @@ async def test_undos_against_deletions_leave_each_session_live_or_counted_as_del
             await end_open_jobs(manager, undo=True)
             live = {each.session_id for each in await manager.get_sessions_by_user("ann")}
             by_agent = [await manager.get_sessions_by_agent(agent) for agent in ("bot", "cat")]
-            removed = sum([job.removed for job in (await manager.ledger.list_jobs(limit=500)).jobs])
+            removed = sum([job.removed for job in (await manager.jobs.list(limit=500)).jobs])
         assert live == {each.session_id for listed in by_agent for each in listed}
         assert len(results(history, "create")) == removed + len(live)
 
@@ -88,7 +88,7 @@ async def test_of_an_undo_and_a_worker_that_begins_the_first_decides_for_all_ses
                 await create_sessions(manager, 60, f"user_{user}")
             job_id = await manager.revoke_agent_sessions("bot")
             history = await crew.run(_work_or_undo, settings, job_id)
-            job = await manager.ledger.progress(job_id)
+            job = await manager.jobs.progress(job_id)
             live = await manager.get_active_session_count()
         undone = JobStateError not in results(history, "undo")
         assert job.state is (JobState.UNDONE if undone else JobState.DONE)

@@ -48,7 +48,7 @@ async def test_each_kind_of_call_is_over_at_once(
             "create_session": lambda: proxied.create_session("bob", "bot"),
             "save_checkpoint": lambda: proxied.save_checkpoint(session.session_id, {}),
             "list_sessions": lambda: proxied.get_sessions_by_user("ann"),
-            "run": lambda: proxied.runner.run(job_id),
+            "run": lambda: proxied.jobs.run(job_id),
         }[call]()
     )
     await wait_until(lambda: proxy.calls > calls, description="the call was sent")

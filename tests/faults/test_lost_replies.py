@@ -286,7 +286,7 @@ async def test_a_refused_batch_is_counted_once(
 ) -> None:
     [session] = await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    keys = manager.ledger._partitions.of_session(session.session_id)
+    keys = manager.jobs._store._partitions.of_session(session.session_id)
 
     async def fail() -> bool:
         return await job_scripts.fail_batch(
@@ -297,8 +297,8 @@ async def test_a_refused_batch_is_counted_once(
     _lose_next(proxy, 2)
     assert await fail() is False
     assert await fail() is True
-    await manager.ledger.control(job_id, "resume")
-    await manager.runner.run(job_id)
+    await manager.jobs.control(job_id, "resume")
+    await manager.jobs.run(job_id)
 
 
 async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_earlier_one(

@@ -137,13 +137,13 @@ async def test_jobs_on_a_full_server_are_rung_for_and_do_as_they_are_told(
         await manager.create_session(f"user_{number}", "bot")
     _be_full(behind)
     job_id = await manager.revoke_agent_sessions("bot")
-    await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
-    await manager.ledger.control(job_id, action)
+    await wait_until(manager.jobs.take_stalled, description="the job to count as stalled")
+    await manager.jobs.control(job_id, action)
     if action == "undo":
-        assert (await manager.runner.run(job_id)).restored == 8
+        assert (await manager.jobs.run(job_id)).restored == 8
     else:
-        await manager.ledger.control(job_id, "resume")
-        assert (await manager.runner.run(job_id)).removed == 8
+        await manager.jobs.control(job_id, "resume")
+        assert (await manager.jobs.run(job_id)).removed == 8
 
 
 @pytest.mark.parametrize("name", ["create", "merge", "save"])

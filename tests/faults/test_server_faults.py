@@ -79,7 +79,7 @@ async def test_after_a_restart_everything_goes_on(
     breakable.start()
     assert await fragile.get_session(session.session_id) == session
     assert await turns(fragile, session.session_id) == [0, 1]
-    assert (await fragile.ledger.progress(job_id)).finished
+    assert (await fragile.jobs.progress(job_id)).finished
     assert await fragile.delete_user_sessions("ann") == 1
 
 
@@ -206,12 +206,12 @@ async def test_a_job_survives_the_death_of_the_server(open_manager: Opener, brea
     manager = open_manager(redis_url=breakable.url(), slice_seconds=0.01, batch_target_ms=0.001)
     await create_sessions(manager, 1000)
     job_id = await manager.revoke_user_sessions("ann")
-    progress = await manager.runner.run_slice(job_id)
+    progress = await manager.jobs.run_slice(job_id)
     while not progress.finished:
         breakable.kill()
         breakable.start()
-        assert (await manager.ledger.progress(job_id)).removed == progress.removed
-        progress = await manager.runner.run_slice(job_id)
+        assert (await manager.jobs.progress(job_id)).removed == progress.removed
+        progress = await manager.jobs.run_slice(job_id)
     assert progress.removed == 1000
 
 

@@ -32,11 +32,11 @@ async def test_sessions_are_gone_at_once_and_their_memory_is_freed_later(manager
     job_id = await manager.revoke_user_sessions("ann")
 
     assert not await manager.session_exists(old.session_id)
-    assert (await manager.ledger.progress(job_id)).state is JobState.QUEUED
+    assert (await manager.jobs.progress(job_id)).state is JobState.QUEUED
 
     # Who comes back meanwhile is not touched.
     new = await manager.create_session("ann", "chatbot")
-    progress = await manager.runner.run(job_id)
+    progress = await manager.jobs.run(job_id)
 
     assert progress.finished
     assert progress.removed == 1

@@ -120,20 +120,20 @@ async def test_jobs_are_kept_apart_by_any_id(
         await manager.create_session(job_id, "bot")
         assert await manager.revoke_user_sessions(job_id, job_id, reason=job_id) == job_id
     for job_id in ids:
-        job = await manager.ledger.progress(job_id)
+        job = await manager.jobs.progress(job_id)
         assert (job.job_id, job.target, job.reason, job.total) == (job_id, job_id, job_id, 1)
     listed, cursor = [], None
-    while page := await manager.ledger.list_jobs(limit=1, cursor=cursor):
+    while page := await manager.jobs.list(limit=1, cursor=cursor):
         listed += [job.job_id for job in page.jobs]
         if (cursor := page.cursor) is None:
             break
     assert sorted(listed) == sorted(ids)
     for job_id in ids:
-        assert (await manager.runner.run(job_id)).removed == 1
+        assert (await manager.jobs.run(job_id)).removed == 1
         with pytest.raises(InvalidArgumentError, match="is that of another job"):
             await manager.revoke_agent_sessions("bot", job_id)
-    assert (await manager.receipts.verify()).problems == []
-    assert [receipt.job_id async for receipt in manager.receipts.all()] == ids
+    assert (await manager.jobs.receipts.verify()).problems == []
+    assert [receipt.job_id async for receipt in manager.jobs.receipts.all()] == ids
 
 
 @fuzz(500, corpus=[{"value": bad} for bad in corpus.BAD_IDS], value=made.texts | made.anything)
@@ -142,9 +142,9 @@ async def test_a_job_id_is_refused_before_anything_is_sent_or_unknown(
 ) -> None:
     is_id = _is_id(value, most_bytes=1_000)
     for call in (
-        manager.ledger.progress,
-        manager.runner.run,
-        lambda each: manager.ledger.control(each, "undo"),
+        manager.jobs.progress,
+        manager.jobs.run,
+        lambda each: manager.jobs.control(each, "undo"),
     ):
         with pytest.raises(JobNotFoundError if is_id else InvalidArgumentError, match="job"):
             await call(value)
@@ -154,7 +154,7 @@ async def test_a_job_id_is_refused_before_anything_is_sent_or_unknown(
         with pytest.raises(InvalidArgumentError, match=r"^idempotency_key "):
             await manager.revoke_user_sessions("ann", idempotency_key=value)
         assert snapshot(raw, namespace) == {}
-    assert is_id or not await manager.ledger.take_stalled()
+    assert is_id or not await manager.jobs.take_stalled()
 
 
 @fuzz(
@@ -170,9 +170,9 @@ async def test_a_pruning_spares_the_agents_named_and_no_others(
     sessions = [await manager.create_session("ann", agent) for agent in agents]
     for session in sessions * 2:
         await manager.save_checkpoint(session.session_id, {})
-    work = manager.pruning(keep_last=1, except_agents=agents[:spared])
-    opened = await manager.ledger.open(work, JobRequest.checked())
-    assert (await manager.runner.run(opened.job_id)).removed == max(0, len(agents) - spared)
+    work = manager.jobs.pruning(keep_last=1, except_agents=agents[:spared])
+    opened = await manager.jobs.open(work, JobRequest.checked())
+    assert (await manager.jobs.run(opened.job_id)).removed == max(0, len(agents) - spared)
     for number, session in enumerate(sessions):
         assert len(await manager.list_checkpoints(session.session_id)) == (2 if number < spared else 1)
 
@@ -207,11 +207,15 @@ async def test_namespaces_are_kept_apart(
 @fuzz(250, corpus=[{"value": bad} for bad in corpus.BAD_IDS], value=made.ids | made.anything)
 async def test_the_hash_of_a_target_is_made_of_an_id_only(manager: SessionManager, value: Any) -> None:
     if _is_id(value):
-        assert await manager.receipts.target_hash(value) == await manager.receipts.target_hash(value)
-        assert await manager.receipts.target_hash(value) != await manager.receipts.target_hash("another")
+        assert await manager.jobs.receipts.target_hash(value) == await manager.jobs.receipts.target_hash(
+            value
+        )
+        assert await manager.jobs.receipts.target_hash(value) != await manager.jobs.receipts.target_hash(
+            "another"
+        )
     else:
         with pytest.raises(InvalidArgumentError, match=r"^target "):
-            await manager.receipts.target_hash(value)
+            await manager.jobs.receipts.target_hash(value)
 
 
 @pytest.fixture

@@ -131,10 +131,10 @@ async def test_a_deletion_waits_for_its_grace_and_takes_no_more_than_allowed(
         assert snapshot(raw, namespace) == before
         return
     job_id = await manager.revoke_user_sessions("ann", grace=grace, max_affected=max_affected)
-    job = await manager.ledger.progress(job_id)
+    job = await manager.jobs.progress(job_id)
     assert abs((job.due_at or job.requested_at) - job.requested_at - _rounded(seconds or 0)) <= _MOMENT
     await make_due(manager, raw, job_id)
-    assert (await manager.runner.run(job_id)).removed == 1
+    assert (await manager.jobs.run(job_id)).removed == 1
 
 
 @pytest.mark.parametrize("number", corpus.HUGE, ids=range(len(corpus.HUGE)))
@@ -152,7 +152,7 @@ async def test_numbers_of_too_many_digits_are_refused(
         with pytest.raises(InvalidArgumentError, match=f"^{name} "):
             await manager.revoke_user_sessions("ann", **{name: number})
     with pytest.raises(InvalidArgumentError, match=r"^limit "):
-        await manager.ledger.list_jobs(limit=number)
+        await manager.jobs.list(limit=number)
     assert snapshot(raw, namespace) == {}
 
 

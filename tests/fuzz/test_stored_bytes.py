@@ -70,8 +70,8 @@ async def _all(found: AsyncIterator[Any]) -> list[Any]:
 
 async def _take_up(world: World, job_id: str) -> None:
     """What a worker does with a message."""
-    job = await world.manager.ledger.read(job_id)
-    async for _ in world.manager.runner.steps(Slice(job.job_id, job.work.kind)):
+    job = await world.manager.jobs.read(job_id)
+    async for _ in world.manager.jobs.steps(Slice(job.job_id, job.spec.kind)):
         pass
 
 
@@ -101,21 +101,23 @@ _CALLS: dict[str, Call] = {
     "delete_user_sessions": lambda world: world.manager.delete_user_sessions("ann"),
     "delete_agent_sessions": lambda world: world.manager.delete_agent_sessions("bot"),
     "revoke": lambda world: world.manager.revoke_user_sessions("eve", max_affected=5, grace=5),
-    "preview of a deletion": lambda world: world.manager.ledger.preview(world.manager.user_deletion("ann")),
-    "preview of a pruning": lambda world: world.manager.ledger.preview(world.manager.pruning(keep_last=1)),
-    "list_jobs": lambda world: world.manager.ledger.list_jobs(limit=2),
-    "take_stalled": lambda world: world.manager.ledger.take_stalled(),
-    "receipts": lambda world: _all(world.manager.receipts.all()),
-    "verify": lambda world: world.manager.receipts.verify(),
+    "preview of a deletion": lambda world: world.manager.jobs.preview(
+        world.manager.jobs.user_deletion("ann")
+    ),
+    "preview of a pruning": lambda world: world.manager.jobs.preview(world.manager.jobs.pruning(keep_last=1)),
+    "list_jobs": lambda world: world.manager.jobs.list(limit=2),
+    "take_stalled": lambda world: world.manager.jobs.take_stalled(),
+    "receipts": lambda world: _all(world.manager.jobs.receipts.all()),
+    "verify": lambda world: world.manager.jobs.receipts.verify(),
     **{
-        f"{action} of job {number}": lambda world, number=number, action=action: world.manager.ledger.control(
+        f"{action} of job {number}": lambda world, number=number, action=action: world.manager.jobs.control(
             world.job_ids[number], action
         )
         for action in ("pause", "resume", "cancel", "undo")
         for number in range(4)
     },
     **{
-        f"progress of job {number}": lambda world, number=number: world.manager.ledger.progress(
+        f"progress of job {number}": lambda world, number=number: world.manager.jobs.progress(
             world.job_ids[number]
         )
         for number in range(4)
@@ -170,10 +172,10 @@ async def world(
         await manager.save_checkpoint(first.session_id, {"long": "x" * 2_000})
         await create_sessions(manager, 1, "gone", "bot")
         done = await manager.revoke_user_sessions("gone")
-        await manager.runner.run(done)
+        await manager.jobs.run(done)
         await create_sessions(manager, 2, "eve")
         revoked = await manager.revoke_user_sessions("eve", grace=60, requested_by="ops", reason="because")
-        sweep = await manager.ledger.open(manager.pruning(keep_last=1), JobRequest.checked())
+        sweep = await manager.jobs.open(manager.jobs.pruning(keep_last=1), JobRequest.checked())
         paused = await manager.revoke_agent_sessions("other")
         await create_sessions(manager, 1, "due", "bot")
         raw.zadd(f"{namespace}:{{0}}:x", {f"{other.session_id} 3 duebot": 1})

@@ -49,8 +49,8 @@ class Callers:
         while not self.stop.is_set():
             sessions = await create_sessions(manager, 20, "doomed", "bot")
             undone = await manager.revoke_user_sessions("doomed", grace=3_600)
-            await manager.ledger.control(undone, "undo")
-            await manager.runner.run(undone)
+            await manager.jobs.control(undone, "undo")
+            await manager.jobs.run(undone)
             assert await manager.delete_user_sessions("doomed") == 20
             self.erased += [session.session_id for session in sessions]
             await create_sessions(manager, 5, "eve", "doomed")

@@ -217,9 +217,9 @@ async def test_previews_and_counts_go_on_past_what_is_damaged(
     raw.hset(store.s, "expires", "soon")
     _replace(raw, store.keys.checkpoints(store.other.session_id))
     raw.zadd(store.x, {"no member": 1})
-    pruned = await manager.ledger.preview(manager.pruning(keep_last=1))
-    deleted = await manager.ledger.preview(manager.agent_deletion("bot"))
-    swept = await manager.ledger.preview(JobSpec.sweep())
+    pruned = await manager.jobs.preview(manager.jobs.pruning(keep_last=1))
+    deleted = await manager.jobs.preview(manager.jobs.agent_deletion("bot"))
+    swept = await manager.jobs.preview(JobSpec.sweep())
     assert (pruned.sessions, pruned.checkpoints) == (3, 9)
     assert (deleted.sessions, deleted.checkpoints) == (4, 14)
     assert swept.sessions == 1
@@ -258,15 +258,15 @@ async def test_a_damaged_job_is_said_with_its_key_and_keeps_no_other_from_its_wo
     other = await manager.revoke_user_sessions("bob")
     home = manager._partitions.home
     DAMAGED_RECORDS[damage](raw, home.job(broken))
-    for call in (manager.ledger.progress(broken), manager.runner.run(broken)):
+    for call in (manager.jobs.progress(broken), manager.jobs.run(broken)):
         with pytest.raises(CorruptDataError, match=f"job:{broken}"):
             await call
-    page = await manager.ledger.list_jobs()
+    page = await manager.jobs.list()
     assert [job.job_id for job in page.jobs] == [other]
     assert len(caplog.messages) == 1
     raw.zadd(home.jobs, {broken: 1, other: 2}, xx=True)
-    assert set(await manager.ledger.take_stalled()) == {broken, other}
-    done = await manager.runner.run(other)
+    assert set(await manager.jobs.take_stalled()) == {broken, other}
+    done = await manager.jobs.run(other)
     assert (done.state, done.removed) == (JobState.DONE, 3)
     assert await manager.cleanup_expired_sessions() == 0
     remove_namespace(raw, namespace)

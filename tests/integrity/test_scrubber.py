@@ -67,8 +67,8 @@ async def test_sessions_that_a_deletion_has_revoked_are_left_to_it(
     assert await findings(manager, repair=True) == []
     assert snapshot(raw, namespace) == before
     for job_id in (by_agent, by_user):
-        await manager.ledger.control(job_id, "undo")
-        await manager.runner.run(job_id)
+        await manager.jobs.control(job_id, "undo")
+        await manager.jobs.run(job_id)
     assert len(await manager.get_sessions_by_user("bob")) == 3
 
 
@@ -82,8 +82,8 @@ async def test_a_deletion_that_is_not_noted_any_more_can_still_be_undone_after_a
     assert told(await findings(manager, repair=True)) == {(Damage.UNLISTED, "revocations")}
     assert await findings(manager) == []
     assert await manager.get_active_session_count() == 2
-    await manager.ledger.control(job_id, "undo")
-    assert (await manager.runner.run(job_id)).restored == 3
+    await manager.jobs.control(job_id, "undo")
+    assert (await manager.jobs.run(job_id)).restored == 3
 
 
 async def test_what_was_deleted_never_comes_back(

@@ -349,7 +349,7 @@ async def test_batches_repeated_beyond_the_end_count_nothing_twice(
     if kind in ("deletion", "undo"):
         job_id = await manager.revoke_user_sessions("ann")
         if kind == "undo":
-            await manager.ledger.control(job_id, "undo")
+            await manager.jobs.control(job_id, "undo")
     elif kind == "sweep":
         await let_expire(manager, *sessions)
         job_id = await open_sweep(manager)
@@ -361,7 +361,7 @@ async def test_batches_repeated_beyond_the_end_count_nothing_twice(
     done = snapshot(raw, namespace)
     assert {await _batch(place, kind, job_id) for _ in range(3)} == {BatchReply.END}
     assert snapshot(raw, namespace) == done
-    progress = await manager.ledger.progress(job_id)
+    progress = await manager.jobs.progress(job_id)
     counted = {"deletion": 12, "undo": 12, "sweep": 11, "pruning": 23, "pruning of a session": 1}[kind]
     assert (progress.restored if kind == "undo" else progress.removed) == counted
 

@@ -223,7 +223,7 @@ async def test_pruning_refuses_what_is_no_policy(
 def test_agents_to_be_spared_are_a_list_of_ids(manager: SessionManager, agents: Any) -> None:
     """A text was taken for the list of its letters, so that the agent that it names was pruned."""
     with pytest.raises(InvalidArgumentError, match="except_agents"):
-        manager.pruning(keep_last=1, except_agents=agents)
+        manager.jobs.pruning(keep_last=1, except_agents=agents)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ async def test_a_slice_that_cannot_be_is_refused(
     job_id = await manager.revoke_user_sessions("ann", grace=5)
     before = snapshot(raw, namespace)
     with pytest.raises(InvalidArgumentError, match=r"shard|number"):
-        await anext(manager.runner.steps(Slice(job_id, JobKind.DELETE_USER, shard, number)))
+        await anext(manager.jobs.steps(Slice(job_id, JobKind.DELETE_USER, shard, number)))
     assert snapshot(raw, namespace) == before
 
 

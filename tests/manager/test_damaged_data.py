@@ -64,7 +64,7 @@ async def test_a_job_whose_record_is_none(
 ) -> None:
     job_id = await open_sweep(manager)
     raw.hset(f"{namespace}:{{0}}:job:{job_id}", field, value)
-    for call in (manager.ledger.progress, manager.ledger.read_opened, manager.runner.run):
+    for call in (manager.jobs.progress, manager.jobs.read_opened, manager.jobs.run):
         with pytest.raises(CorruptDataError, match=job_id):
             await call(job_id)
 
@@ -76,7 +76,7 @@ async def test_an_open_job_whose_id_is_no_text_does_not_keep_the_lifeline_from_o
     jobs = f"{namespace}:{{0}}:jobs"
     raw.zadd(jobs, {b"\xff": 1, job_id: 2})
     raw.hset(f"{namespace}:{{0}}:job:".encode() + b"\xff", "state", "queued")
-    assert job_id in await manager.ledger.take_stalled()
+    assert job_id in await manager.jobs.take_stalled()
     remove_namespace(raw, namespace)
 
 
@@ -91,4 +91,4 @@ async def test_a_chain_of_receipts_whose_end_has_no_whole_number(
     with pytest.raises(CorruptDataError, match="receipts"):
         await manager.delete_user_sessions("bob")
     with pytest.raises(CorruptDataError, match="receipts"):
-        await manager.receipts.verify()
+        await manager.jobs.receipts.verify()

@@ -18,7 +18,7 @@ Opener = Callable[..., SessionManager]
 
 async def _let_silence_pass(manager: SessionManager, raw: redis.Redis, job_id: str) -> None:
     """What slices have left behind is so old that they count as dead."""
-    job = await manager.ledger.read(job_id)
+    job = await manager.jobs.read(job_id)
     marks = [name for name in job.home.fields if name.startswith("unheard:")]
     if marks:
         raw.hset(job.home.keys.job(job_id), mapping=dict.fromkeys(marks, 1))
@@ -26,8 +26,8 @@ async def _let_silence_pass(manager: SessionManager, raw: redis.Redis, job_id: s
 
 async def _die(manager: SessionManager, raw: redis.Redis, job_id: str, shard: int = 0) -> JobProgress:
     """A process begins a slice and dies; what it has seen of the job."""
-    turn = (await manager.ledger.read(job_id)).next_slices(4)[shard]
-    steps = manager.runner.steps(turn)
+    turn = (await manager.jobs.read(job_id)).next_slices(4)[shard]
+    steps = manager.jobs.steps(turn)
     progress = (await anext(steps)).progress
     await steps.aclose()
     await _let_silence_pass(manager, raw, job_id)
@@ -39,7 +39,7 @@ async def _die_until_failed(
 ) -> JobProgress:
     for _ in range(deaths):
         assert (await _die(manager, raw, job_id)).state in (JobState.RUNNING, JobState.UNDOING)
-    return await manager.runner.run(job_id)
+    return await manager.jobs.run(job_id)
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
@@ -60,12 +60,12 @@ async def test_a_job_fails_after_so_many_deaths_in_a_row_and_can_be_resumed(
         assert f"reclaiming sessions in {where}, with 0 of 24 sessions done" in str(failed.error)
         assert failed.finished_at is not None
         assert await manager.get_sessions_by_agent("bot") == []
-        home = (await manager.ledger.read(job_id)).home.keys
+        home = (await manager.jobs.read(job_id)).home.keys
         assert raw.zscore(home.jobs, job_id) is None
-        assert await manager.runner.run(job_id) == failed
-        resumed = await manager.ledger.control(job_id, "resume")
+        assert await manager.jobs.run(job_id) == failed
+        resumed = await manager.jobs.control(job_id, "resume")
         assert (resumed.state, resumed.error, resumed.finished_at) == (JobState.QUEUED, None, None)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.done, done.removed, done.error) == (JobState.DONE, 24, 24, None)
     assert done.receipt is not None
     assert (done.receipt.sessions, done.receipt.checkpoints, done.receipt.residue.sessions) == (24, 48, 0)
@@ -76,13 +76,13 @@ async def test_a_failed_job_is_kept_in_all_its_parts(open_manager: Opener, raw: 
     await create_sessions(manager, 2)
     job_id = await manager.revoke_agent_sessions("bot")
     await _die(manager, raw, job_id)
-    parts = [part.keys.job(job_id) for part in (await manager.ledger.read(job_id)).parts]
+    parts = [part.keys.job(job_id) for part in (await manager.jobs.read(job_id)).parts]
     for key in parts:
         raw.expire(key, 60)
-    assert (await manager.runner.run(job_id)).state is JobState.FAILED
+    assert (await manager.jobs.run(job_id)).state is JobState.FAILED
     assert min(map(raw.ttl, parts)) > 600_000
-    await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).removed == 2
+    await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).removed == 2
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
@@ -95,13 +95,13 @@ async def test_deaths_with_anything_done_in_between_never_fail_a_job(
     for user in users.values():
         await create_sessions(manager, 12, user)
     job_id = await manager.revoke_agent_sessions("bot")
-    job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._client, job.parts[-1].keys, job_id, undo=False)
+    job = await manager.jobs.read(job_id)
+    batch = job.spec.batch(manager._client, job.parts[-1].keys, job_id, undo=False)
     for _ in range(5):
         for _ in range(2):
             assert (await _die(manager, raw, job_id)).state is JobState.RUNNING
         await batch(2)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.removed) == (JobState.DONE, 12 * partitions)
 
 
@@ -114,25 +114,25 @@ async def test_a_slice_that_has_not_been_silent_for_long_is_not_dead(
     job_id = await manager.revoke_user_sessions("ann")
     record = manager._partitions.home.job(job_id)
     for _ in range(5):
-        steps = manager.runner.steps((await manager.ledger.read(job_id)).next_slices(1)[0])
+        steps = manager.jobs.steps((await manager.jobs.read(job_id)).next_slices(1)[0])
         assert (await anext(steps)).progress.state is JobState.RUNNING
         await steps.aclose()
         raw.hsetnx(record, "first", raw.hget(record, "unheard:0"))
     assert raw.hget(record, "unheard:0") == raw.hget(record, "first")
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_a_message_that_is_void_counts_no_death(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(max_batch_failures=1)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    [turn] = (await manager.ledger.read(job_id)).next_slices(1)
+    [turn] = (await manager.jobs.read(job_id)).next_slices(1)
     await _die(manager, raw, job_id)
-    assert [step async for step in manager.runner.steps(turn)] == []
-    assert (await manager.ledger.progress(job_id)).state is JobState.RUNNING
-    await manager.ledger.control(job_id, "pause")
-    await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert [step async for step in manager.jobs.steps(turn)] == []
+    assert (await manager.jobs.progress(job_id)).state is JobState.RUNNING
+    await manager.jobs.control(job_id, "pause")
+    await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_a_slice_that_ends_in_good_order_has_not_died(open_manager: Opener, raw: redis.Redis) -> None:
@@ -141,11 +141,11 @@ async def test_a_slice_that_ends_in_good_order_has_not_died(open_manager: Opener
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot")
     for _ in range(4):
-        turn = (await manager.ledger.read(job_id)).next_slices(2)[1]
-        [*_, last] = [step async for step in manager.runner.steps(turn)]
+        turn = (await manager.jobs.read(job_id)).next_slices(2)[1]
+        [*_, last] = [step async for step in manager.jobs.steps(turn)]
         assert (last.progress.state, last.progress.removed) == (JobState.RUNNING, 3)
         await _let_silence_pass(manager, raw, job_id)
-    assert (await manager.runner.run(job_id)).state is JobState.DONE
+    assert (await manager.jobs.run(job_id)).state is JobState.DONE
 
 
 async def test_a_stop_makes_what_was_not_heard_of_void(open_manager: Opener, raw: redis.Redis) -> None:
@@ -154,9 +154,9 @@ async def test_a_stop_makes_what_was_not_heard_of_void(open_manager: Opener, raw
     job_id = await manager.revoke_user_sessions("ann")
     for action in ("pause", "cancel"):
         await _die(manager, raw, job_id)
-        await manager.ledger.control(job_id, action)
-        await manager.ledger.control(job_id, "resume")
-    done = await manager.runner.run(job_id)
+        await manager.jobs.control(job_id, action)
+        await manager.jobs.control(job_id, "resume")
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.removed) == (JobState.DONE, 3)
 
 
@@ -166,23 +166,23 @@ async def test_deaths_in_all_shards_are_counted_together(open_manager: Opener, r
     job_id = await manager.revoke_agent_sessions("bot")
     seen = [(await _die(manager, raw, job_id, shard)).state for shard in (0, 1, 0)]
     assert seen == [JobState.RUNNING] * 3
-    steps = manager.runner.steps(Slice(job_id, (await manager.ledger.read(job_id)).work.kind, shard=1))
+    steps = manager.jobs.steps(Slice(job_id, (await manager.jobs.read(job_id)).spec.kind, shard=1))
     assert [step.progress.state async for step in steps] == [JobState.FAILED]
-    await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).removed == 3
+    await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_a_job_that_kills_at_its_very_end_fails_too(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(partitions=2, max_batch_failures=2)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot")
-    turn = (await manager.ledger.read(job_id)).next_slices(2)[1]
-    assert [step async for step in manager.runner.steps(turn)][-1].progress.removed == 3
+    turn = (await manager.jobs.read(job_id)).next_slices(2)[1]
+    assert [step async for step in manager.jobs.steps(turn)][-1].progress.removed == 3
     failed = await _die_until_failed(manager, raw, job_id, 2)
     assert failed.state is JobState.FAILED
     assert "It was at its end" in str(failed.error)
-    await manager.ledger.control(job_id, "resume")
-    done = await manager.runner.run(job_id)
+    await manager.jobs.control(job_id, "resume")
+    done = await manager.jobs.run(job_id)
     assert done.receipt is not None
     assert (done.state, done.receipt.sessions) == (JobState.DONE, 3)
 
@@ -193,12 +193,12 @@ async def test_an_undo_that_kills_fails_and_goes_on_as_an_undo(
     manager = open_manager(max_batch_failures=2)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    await manager.ledger.control(job_id, "undo")
+    await manager.jobs.control(job_id, "undo")
     failed = await _die_until_failed(manager, raw, job_id, 2)
     assert failed.state is JobState.FAILED
     assert "bringing sessions back in partition 0" in str(failed.error)
-    assert (await manager.ledger.control(job_id, "resume")).state is JobState.UNDOING
-    undone = await manager.runner.run(job_id)
+    assert (await manager.jobs.control(job_id, "resume")).state is JobState.UNDOING
+    undone = await manager.jobs.run(job_id)
     assert (undone.state, undone.restored) == (JobState.UNDONE, 3)
     assert len(await manager.get_sessions_by_user("ann")) == 3
 
@@ -210,13 +210,13 @@ async def test_an_undo_gets_on_also_where_sessions_have_run_out(
     sessions = await create_sessions(manager, 6)
     await let_expire(manager, *sessions[:5])
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    await manager.ledger.control(job_id, "undo")
-    job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._client, job.home.keys, job_id, undo=True)
+    await manager.jobs.control(job_id, "undo")
+    job = await manager.jobs.read(job_id)
+    batch = job.spec.batch(manager._client, job.home.keys, job_id, undo=True)
     for _ in range(4):
         assert (await _die(manager, raw, job_id)).state is JobState.UNDOING
         await batch(1)
-    undone = await manager.runner.run(job_id)
+    undone = await manager.jobs.run(job_id)
     assert (undone.state, undone.restored) == (JobState.UNDONE, 1)
 
 
@@ -230,6 +230,6 @@ async def test_what_is_said_names_what_the_job_did(open_manager: Opener, raw: re
     for job_id, step in ((pruning, "pruning checkpoints"), (sweep, "sweeping expired sessions")):
         failed = await _die_until_failed(manager, raw, job_id, 1)
         assert step in str(failed.error)
-        await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(pruning)).removed == 2
-    assert (await manager.runner.run(sweep)).removed == 1
+        await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(pruning)).removed == 2
+    assert (await manager.jobs.run(sweep)).removed == 1

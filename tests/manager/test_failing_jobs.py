@@ -29,11 +29,11 @@ def _in_the_way(raw: redis.Redis, key: bytes) -> Iterator[None]:
 async def _run_until_failed(manager: SessionManager, job_id: str, tries: int) -> JobProgress:
     for _ in range(tries - 1):
         with pytest.raises(CorruptDataError, match="WRONGTYPE"):
-            await manager.runner.run(job_id)
-    return await manager.runner.run(job_id)
+            await manager.jobs.run(job_id)
+    return await manager.jobs.run(job_id)
 
 
-def _trash(raw: redis.Redis, manager: SessionManager, job_id: str) -> bytes:
+def _revoked_set(raw: redis.Redis, manager: SessionManager, job_id: str) -> bytes:
     """The key in which one partition keeps what the deletion took away."""
     keys = (each.prefix + f"revoked:{job_id}:1".encode() for each in manager._partitions.all)
     return next(key for key in keys if raw.exists(key))
@@ -48,7 +48,7 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
     for session in sessions:
         await save_turns(manager, session.session_id, 2)
     job_id = await manager.revoke_agent_sessions("bot")
-    with _in_the_way(raw, _trash(raw, manager, job_id)):
+    with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
         failed = await _run_until_failed(manager, job_id, 3)
 
         assert failed.state is JobState.FAILED
@@ -57,12 +57,12 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
         assert failed.receipt is None
         assert failed.removed < 24
         assert await manager.get_sessions_by_agent("bot") == []
-        home = (await manager.ledger.read(job_id)).home.keys
+        home = (await manager.jobs.read(job_id)).home.keys
         assert raw.zscore(home.jobs, job_id) is None
-        assert await manager.runner.run(job_id) == failed
-    resumed = await manager.ledger.control(job_id, "resume")
+        assert await manager.jobs.run(job_id) == failed
+    resumed = await manager.jobs.control(job_id, "resume")
     assert (resumed.state, resumed.error, resumed.finished_at) == (JobState.QUEUED, None, None)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.total, done.done, done.removed) == (JobState.DONE, 24, 24, 24)
     assert done.receipt is not None
     assert (done.receipt.sessions, done.receipt.checkpoints) == (24, 48)
@@ -72,13 +72,13 @@ async def test_a_job_that_is_resumed_too_soon_fails_again(open_manager: Opener, 
     manager = open_manager(max_batch_failures=2)
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    with _in_the_way(raw, _trash(raw, manager, job_id)):
+    with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
         for _ in range(2):
             failed = await _run_until_failed(manager, job_id, 2)
             assert failed.state is JobState.FAILED
             assert "WRONGTYPE" in str(failed.error)
-            await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).removed == 1
+            await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).removed == 1
 
 
 @pytest.mark.parametrize("index", ["agent", "expiry"])
@@ -90,7 +90,7 @@ async def test_an_index_that_is_none_does_not_keep_a_deletion_from_the_other_ses
     job_id = await manager.revoke_user_sessions("ann")
     keys = manager._partitions.home
     raw.set({"agent": keys.agent_index("other"), "expiry": keys.expiry_index}[index], "no index", ex=60)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     for key in (keys.agent_index("other"), keys.expiry_index):
         raw.delete(key)
     assert (done.state, done.done, done.removed) == (JobState.DONE, 10, 10)
@@ -111,7 +111,7 @@ async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
     job_id = await open_pruning(manager, keep_last=1, **target)
     if what == "expires":
         raw.hset(keys.session(strange), "expires", "soon")
-        done = await manager.runner.run(job_id)
+        done = await manager.jobs.run(job_id)
         raw.hset(keys.session(strange), "expires", raw.hget(keys.session(sessions[0].session_id), "expires"))
     else:
         key = {
@@ -121,7 +121,7 @@ async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
             "user index": keys.user_index("bob"),
         }[what]
         with _in_the_way(raw, key):
-            done = await manager.runner.run(job_id)
+            done = await manager.jobs.run(job_id)
     others = 0 if of == "one" else 5
     assert (done.state, done.done) == (JobState.DONE, others + 1)
     assert (done.removed, done.damaged) == (3 * others, 1)
@@ -134,7 +134,7 @@ async def test_a_sweep_goes_on_past_what_it_cannot_read(manager: SessionManager,
     keys = manager._partitions.home
     raw.zadd(keys.expiry_index, {"no member": 1, "": 1, "sess_1 99 bob": 1})
     raw.set(keys.user_index("bob"), "no index", ex=60)
-    done = await manager.runner.run(await open_sweep(manager))
+    done = await manager.jobs.run(await open_sweep(manager))
     assert (done.state, done.removed) == (JobState.DONE, 9)
     assert raw.zcard(keys.expiry_index) == 0
     raw.delete(keys.user_index("bob"))
@@ -146,15 +146,15 @@ async def test_progress_between_two_refusals_begins_the_count_anew(
     manager = open_manager(max_batch_failures=3)
     await create_sessions(manager, 6)
     job_id = await manager.revoke_user_sessions("ann")
-    job = await manager.ledger.read(job_id)
-    batch = job.work.batch(manager._client, job.home.keys, job_id, undo=False)
+    job = await manager.jobs.read(job_id)
+    batch = job.spec.batch(manager._client, job.home.keys, job_id, undo=False)
     for _ in range(2):
-        with _in_the_way(raw, _trash(raw, manager, job_id)):
+        with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
             for _ in range(2):
                 with pytest.raises(CorruptDataError):
-                    await manager.runner.run(job_id)
+                    await manager.jobs.run(job_id)
         await batch(2)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.removed, done.error) == (JobState.DONE, 6, None)
 
 
@@ -164,17 +164,17 @@ async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw:
     await create_sessions(manager, 4, "bob")
     failing = await manager.revoke_user_sessions("ann")
     other = await manager.revoke_user_sessions("bob")
-    with _in_the_way(raw, _trash(raw, manager, failing)):
+    with _in_the_way(raw, _revoked_set(raw, manager, failing)):
         raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
-        assert await manager.ledger.take_stalled() == [failing, other]
-        ended = [await manager.runner.run(job_id) for job_id in (failing, other)]
+        assert await manager.jobs.take_stalled() == [failing, other]
+        ended = [await manager.jobs.run(job_id) for job_id in (failing, other)]
         assert [each.state for each in ended] == [JobState.FAILED, JobState.DONE]
         raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
-        assert await manager.ledger.take_stalled() == []
+        assert await manager.jobs.take_stalled() == []
         await create_sessions(manager, 2)
         assert await manager.delete_user_sessions("ann") == 2
-    await manager.ledger.control(failing, "resume")
-    assert (await manager.runner.run(failing)).removed == 1
+    await manager.jobs.control(failing, "resume")
+    assert (await manager.jobs.run(failing)).removed == 1
 
 
 async def test_a_job_that_was_stopped_is_not_failed_by_a_late_refusal(
@@ -183,13 +183,13 @@ async def test_a_job_that_was_stopped_is_not_failed_by_a_late_refusal(
     manager = open_manager(max_batch_failures=1)
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    await manager.ledger.control(job_id, "pause")
-    with _in_the_way(raw, _trash(raw, manager, job_id)):
-        assert (await manager.runner.run(job_id)).state is JobState.PAUSED
-        assert not await manager.runner._count_failure(job_id, "late")
-    assert (await manager.ledger.progress(job_id)).state is JobState.PAUSED
-    await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).removed == 1
+    await manager.jobs.control(job_id, "pause")
+    with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
+        assert (await manager.jobs.run(job_id)).state is JobState.PAUSED
+        assert not await manager.jobs._runner._count_failure(job_id, "late")
+    assert (await manager.jobs.progress(job_id)).state is JobState.PAUSED
+    await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).removed == 1
 
 
 @pytest.mark.parametrize("action", ["undo", "resume"])
@@ -202,11 +202,11 @@ async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
     work = JobSpec.user_deletion("ann")
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     index = work.target(manager._partitions.home).index_key
-    await manager.ledger.control(job_id, "undo")
+    await manager.jobs.control(job_id, "undo")
     raw.set(index, "of another type", ex=60)
     assert (await _run_until_failed(manager, job_id, 2)).state is JobState.FAILED
     raw.delete(index)
-    assert (await manager.ledger.control(job_id, action)).state is JobState.UNDOING
-    undone = await manager.runner.run(job_id)
+    assert (await manager.jobs.control(job_id, action)).state is JobState.UNDOING
+    undone = await manager.jobs.run(job_id)
     assert (undone.state, undone.restored) == (JobState.UNDONE, 3)
     assert len(await manager.get_sessions_by_user("ann")) == 3

@@ -71,36 +71,36 @@ async def test_jobs_live_in_a_fake(open_manager: Opener, namespace: str, cls: ty
     for session in sessions:
         for turn in range(3):
             await manager.save_checkpoint(session.session_id, {"turn": turn})
-    work = manager.agent_deletion("bot")
+    work = manager.jobs.agent_deletion("bot")
 
-    preview = await manager.ledger.preview(work)
+    preview = await manager.jobs.preview(work)
     assert (preview.sessions, preview.checkpoints) == (6, 18)
     assert preview.bytes >= 0
-    pruning = manager.pruning(keep_last=2)
-    assert (await manager.ledger.preview(pruning)).affected == 6
+    pruning = manager.jobs.pruning(keep_last=2)
+    assert (await manager.jobs.preview(pruning)).affected == 6
     assert await manager.prune_checkpoints(keep_last=2) == 6
 
     undone = await manager.revoke_agent_sessions("bot", grace=3_600, reason="too soon")
     for action in ("pause", "resume", "cancel", "undo"):
-        await manager.ledger.control(undone, action)
-    assert (await manager.runner.run(undone)).restored == 6
+        await manager.jobs.control(undone, action)
+    assert (await manager.jobs.run(undone)).restored == 6
     with pytest.raises(TooManyAffectedError, match="6 would go"):
         await manager.revoke_agent_sessions("bot", max_affected=5)
 
-    done = await manager.runner.run(await manager.revoke_agent_sessions("bot"))
+    done = await manager.jobs.run(await manager.revoke_agent_sessions("bot"))
     assert (done.state, done.removed) == (JobState.DONE, 6)
     assert done.receipt is not None
     assert (done.receipt.checkpoints, done.receipt.residue.sessions) == (12, 0)
-    assert (await manager.receipts.verify()).problems == []
+    assert (await manager.jobs.receipts.verify()).problems == []
     listed: list[str] = []
     cursor = None
     while True:
-        page = await manager.ledger.list_jobs(limit=1, cursor=cursor)
+        page = await manager.jobs.list(limit=1, cursor=cursor)
         listed += [job.job_id for job in page.jobs]
         if (cursor := page.cursor) is None:
             break
     assert len(listed) == len(set(listed)) == 3
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == []
     assert await manager.cleanup_expired_sessions() == 0
     assert find_leftovers(fakeredis.FakeRedis(server=fake), namespace) == []
     await close(conn)

@@ -16,10 +16,10 @@ async def test_the_same_key_is_the_same_job_also_when_it_is_done(manager: Sessio
     await create_sessions(manager, 3)
     first = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    done = await manager.runner.run(first)
+    done = await manager.jobs.run(first)
     [new] = await create_sessions(manager, 1)
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    assert await manager.ledger.progress(first) == done
+    assert await manager.jobs.progress(first) == done
     assert await manager.session_exists(new.session_id)
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 8") != first
 
@@ -39,7 +39,7 @@ async def test_a_key_of_other_work_is_refused(
     with pytest.raises(InvalidArgumentError, match="an idempotency key serves one job"):
         await manager.revoke_agent_sessions("bot", idempotency_key="order 7")
     assert snapshot(raw, namespace) == before
-    assert (await manager.runner.run(job_id)).removed == 1
+    assert (await manager.jobs.run(job_id)).removed == 1
 
 
 async def test_a_key_that_joined_leads_to_the_job_for_as_long_as_that_is_kept(
@@ -48,13 +48,13 @@ async def test_a_key_that_joined_leads_to_the_job_for_as_long_as_that_is_kept(
     await create_sessions(manager, 3)
     first = await manager.revoke_user_sessions("ann")
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
-    await manager.runner.run(first)
+    await manager.jobs.run(first)
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
     # What time does.
     raw.delete(manager._partitions.home.job(first))
     await create_sessions(manager, 2)
     again = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
     assert again != first
-    assert (await manager.runner.run(again)).removed == 2
+    assert (await manager.jobs.run(again)).removed == 2
     with pytest.raises(JobNotFoundError):
-        await manager.ledger.progress(first)
+        await manager.jobs.progress(first)

@@ -143,8 +143,8 @@ async def test_an_undone_deletion_is_seen_in_and_out(
         job_id = await revoke("ann" if revoke == manager.revoke_user_sessions else "bot", grace=3_600)
         await _hear(cached)
         assert await cached.get_session(session.session_id) is None
-        await manager.ledger.control(job_id, "undo")
-        await manager.runner.run(job_id)
+        await manager.jobs.control(job_id, "undo")
+        await manager.jobs.run(job_id)
         assert await cached.get_session(session.session_id) == session
 
 

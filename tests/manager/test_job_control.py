@@ -41,20 +41,20 @@ ALLOWED = {
 
 async def _bring_into(manager: SessionManager, raw: redis.Redis, state: str) -> str:
     """Id of a deletion in this state, with one batch done where it has begun."""
-    ledger = manager.ledger
+    jobs = manager.jobs
     grace = 3_600 if state in ("scheduled", "paused in its grace") else 0
     job_id = await manager.revoke_user_sessions("ann", grace=grace)
-    home = (await ledger.read(job_id)).home.keys
+    home = (await jobs.read(job_id)).home.keys
     if state in ("running", "failed") or state.endswith("at work"):
-        await manager.runner.run_slice(job_id)
+        await manager.jobs.run_slice(job_id)
     if state.startswith("paused"):
-        await ledger.control(job_id, "pause")
+        await jobs.control(job_id, "pause")
     elif state.startswith("cancelled"):
-        await ledger.control(job_id, "cancel")
+        await jobs.control(job_id, "cancel")
     elif state.startswith("und"):
-        await ledger.control(job_id, "undo")
+        await jobs.control(job_id, "undo")
     if state in ("undone", "done"):
-        await manager.runner.run(job_id)
+        await manager.jobs.run(job_id)
     if state == "failed":  # how that comes about is said in test_failing_jobs.py
         raw.hset(home.job(job_id), mapping={"state": "failed", "error": "why"})
         raw.zrem(home.jobs, job_id)
@@ -75,20 +75,20 @@ async def test_a_job_does_what_its_state_allows_and_is_otherwise_left_alone(
     slow: SessionManager, raw: redis.Redis, namespace: str, state: str, action: str
 ) -> None:
     job_id = await _bring_into(slow, raw, state)
-    assert (await slow.ledger.progress(job_id)).state == state.split()[0]
+    assert (await slow.jobs.progress(job_id)).state == state.split()[0]
     before = snapshot(raw, namespace)
     allowed = ALLOWED[state].get(action)
 
     if allowed is None:
         with pytest.raises(JobStateError, match=rf"job '{job_id}' is {state.split()[0]}"):
-            await slow.ledger.control(job_id, action)
+            await slow.jobs.control(job_id, action)
         assert snapshot(raw, namespace) == before
         return
-    progress = await slow.ledger.control(job_id, action)
+    progress = await slow.jobs.control(job_id, action)
     assert progress.state == allowed
     once = snapshot(raw, namespace)
     assert (once == before) == (allowed == state.split()[0])
-    assert await slow.ledger.control(job_id, action) == progress
+    assert await slow.jobs.control(job_id, action) == progress
     assert snapshot(raw, namespace) == once
     assert await slow.get_sessions_by_user("ann") == [] or state == "undone"
 
@@ -96,7 +96,7 @@ async def test_a_job_does_what_its_state_allows_and_is_otherwise_left_alone(
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel", "undo"])
 async def test_a_job_that_never_was_cannot_be_told_anything(manager: SessionManager, action: str) -> None:
     with pytest.raises(JobNotFoundError, match="job_unknown"):
-        await manager.ledger.control("job_unknown", action)
+        await manager.jobs.control("job_unknown", action)
 
 
 async def _open(manager: SessionManager, kind: str) -> str:
@@ -121,13 +121,13 @@ async def test_a_job_that_is_stopped_and_resumed_ends_with_the_exact_count(
     manager = open_manager(partitions=partitions)
     job_id = await _open(manager, kind)
     for _ in range(3):
-        stopped = await manager.ledger.control(job_id, action)
-        assert await manager.runner.run(job_id) == stopped
-        await manager.ledger.control(job_id, "resume")
-        job = await manager.ledger.read(job_id)
+        stopped = await manager.jobs.control(job_id, action)
+        assert await manager.jobs.run(job_id) == stopped
+        await manager.jobs.control(job_id, "resume")
+        job = await manager.jobs.read(job_id)
         for part in job.parts:
-            await job.work.batch(manager._client, part.keys, job_id, undo=False)(5)
-    done = await manager.runner.run(job_id)
+            await job.spec.batch(manager._client, part.keys, job_id, undo=False)(5)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.total, done.done) == (JobState.DONE, 80, 80)
     assert done.removed == (160 if kind == "pruning" else 80)
     assert done.finished_at is not None
@@ -140,22 +140,22 @@ async def test_workers_stop_within_a_batch(open_manager: Opener, partitions: int
     for user in range(8):
         await create_sessions(managers[0], 300, f"user_{user}")
     job_id = await managers[0].revoke_agent_sessions("bot")
-    working = [asyncio.create_task(manager.runner.run(job_id)) for manager in managers[:2]]
+    working = [asyncio.create_task(manager.jobs.run(job_id)) for manager in managers[:2]]
 
     async def begun() -> bool:
-        return (await managers[2].ledger.progress(job_id)).done > 0
+        return (await managers[2].jobs.progress(job_id)).done > 0
 
     await wait_until(begun, description="the job to have begun")
-    await managers[2].ledger.control(job_id, action)
+    await managers[2].jobs.control(job_id, action)
 
     for stopped in await asyncio.gather(*working):
         assert stopped.state == {"pause": "paused", "cancel": "cancelled"}[action]
-    stopped = await managers[2].ledger.progress(job_id)
+    stopped = await managers[2].jobs.progress(job_id)
     assert 0 < stopped.done == stopped.removed < 2_400
     assert await managers[2].get_active_session_count() == 0
-    await managers[2].ledger.control(job_id, "resume")
-    await asyncio.gather(*(manager.runner.run(job_id) for manager in managers))
-    done = await managers[2].ledger.progress(job_id)
+    await managers[2].jobs.control(job_id, "resume")
+    await asyncio.gather(*(manager.jobs.run(job_id) for manager in managers))
+    done = await managers[2].jobs.progress(job_id)
     assert (done.state, done.total, done.done, done.removed) == (JobState.DONE, 2_400, 2_400, 2_400)
 
 
@@ -163,11 +163,11 @@ async def test_a_batch_of_a_job_that_was_stopped_does_nothing(
     slow: SessionManager, raw: redis.Redis, namespace: str
 ) -> None:
     job_id = await slow.revoke_user_sessions("ann")
-    job = await slow.ledger.read(job_id)
-    batch = job.work.batch(slow._client, job.home.keys, job_id, undo=False)
+    job = await slow.jobs.read(job_id)
+    batch = job.spec.batch(slow._client, job.home.keys, job_id, undo=False)
     assert await batch(10) is BatchReply.MORE
     for action in ("pause", "cancel"):
-        await slow.ledger.control(job_id, action)
+        await slow.jobs.control(job_id, action)
         before = snapshot(raw, namespace)
         assert await batch(10) is BatchReply.HALTED
         assert snapshot(raw, namespace) == before
@@ -180,13 +180,13 @@ async def test_a_job_that_was_stopped_is_not_rung_for_until_it_is_resumed(
     manager = open_manager(stalled_after_seconds=0.001)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    await manager.ledger.control(job_id, action)
-    home = (await manager.ledger.read(job_id)).home.keys
+    await manager.jobs.control(job_id, action)
+    home = (await manager.jobs.read(job_id)).home.keys
     assert raw.zscore(home.jobs, job_id) is None
-    await manager.ledger.control(job_id, "resume")
+    await manager.jobs.control(job_id, "resume")
     raw.zadd(home.jobs, {job_id: 1}, xx=True)
-    assert await manager.ledger.take_stalled() == [job_id]
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert await manager.jobs.take_stalled() == [job_id]
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_a_job_paused_in_its_grace_waits_for_its_end_also_when_it_is_resumed(
@@ -194,22 +194,22 @@ async def test_a_job_paused_in_its_grace_waits_for_its_end_also_when_it_is_resum
 ) -> None:
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    await manager.ledger.control(job_id, "pause")
-    resumed = await manager.ledger.control(job_id, "resume")
+    await manager.jobs.control(job_id, "pause")
+    resumed = await manager.jobs.control(job_id, "resume")
     assert resumed.state is JobState.SCHEDULED
-    assert (await manager.runner.run(job_id)).state is JobState.SCHEDULED
-    assert await manager.ledger.take_stalled() == []
+    assert (await manager.jobs.run(job_id)).state is JobState.SCHEDULED
+    assert await manager.jobs.take_stalled() == []
     await make_due(manager, raw, job_id)
-    assert await manager.ledger.take_stalled() == [job_id]
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert await manager.jobs.take_stalled() == [job_id]
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_the_time_of_the_end_is_that_of_the_last_end(slow: SessionManager) -> None:
     job_id = await slow.revoke_user_sessions("ann")
-    cancelled = await slow.ledger.control(job_id, "cancel")
+    cancelled = await slow.jobs.control(job_id, "cancel")
     assert cancelled.finished_at is not None
-    assert (await slow.ledger.control(job_id, "resume")).finished_at is None
-    done = await slow.runner.run(job_id)
+    assert (await slow.jobs.control(job_id, "resume")).finished_at is None
+    done = await slow.jobs.run(job_id)
     assert done.finished_at is not None
     assert done.finished_at >= cancelled.finished_at
 
@@ -222,7 +222,7 @@ async def test_a_job_can_be_stopped_by_the_id_of_a_request_that_joined_it(
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot", "first")
     assert await manager.revoke_agent_sessions("bot", "second") == job_id
-    assert (await manager.ledger.control("second", "pause")).job_id == "first"
-    assert (await manager.ledger.progress("first")).state is JobState.PAUSED
-    await manager.ledger.control("second", "resume")
-    assert (await manager.runner.run("second")).removed == 3
+    assert (await manager.jobs.control("second", "pause")).job_id == "first"
+    assert (await manager.jobs.progress("first")).state is JobState.PAUSED
+    await manager.jobs.control("second", "resume")
+    assert (await manager.jobs.run("second")).removed == 3

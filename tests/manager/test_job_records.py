@@ -34,10 +34,10 @@ async def test_a_record_says_who_asked_when_and_why(manager: SessionManager) -> 
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", requested_by="dpo@example.org", reason="art. 17")
     await manager.revoke_user_sessions("ann", requested_by="somebody else", reason="as well")
-    asked = await manager.ledger.progress(job_id)
+    asked = await manager.jobs.progress(job_id)
     assert (asked.requested_by, asked.reason) == ("dpo@example.org", "art. 17")
     assert (asked.started_at, asked.finished_at, asked.rate_per_second) == (None, None, None)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert done.started_at is not None
     assert done.finished_at is not None
     assert asked.requested_at == done.requested_at <= done.started_at <= done.heartbeat_at
@@ -72,11 +72,11 @@ async def test_a_running_job_says_how_fast_it_is_and_when_it_will_end(
     manager = open_manager(slice_seconds=0.001, batch_target_ms=0.001)
     await create_sessions(manager, 150)
     job_id = await manager.revoke_user_sessions("ann")
-    running = await manager.runner.run_slice(job_id)
-    home = (await manager.ledger.read(job_id)).home.keys
+    running = await manager.jobs.run_slice(job_id)
+    home = (await manager.jobs.read(job_id)).home.keys
     heartbeat = int(raw.hget(home.job(job_id), "heartbeat"))
     raw.hset(home.job(job_id), "since", heartbeat - 10_000)
-    running = await manager.ledger.progress(job_id)
+    running = await manager.jobs.progress(job_id)
     assert running.rate_per_second == running.done / 10
     left = (running.total - running.done) / running.rate_per_second
     ends = running.heartbeat_at + timedelta(seconds=left)
@@ -84,12 +84,12 @@ async def test_a_running_job_says_how_fast_it_is_and_when_it_will_end(
     assert abs(running.estimated_end_at - ends) < timedelta(milliseconds=1)
 
     # After a pause, the rate is that of the work since then.
-    await manager.ledger.control(job_id, "pause")
-    assert (await manager.ledger.progress(job_id)).estimated_end_at is None
-    await manager.ledger.control(job_id, "resume")
-    await manager.runner.run_slice(job_id)
+    await manager.jobs.control(job_id, "pause")
+    assert (await manager.jobs.progress(job_id)).estimated_end_at is None
+    await manager.jobs.control(job_id, "resume")
+    await manager.jobs.run_slice(job_id)
     assert int(raw.hget(home.job(job_id), "done_since")) == running.done
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
@@ -102,7 +102,7 @@ async def test_every_part_of_a_record_is_kept_for_its_time_after_the_end(
     job_id = await manager.revoke_agent_sessions("bot")
     for keys in manager._partitions.all:  # as after a long pause
         raw.pexpire(keys.job(job_id), _HOUR)
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     home, *others = _times_to_live(manager, raw, job_id)
     assert len(others) == partitions - 1
     assert _WEEK - 60_000 < home <= _WEEK
@@ -122,10 +122,10 @@ async def test_a_record_is_kept_for_its_time_after_a_job_was_stopped(
         raw.pexpire(keys.job(job_id), _HOUR)
     raw.pexpire(manager._partitions.home.history, _HOUR)
     if end == "failed":
-        assert await manager.runner._count_failure(job_id, "refused")
+        assert await manager.jobs._runner._count_failure(job_id, "refused")
     else:
-        await manager.ledger.control(job_id, {"cancelled": "cancel", "paused": "pause"}[end])
-    assert (await manager.ledger.progress(job_id)).state == end
+        await manager.jobs.control(job_id, {"cancelled": "cancel", "paused": "pause"}[end])
+    assert (await manager.jobs.progress(job_id)).state == end
     kept = [*_times_to_live(manager, raw, job_id), raw.pttl(manager._partitions.home.history)]
     assert len(kept) == partitions + 1
     assert all(_WEEK - 60_000 < each <= _WEEK for each in kept)
@@ -139,7 +139,7 @@ async def test_a_job_is_listed_as_long_as_its_record_is_kept(
     home = manager._partitions.home
     for key in (home.job(job_id), home.history):  # as after a long pause
         raw.pexpire(key, _HOUR)
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     assert raw.pttl(home.history) >= raw.pttl(home.job(job_id)) > _HOUR
 
 
@@ -162,8 +162,8 @@ async def test_a_grace_is_no_part_of_the_time_a_record_is_kept(
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann", grace=timedelta(days=365))
     assert _times_to_live(manager, raw, job_id)[0] > 365 * 86_400_000
-    await manager.ledger.control(job_id, "undo")
-    await manager.runner.run(job_id)
+    await manager.jobs.control(job_id, "undo")
+    await manager.jobs.run(job_id)
     assert _times_to_live(manager, raw, job_id)[0] <= _WEEK
 
 
@@ -184,7 +184,7 @@ async def _open_nine(manager: SessionManager) -> list[str]:
 async def _pages(manager: SessionManager, limit: int, chosen: JobFilter | None = None) -> list[list[str]]:
     pages, cursor = [], None
     while True:
-        page = await manager.ledger.list_jobs(chosen, limit=limit, cursor=cursor)
+        page = await manager.jobs.list(chosen, limit=limit, cursor=cursor)
         pages.append([job.job_id for job in page.jobs])
         cursor = page.cursor
         if cursor is None:
@@ -199,7 +199,7 @@ async def test_jobs_are_listed_newest_first_page_by_page(open_manager: Opener) -
         pages = await _pages(manager, limit)
         assert [job_id for page in pages for job_id in page] == newest_first
         assert all(len(page) == limit for page in pages[:-1])
-    await asyncio.gather(*(manager.runner.run(job_id) for job_id in opened))
+    await asyncio.gather(*(manager.jobs.run(job_id) for job_id in opened))
 
 
 async def test_jobs_of_one_millisecond_are_listed_once_each(open_manager: Opener, raw: redis.Redis) -> None:
@@ -211,7 +211,7 @@ async def test_jobs_of_one_millisecond_are_listed_once_each(open_manager: Opener
     for limit in (1, 2, 4, 9):
         found = [job_id for page in await _pages(manager, limit) for job_id in page]
         assert found == sorted(opened, reverse=True)
-    await asyncio.gather(*(manager.runner.run(job_id) for job_id in opened))
+    await asyncio.gather(*(manager.jobs.run(job_id) for job_id in opened))
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ async def test_the_list_is_in_the_same_order_whatever_the_locale_of_the_server(
             raw.zadd(keys.history, {job_id: 1_700_000_000_000})
         pages, cursor = [], None
         for _ in jobs:
-            page = await manager.ledger.list_jobs(limit=1, cursor=cursor)
+            page = await manager.jobs.list(limit=1, cursor=cursor)
             pages += [job.job_id for job in page.jobs]
             cursor = page.cursor
         assert pages == sorted(jobs, reverse=True)
@@ -252,16 +252,16 @@ async def test_the_list_is_in_the_same_order_whatever_the_locale_of_the_server(
 async def test_a_page_goes_on_where_its_last_job_is_forgotten(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(partitions=3)
     *older, last, _, newest = opened = await _open_nine(manager)
-    page = await manager.ledger.list_jobs(limit=3)
+    page = await manager.jobs.list(limit=3)
     assert [job.job_id for job in page.jobs] == [newest, opened[-2], last]
-    home = (await manager.ledger.read(last)).home.keys
-    await manager.runner.run(last)
+    home = (await manager.jobs.read(last)).home.keys
+    await manager.jobs.run(last)
     raw.delete(home.job(last))
     raw.zrem(home.history, last)
-    rest = await manager.ledger.list_jobs(limit=100, cursor=page.cursor)
+    rest = await manager.jobs.list(limit=100, cursor=page.cursor)
     assert [job.job_id for job in rest.jobs] == older[::-1]
     assert rest.cursor is None
-    await asyncio.gather(*(manager.runner.run(job_id) for job_id in opened if job_id != last))
+    await asyncio.gather(*(manager.jobs.run(job_id) for job_id in opened if job_id != last))
 
 
 async def test_jobs_are_listed_by_state_kind_and_target(manager: SessionManager) -> None:
@@ -270,10 +270,10 @@ async def test_jobs_are_listed_by_state_kind_and_target(manager: SessionManager)
     sweep = await open_sweep(manager)
     user = await manager.revoke_user_sessions("ann")
     agent = await manager.revoke_agent_sessions("other")
-    await manager.runner.run(user)
+    await manager.jobs.run(user)
 
     async def found(*chosen: Any) -> set[str]:
-        page = await manager.ledger.list_jobs(JobFilter(*chosen))
+        page = await manager.jobs.list(JobFilter(*chosen))
         return {job.job_id for job in page.jobs}
 
     assert await found() == {sweep, user, agent}
@@ -282,21 +282,21 @@ async def test_jobs_are_listed_by_state_kind_and_target(manager: SessionManager)
     assert await found(None, JobKind.DELETE_AGENT) == {agent}
     assert await found(None, None, "ann") == {user}
     assert await found(JobState.DONE, JobKind.SWEEP) == set()
-    await manager.runner.run(sweep)
+    await manager.jobs.run(sweep)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1_001, 1.5, True])
 async def test_a_limit_out_of_bounds_is_refused(manager: SessionManager, limit: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="limit must be"):
-        await manager.ledger.list_jobs(limit=limit)
-    assert (await manager.ledger.list_jobs(limit=1_000)).jobs == []
+        await manager.jobs.list(limit=limit)
+    assert (await manager.jobs.list(limit=1_000)).jobs == []
 
 
 @pytest.mark.parametrize("cursor", ["", "7", "x:job_1", ":job_1", "-1:job_1", "²:job_1", "7:", "1e3:job_1"])
 async def test_a_cursor_that_is_none_is_refused(manager: SessionManager, cursor: str) -> None:
     await open_sweep(manager)
     with pytest.raises(InvalidArgumentError, match="cursor must be that of an earlier page"):
-        await manager.ledger.list_jobs(cursor=cursor)
+        await manager.jobs.list(cursor=cursor)
 
 
 async def test_forgotten_jobs_leave_the_list_and_do_not_fill_it(
@@ -312,11 +312,11 @@ async def test_forgotten_jobs_leave_the_list_and_do_not_fill_it(
 
 async def test_a_request_that_joined_is_found_but_not_listed(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
-    opened = await manager.open_job(JobSpec.user_deletion("ann"), JobRequest.checked("first"))
-    await manager.open_job(JobSpec.user_deletion("ann"), JobRequest.checked("second"))
+    opened = await manager.jobs.open(JobSpec.user_deletion("ann"), JobRequest.checked("first"))
+    await manager.jobs.open(JobSpec.user_deletion("ann"), JobRequest.checked("second"))
     assert await _pages(manager, 10) == [["first"]]
-    assert await manager.ledger.progress("second") == await manager.ledger.progress(opened.job_id)
-    done = await manager.runner.run("second")
+    assert await manager.jobs.progress("second") == await manager.jobs.progress(opened.job_id)
+    done = await manager.jobs.run("second")
     assert (done.job_id, done.removed) == ("first", 2)
     with pytest.raises(JobNotFoundError):
-        await manager.ledger.progress("third")
+        await manager.jobs.progress("third")

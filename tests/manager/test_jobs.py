@@ -23,11 +23,10 @@ Opener = Callable[..., SessionManager]
 
 @pytest.mark.parametrize("method", ["progress", "run_slice", "run"])
 async def test_a_job_that_never_was_is_an_error(manager: SessionManager, method: str) -> None:
-    owner = manager.ledger if method == "progress" else manager.runner
     with pytest.raises(JobNotFoundError, match="job_unknown"):
-        await getattr(owner, method)("job_unknown")
+        await getattr(manager.jobs, method)("job_unknown")
     with pytest.raises(LookupError):
-        await getattr(owner, method)("job_unknown")
+        await getattr(manager.jobs, method)("job_unknown")
 
 
 async def test_progress_tells_the_life_of_a_job(open_manager: Opener) -> None:
@@ -35,19 +34,19 @@ async def test_progress_tells_the_life_of_a_job(open_manager: Opener) -> None:
     await create_sessions(manager, 1000)
     job_id = await manager.revoke_user_sessions("ann")
 
-    queued = await manager.ledger.progress(job_id)
+    queued = await manager.jobs.progress(job_id)
     assert (queued.job_id, queued.kind, queued.state) == (job_id, JobKind.DELETE_USER, JobState.QUEUED)
     assert (queued.total, queued.done, queued.removed, queued.finished_at) == (1000, 0, 0, None)
     assert queued.requested_at == queued.heartbeat_at
     assert queued.requested_at.tzinfo is UTC
     assert not queued.finished
 
-    running = await manager.runner.run_slice(job_id)
+    running = await manager.jobs.run_slice(job_id)
     assert running.state is JobState.RUNNING
     assert 0 < running.done == running.removed < 1000
     assert running.heartbeat_at >= running.requested_at
 
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.done, done.removed) == (JobState.DONE, 1000, 1000)
     assert done.finished
     assert done.finished_at is not None
@@ -60,8 +59,8 @@ async def test_two_workers_on_one_job_give_the_exact_count(open_manager: Opener,
     for user in range(8):
         await create_sessions(managers[0], 100, f"user_{user}")
     job_id = await managers[0].revoke_agent_sessions("bot")
-    await asyncio.gather(*(manager.runner.run(job_id) for manager in managers))
-    progress = await managers[0].ledger.progress(job_id)
+    await asyncio.gather(*(manager.jobs.run(job_id) for manager in managers))
+    progress = await managers[0].jobs.progress(job_id)
     assert (progress.total, progress.done, progress.removed) == (800, 800, 800)
 
 
@@ -77,12 +76,12 @@ async def test_a_job_run_again_changes_nothing(manager: SessionManager, kind: st
         job_id = await open_sweep(manager, join=False)
     else:
         job_id = await open_pruning(manager, join=False, keep_last=2)
-    first = await manager.runner.run(job_id)
+    first = await manager.jobs.run(job_id)
     assert first.removed == 3
     late = await create_sessions(manager, 2)
     for session in late * 3:
         await manager.save_checkpoint(session.session_id, {})
-    assert await manager.runner.run(job_id) == first
+    assert await manager.jobs.run(job_id) == first
     assert len(await manager.get_sessions_by_user("ann")) == (5 if kind == "pruning" else 2)
     assert [len(await manager.list_checkpoints(each.session_id)) for each in late] == [3, 3]
 
@@ -95,7 +94,7 @@ async def test_what_has_nothing_to_do_is_done_at_once(manager: SessionManager) -
         await open_pruning(manager, join=True, keep_last=1),
     ]
     for job_id in jobs:
-        progress = await manager.ledger.progress(job_id)
+        progress = await manager.jobs.progress(job_id)
         assert (progress.state, progress.total, progress.removed) == (JobState.DONE, 0, 0)
 
 
@@ -121,7 +120,7 @@ async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManag
     assert await open_job(join=True) == first
     if kind != "sweep":
         assert await open_job(join=True, keep_last=3) != first
-    await manager.runner.run(first)
+    await manager.jobs.run(first)
     assert await open_job(join=True) != first
 
 
@@ -131,24 +130,24 @@ async def test_an_open_sweep_is_joined_whichever_partition_has_work(open_manager
     sessions = await create_sessions(manager, 3, users[0])
     await let_expire(manager, *sessions)
     first = await open_sweep(manager, join=True)
-    assert not (await manager.ledger.progress(first)).finished
+    assert not (await manager.jobs.progress(first)).finished
     assert await open_sweep(manager, join=True) == first
 
 
 async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Opener) -> None:
     manager = open_manager(partitions=2)
-    ledger = manager.ledger
+    jobs = manager.jobs
     sessions = [each for user in "abcdef" for each in await create_sessions(manager, 5, user)]
     await let_expire(manager, *sessions)
     first = await open_sweep(manager, join=True)
-    job = await ledger.read(first)
+    job = await jobs.read(first)
     assert len(job.parts) == 2
     for part in job.parts:
         assert await open_sweep(manager, join=True) == first
-        batch = job.work.batch(manager._client, part.keys, first, undo=False)
+        batch = job.spec.batch(manager._client, part.keys, first, undo=False)
         while await batch(10) is BatchReply.MORE:
             pass
-    await ledger.complete(job)
+    await jobs._store.complete(job)
     assert await open_sweep(manager, join=True) != first
 
 
@@ -156,9 +155,9 @@ async def test_a_job_opened_again_with_its_id_is_the_same_job(manager: SessionMa
     sessions = await create_sessions(manager, 2)
     await let_expire(manager, *sessions)
     assert await open_sweep(manager, "job_mine") == "job_mine"
-    done = await manager.runner.run("job_mine")
+    done = await manager.jobs.run("job_mine")
     assert await open_sweep(manager, "job_mine", join=True) == "job_mine"
-    assert await manager.ledger.progress("job_mine") == done
+    assert await manager.jobs.progress("job_mine") == done
 
 
 async def test_a_silent_open_job_is_taken_up_once_a_period(
@@ -168,15 +167,15 @@ async def test_a_silent_open_job_is_taken_up_once_a_period(
     await create_sessions(manager, 3)
     await manager.revoke_agent_sessions("done")
     job_id = await manager.revoke_agent_sessions("bot")
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == []
     home = manager._partitions.of_user("ann").prefix + b"jobs"
     raw.zadd(home, {job_id: 1, "job_forgotten": 2})
-    assert await manager.ledger.take_stalled() == [job_id]
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == [job_id]
+    assert await manager.jobs.take_stalled() == []
     assert [name for name, _ in raw.zrange(home, 0, -1, withscores=True)] == [job_id.encode()]
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     raw.zadd(home, {job_id: 1}, xx=True)
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == []
     assert raw.zcard(home) == 0
 
 
@@ -194,9 +193,9 @@ async def test_working_beats_the_heart(manager: SessionManager, raw: redis.Redis
 
     assert await batch() is BatchReply.MORE
     assert raw.zscore(jobs, job_id) > 1
-    assert (await manager.ledger.progress(job_id)).heartbeat_at.year > 1970
+    assert (await manager.jobs.progress(job_id)).heartbeat_at.year > 1970
     assert await batch() is BatchReply.END
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     assert raw.zscore(jobs, job_id) is None
 
 
@@ -213,7 +212,7 @@ async def test_an_agent_deletion_whose_caller_died_half_way_is_completed_by_a_wo
         calls = proxy.calls
         proxy.hold_reply_of_call(calls + 2)
         caller = asyncio.create_task(dying.revoke_agent_sessions("bot", "job_mine"))
-        await wait_until(lambda: proxy.calls > calls + 1, description="the home partition was detached")
+        await wait_until(lambda: proxy.calls > calls + 1, description="the home partition was revoked")
         home = manager._partitions.home.job("job_mine")
         await wait_until(lambda: raw.exists(home), description="the home record was written")
         caller.cancel()
@@ -222,7 +221,7 @@ async def test_an_agent_deletion_whose_caller_died_half_way_is_completed_by_a_wo
         await dying.aclose()
     assert 0 < await manager.get_active_session_count() < 40
 
-    progress = await manager.runner.run("job_mine")
+    progress = await manager.jobs.run("job_mine")
 
     assert (progress.state, progress.total, progress.removed) == (JobState.DONE, 40, 40)
     assert await manager.get_active_session_count() == 0
@@ -235,13 +234,13 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(manager, 3, users[1])
     job_id = await manager.revoke_agent_sessions("bot")
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     # What time does: the part without sessions is forgotten after the retention of jobs, the other one
-    # later by the time that its trash could have lived.
+    # later by the time that its revoked set could have lived.
     raw.delete(manager._partitions.all[0].job(job_id))
     new = await create_sessions(manager, 2, users[0])
     with pytest.raises(JobNotFoundError):
-        await manager.runner.run_slice(job_id)
+        await manager.jobs.run_slice(job_id)
     assert len(await manager.get_sessions_by_agent("bot")) == len(new)
 
 
@@ -274,9 +273,9 @@ async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_
     await create_sessions(manager, 3, user)
     await _begin_deletion(manager)
 
-    assert not (await manager.ledger.progress("job_begun")).finished
-    [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to count as stalled")
-    assert (await manager.runner.run(open_job)).removed == 3
+    assert not (await manager.jobs.progress("job_begun")).finished
+    [open_job] = await wait_until(manager.jobs.take_stalled, description="the job to count as stalled")
+    assert (await manager.jobs.run(open_job)).removed == 3
     assert await manager.get_sessions_by_agent("bot") == []
 
 
@@ -300,7 +299,7 @@ async def test_an_id_that_serves_one_job_is_refused_for_another(
         await reuse(manager)
 
     assert await manager.session_exists(other.session_id)
-    assert (await manager.runner.run("nightly")).removed == 2
+    assert (await manager.jobs.run("nightly")).removed == 2
 
 
 async def test_a_job_is_kept_as_long_as_its_longest_part(open_manager: Opener, raw: redis.Redis) -> None:
@@ -310,7 +309,7 @@ async def test_a_job_is_kept_as_long_as_its_longest_part(open_manager: Opener, r
     users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(far, 1, users[3])
     job_id = await manager.revoke_agent_sessions("bot")
-    home, *others = (await manager.ledger.read(job_id)).parts
+    home, *others = (await manager.jobs.read(job_id)).parts
     longest = max(raw.pttl(part.keys.job(job_id)) for part in others)
     assert longest > 29 * 86_400_000
     for key in (home.keys.job(job_id), home.keys.jobs, home.keys.history):
@@ -325,7 +324,7 @@ async def test_a_deletion_with_a_grace_whose_caller_died_half_way_is_completed_b
         await create_sessions(manager, 1, user)
     await _begin_deletion(manager, grace_ms=60_000)
     assert await manager.get_sessions_by_agent("bot") != []
-    [open_job] = await wait_until(manager.ledger.take_stalled, description="the job to be rung for")
-    assert (await manager.runner.run(open_job)).state is JobState.SCHEDULED
+    [open_job] = await wait_until(manager.jobs.take_stalled, description="the job to be rung for")
+    assert (await manager.jobs.run(open_job)).state is JobState.SCHEDULED
     assert await manager.get_sessions_by_agent("bot") == []
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == []

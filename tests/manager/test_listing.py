@@ -99,7 +99,7 @@ async def test_a_user_is_counted_over_pages_while_the_deletion_of_an_agent_is_op
     await create_sessions(manager, 10, "ann", "retired")
     job_id = await manager.revoke_agent_sessions("retired")
     assert await manager.get_active_session_count("ann") == MANY
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     assert await manager.get_active_session_count("ann") == MANY
 
 

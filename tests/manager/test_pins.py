@@ -237,7 +237,7 @@ async def test_hundreds_of_pins_among_thousands_of_checkpoints_are_kept(
         some = range(first, first + 200)
         saves = [manager.save_checkpoint(session_id, {"turn": turn}, pin=turn in pinned) for turn in some]
         ids += await asyncio.gather(*saves)
-    progress = await manager.runner.run(await open_pruning(manager, session_id=session_id, keep_last=10))
+    progress = await manager.jobs.run(await open_pruning(manager, session_id=session_id, keep_last=10))
     assert progress.removed == count - 10 - pins
     assert await turns(manager, session_id) == sorted(pinned | set(range(count - 10, count)))
     assert await manager.pinned_checkpoints(session_id) == [ids[turn] for turn in sorted(pinned)]

@@ -33,8 +33,8 @@ async def _prepare(manager: SessionManager, kind: str) -> tuple[JobSpec, int, in
     works = {
         "user": (JobSpec.user_deletion("ann"), 5, 20),
         "agent": (JobSpec.agent_deletion("bot"), 40, 160),
-        "pruning": (manager.pruning(keep_last=2, except_agents=["other"]), 40, 40),
-        "pruning of a session": (manager.pruning(sessions[7].session_id, keep_last=1), 1, 2)
+        "pruning": (manager.jobs.pruning(keep_last=2, except_agents=["other"]), 40, 40),
+        "pruning of a session": (manager.jobs.pruning(sessions[7].session_id, keep_last=1), 1, 2)
         if kind != "user"
         else None,
     }
@@ -44,8 +44,8 @@ async def _prepare(manager: SessionManager, kind: str) -> tuple[JobSpec, int, in
 
 
 async def _run(manager: SessionManager, work: JobSpec, order: JobRequest | None = None) -> int:
-    opened = await manager.open_job(work, order or JobRequest.checked())
-    return (await manager.runner.run(opened.job_id)).removed
+    opened = await manager.jobs.open(work, order or JobRequest.checked())
+    return (await manager.jobs.run(opened.job_id)).removed
 
 
 @PARTITIONS
@@ -57,7 +57,7 @@ async def test_a_preview_is_exact_and_changes_nothing(
     work, sessions, checkpoints = await _prepare(manager, kind)
     before = snapshot(raw, namespace)
 
-    preview = await manager.ledger.preview(work)
+    preview = await manager.jobs.preview(work)
 
     assert snapshot(raw, namespace) == before
     assert (preview.kind, preview.target) == (work.kind, work.about)
@@ -66,7 +66,7 @@ async def test_a_preview_is_exact_and_changes_nothing(
     assert 0 < len(preview.sample) == len(set(preview.sample)) <= 5
     assert preview.affected == (checkpoints if work.kind is JobKind.PRUNE else sessions)
     assert await _run(manager, work) == preview.affected
-    assert await manager.ledger.preview(work) == Preview(
+    assert await manager.jobs.preview(work) == Preview(
         kind=work.kind, target=work.about, sessions=0, checkpoints=0, bytes=0, sample=[]
     )
 
@@ -78,13 +78,13 @@ async def test_more_than_was_allowed_is_refused_and_nothing_is_changed(
 ) -> None:
     manager = open_manager(partitions=partitions)
     work, *_ = await _prepare(manager, kind)
-    affected = (await manager.ledger.preview(work)).affected
+    affected = (await manager.jobs.preview(work)).affected
     for allowed in (0, affected - 1):
         before = snapshot(raw, namespace)
         with pytest.raises(
             TooManyAffectedError, match=f"^{affected} would go, more than max_aff.*={allowed};"
         ):
-            await manager.open_job(work, JobRequest.checked(max_affected=allowed))
+            await manager.jobs.open(work, JobRequest.checked(max_affected=allowed))
         assert snapshot(raw, namespace) == before
     assert await _run(manager, work, JobRequest.checked(max_affected=affected)) == affected
 
@@ -96,18 +96,18 @@ async def test_what_a_request_has_done_already_is_not_refused_to_its_repetition(
     manager = open_manager(partitions=partitions)
     work, *_ = await _prepare(manager, "agent")
     order = JobRequest.checked("job_mine", max_affected=40)
-    opened = await manager.open_job(work, order)
+    opened = await manager.jobs.open(work, order)
     for user in range(8):
         await create_sessions(manager, 10, f"user_{user}")
-    assert await manager.open_job(work, order) == opened
-    assert (await manager.runner.run("job_mine")).removed == 40
+    assert await manager.jobs.open(work, order) == opened
+    assert (await manager.jobs.run("job_mine")).removed == 40
 
 
 async def test_sessions_that_ran_out_count_for_no_deletion(manager: SessionManager) -> None:
     expired, *_ = await create_sessions(manager, 3)
     await let_expire(manager, expired)
     work = JobSpec.user_deletion("ann")
-    assert (await manager.ledger.preview(work)).sessions == 2
+    assert (await manager.jobs.preview(work)).sessions == 2
     assert await _run(manager, work, JobRequest.checked(max_affected=2)) == 2
 
 
@@ -123,7 +123,7 @@ async def test_a_preview_of_many_sessions_takes_several_pages(
     await create_sessions(manager, 1_500)
     hasty = open_manager(batch_target_ms=0.001)
     for each in (manager, hasty):
-        preview = await each.ledger.preview(JobSpec.agent_deletion("bot"))
+        preview = await each.jobs.preview(JobSpec.agent_deletion("bot"))
         assert preview.sessions == 1_500
         assert len(preview.sample) == 5
 
@@ -133,8 +133,8 @@ async def test_a_preview_of_a_session_with_many_checkpoints_is_exact(manager: Se
     for _ in range(5):
         ids = await save_turns(manager, session.session_id, 1_000)
         await manager.pin_checkpoint(session.session_id, ids[500])
-    for work in (manager.pruning(keep_last=10), manager.pruning(session.session_id, keep_last=10)):
-        preview = await manager.ledger.preview(work)
+    for work in (manager.jobs.pruning(keep_last=10), manager.jobs.pruning(session.session_id, keep_last=10)):
+        preview = await manager.jobs.preview(work)
         assert (preview.sessions, preview.checkpoints) == (1, 4_985)
         assert preview.bytes > 4_985
     assert await manager.prune_checkpoints(keep_last=10) == 4_985
@@ -148,7 +148,7 @@ async def test_a_preview_by_age_is_exact(manager: SessionManager, raw: redis.Red
     raw.zadd(order, {name: number + 1 for number, name in enumerate(ids[:4])})
     await manager.pin_checkpoint(session.session_id, ids[1])
     policy = {"older_than": timedelta(days=1)}
-    preview = await manager.ledger.preview(manager.pruning(**policy))  # type: ignore[arg-type]
+    preview = await manager.jobs.preview(manager.jobs.pruning(**policy))  # type: ignore[arg-type]
     assert (preview.sessions, preview.checkpoints, preview.sample) == (1, 3, [session.session_id])
     assert await manager.prune_checkpoints(**policy) == 3  # type: ignore[arg-type]
 
@@ -159,7 +159,7 @@ async def test_a_preview_of_a_session_that_is_not_there_is_empty(
 ) -> None:
     [session] = await create_sessions(manager, 1)
     await save_turns(manager, session.session_id, 3)
-    preview = await manager.ledger.preview(manager.pruning(session_id, keep_last=1))
+    preview = await manager.jobs.preview(manager.jobs.pruning(session_id, keep_last=1))
     assert (preview.sessions, preview.checkpoints, preview.sample) == (0, 0, [])
     assert await manager.prune_checkpoints(session_id, keep_last=1) == 0
 
@@ -167,10 +167,10 @@ async def test_a_preview_of_a_session_that_is_not_there_is_empty(
 @pytest.mark.parametrize(
     "preview",
     [
-        lambda manager: manager.ledger.preview(manager.user_deletion("nobody")),
-        lambda manager: manager.ledger.preview(manager.agent_deletion("nobody")),
-        lambda manager: manager.ledger.preview(JobSpec.sweep()),
-        lambda manager: manager.ledger.preview(manager.pruning(keep_last=0)),
+        lambda manager: manager.jobs.preview(manager.jobs.user_deletion("nobody")),
+        lambda manager: manager.jobs.preview(manager.jobs.agent_deletion("nobody")),
+        lambda manager: manager.jobs.preview(JobSpec.sweep()),
+        lambda manager: manager.jobs.preview(manager.jobs.pruning(keep_last=0)),
     ],
 )
 async def test_nothing_to_do_is_nothing(

@@ -108,8 +108,8 @@ async def test_many_sessions_are_pruned_over_many_batches(manager: SessionManage
     for number, session in enumerate(sessions):
         _plant_checkpoints(raw, f"{manager.settings.namespace}:{{0}}:", session.session_id, 1 + number % 9)
     expected = sum(max(0, number % 9 - 1) for number in range(350))
-    policy = manager.pruning(keep_last=2)
-    progress = await manager.runner.run((await manager.ledger.open(policy)).job_id)
+    policy = manager.jobs.pruning(keep_last=2)
+    progress = await manager.jobs.run((await manager.jobs.open(policy)).job_id)
     assert progress.removed == expected
     assert (progress.done, progress.total) == (350, 350)
     for number, session in enumerate(sessions):
@@ -139,10 +139,10 @@ async def test_the_progress_of_a_pruning_counts_sessions_and_checkpoints(manager
     for _ in range(3):
         session = await manager.create_session("ann", "bot")
         await save_turns(manager, session.session_id, 4)
-    job_id = (await manager.ledger.open(manager.pruning(keep_last=1))).job_id
-    queued = await manager.ledger.progress(job_id)
+    job_id = (await manager.jobs.open(manager.jobs.pruning(keep_last=1))).job_id
+    queued = await manager.jobs.progress(job_id)
     assert (queued.state, queued.total, queued.done, queued.removed) == (JobState.QUEUED, 3, 0, 0)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.total, done.done, done.removed) == (JobState.DONE, 3, 3, 9)
 
 

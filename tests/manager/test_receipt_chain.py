@@ -20,7 +20,7 @@ _DAY = 86_400
 async def _delete(manager: SessionManager, user_id: str = "ann") -> Receipt:
     """The receipt of a deletion of one session."""
     await create_sessions(manager, 1, user_id)
-    receipt = (await manager.runner.run(await manager.revoke_user_sessions(user_id))).receipt
+    receipt = (await manager.jobs.run(await manager.revoke_user_sessions(user_id))).receipt
     assert receipt is not None
     return receipt
 
@@ -103,19 +103,19 @@ async def test_whatever_is_done_to_the_chain_shows(
 ) -> None:
     for number in range(4):
         await _delete(manager, f"user_{number}")
-    assert (await manager.receipts.verify()).problems == []
+    assert (await manager.jobs.receipts.verify()).problems == []
     key = manager._partitions.home.receipts
     tamper(raw, key, raw.zrange(key, 0, -1))
-    assert sorted((await manager.receipts.verify()).problems) == sorted(problems)
+    assert sorted((await manager.jobs.receipts.verify()).problems) == sorted(problems)
 
 
 async def test_another_key_fits_no_receipt(open_manager: Opener) -> None:
     manager = open_manager(receipt_key="mine")
     await _delete(manager)
     await _delete(manager)
-    assert (await open_manager(receipt_key="mine").receipts.verify()).problems == []
+    assert (await open_manager(receipt_key="mine").jobs.receipts.verify()).problems == []
     for other in (open_manager(receipt_key="another"), open_manager()):
-        assert (await other.receipts.verify()).problems == [
+        assert (await other.jobs.receipts.verify()).problems == [
             f"receipt 1 {WRONG_HASH}",
             f"receipt 2 {WRONG_HASH}",
         ]
@@ -139,7 +139,7 @@ async def test_the_key_of_the_namespace_lives_as_long_as_its_receipts(
     raw.expire(keys.receipt_key, 60)
     await _delete(manager)
     assert raw.ttl(keys.receipt_key) > _DAY - 60
-    assert (await open_manager().receipts.verify()).problems == []
+    assert (await open_manager().jobs.receipts.verify()).problems == []
 
 
 async def test_a_chain_longer_than_a_page_is_read_to_its_end(
@@ -149,7 +149,7 @@ async def test_a_chain_longer_than_a_page_is_read_to_its_end(
     for number in range(5):
         await _delete(manager, f"user_{number}")
     assert [receipt.number for receipt in await receipts_of(manager)] == [1, 2, 3, 4, 5]
-    found = await manager.receipts.verify()
+    found = await manager.jobs.receipts.verify()
     assert (found.receipts, found.last, found.problems) == (5, 5, [])
 
 
@@ -164,7 +164,7 @@ async def test_receipts_are_forgotten_after_their_time_and_the_rest_stays_one_ch
     for number, text in enumerate(raw.zrange(key, 0, 1), 1):
         _replace(raw, key, number, json.dumps(json.loads(text) | {"finished_at": old}).encode())
     await _delete(manager, "last")
-    found = await manager.receipts.verify()
+    found = await manager.jobs.receipts.verify()
     assert (found.receipts, found.first, found.last, found.problems) == (3, 3, 5, [])
     assert raw.zcard(manager._partitions.home.receipt_jobs) == 3
 
@@ -196,7 +196,7 @@ async def test_a_chain_that_was_tampered_with_goes_on(
     tamper(raw, key, raw.zrange(key, 0, -1))
     places = raw.zcard(key)
     assert (await _delete(manager)).number == places + 1
-    found = await manager.receipts.verify()
+    found = await manager.jobs.receipts.verify()
     assert found.last == places + 1
     assert found.problems
 
@@ -220,5 +220,5 @@ async def test_a_receipt_that_is_gone_from_the_chain_does_not_keep_its_job_open(
     job_id = await manager.revoke_user_sessions("ann")
     raw.zadd(f"{namespace}:{{0}}:receipt_jobs", {job_id: 7})
     raw.expire(f"{namespace}:{{0}}:receipt_jobs", 60)
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     assert (done.state, done.removed, done.receipt) == ("done", 2, None)

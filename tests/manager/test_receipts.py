@@ -22,7 +22,7 @@ Opener = Callable[..., SessionManager]
 async def _delete(manager: SessionManager, user_id: str = "ann", count: int = 1) -> Receipt:
     """The receipt of a deletion of so many sessions."""
     await create_sessions(manager, count, user_id)
-    receipt = (await manager.runner.run(await manager.revoke_user_sessions(user_id))).receipt
+    receipt = (await manager.jobs.run(await manager.revoke_user_sessions(user_id))).receipt
     assert receipt is not None
     return receipt
 
@@ -37,7 +37,7 @@ async def test_a_receipt_says_what_was_removed(open_manager: Opener, partitions:
             await save_turns(manager, session.session_id, 3)
     sessions = 2 * len(users)
     revoke = {"user": manager.revoke_user_sessions, "agent": manager.revoke_agent_sessions}[of]
-    progress = await manager.runner.run(await revoke({"user": "ann", "agent": "bot"}[of], reason="asked"))
+    progress = await manager.jobs.run(await revoke({"user": "ann", "agent": "bot"}[of], reason="asked"))
 
     receipt = progress.receipt
     assert receipt is not None
@@ -60,17 +60,17 @@ async def test_a_receipt_counts_what_several_requests_and_slices_came_to(open_ma
     manager = open_manager(slice_seconds=0.001, batch_target_ms=0.001)
     await create_sessions(manager, 300)
     job_id = await manager.revoke_user_sessions("ann")
-    await manager.runner.run_slice(job_id)
+    await manager.jobs.run_slice(job_id)
     await create_sessions(manager, 50)
     assert await manager.revoke_user_sessions("ann") == job_id
-    receipt = (await manager.runner.run(job_id)).receipt
+    receipt = (await manager.jobs.run(job_id)).receipt
     assert receipt is not None
     assert (receipt.sessions, receipt.checkpoints, receipt.residue.sessions) == (350, 0, 0)
 
 
 async def test_deleting_nothing_has_a_receipt_too(manager: SessionManager) -> None:
     job_id = await manager.revoke_user_sessions("nobody")
-    receipt = (await manager.ledger.progress(job_id)).receipt
+    receipt = (await manager.jobs.progress(job_id)).receipt
     assert receipt is not None
     assert (receipt.sessions, receipt.checkpoints, receipt.index_entries) == (0, 0, 0)
 
@@ -79,13 +79,13 @@ async def test_only_a_deletion_that_is_done_has_a_receipt(manager: SessionManage
     expired, live = await create_sessions(manager, 2)
     await let_expire(manager, expired)
     await save_turns(manager, live.session_id, 3)
-    await manager.runner.run(await open_sweep(manager))
-    await manager.runner.run(await open_pruning(manager, keep_last=1))
+    await manager.jobs.run(await open_sweep(manager))
+    await manager.jobs.run(await open_pruning(manager, keep_last=1))
     undone = await manager.revoke_user_sessions("ann", grace=60)
-    await manager.ledger.control(undone, "undo")
-    assert (await manager.runner.run(undone)).state is JobState.UNDONE
+    await manager.jobs.control(undone, "undo")
+    assert (await manager.jobs.run(undone)).state is JobState.UNDONE
     cancelled = await manager.revoke_user_sessions("ann")
-    await manager.ledger.control(cancelled, "cancel")
+    await manager.jobs.control(cancelled, "cancel")
     assert await receipts_of(manager) == []
 
 
@@ -101,7 +101,7 @@ async def test_what_is_left_of_the_target_is_reported(
     entries = raw.zrange(keys.expiry_index, 0, -1, withscores=True)
     [entry] = [each for each in entries if each[0].startswith(left.session_id.encode())]
     job_id = await manager.revoke_user_sessions("ann")
-    batch = (await manager.ledger.read(job_id)).work.batch(manager._client, keys, job_id, undo=False)
+    batch = (await manager.jobs.read(job_id)).spec.batch(manager._client, keys, job_id, undo=False)
     await batch(10)
     # As if a deletion had passed over it: the session's hash, and the index that is looked through.
     raw.restore(keys.session(left.session_id), 60_000, kept)
@@ -109,7 +109,7 @@ async def test_what_is_left_of_the_target_is_reported(
     raw.zadd(place, {left.session_id if check == "index" else entry[0]: entry[1]})
     raw.expire(place, 60)
 
-    receipt = (await manager.runner.run(job_id)).receipt
+    receipt = (await manager.jobs.run(job_id)).receipt
 
     assert receipt is not None
     assert (receipt.residue.scope, receipt.residue.sessions) == (check, 1)
@@ -125,7 +125,7 @@ async def test_what_came_after_the_cut_off_is_no_residue(open_manager: Opener, c
     job_id = await manager.revoke_agent_sessions("bot")
     await create_sessions(manager, 2)
     assert await manager.update_session(handed_over.session_id, agent_id="bot")
-    receipt = (await manager.runner.run(job_id)).receipt
+    receipt = (await manager.jobs.run(job_id)).receipt
     assert receipt is not None
     assert (receipt.sessions, receipt.residue.sessions) == (3, 0)
     assert len(await manager.get_sessions_by_agent("bot")) == 3
@@ -138,9 +138,9 @@ async def test_the_target_is_there_as_a_keyed_hash_alone(
     keys = manager._partitions.home
     stored = b"".join(raw.zrange(keys.receipts, 0, -1) + raw.zrange(keys.receipt_jobs, 0, -1))
     assert b"someone" not in stored
-    assert receipt.target == await manager.receipts.target_hash("someone@example.org")
-    assert receipt.target != await manager.receipts.target_hash("someone.else@example.org")
-    assert receipt.target != await open_manager(receipt_key="another").receipts.target_hash(
+    assert receipt.target == await manager.jobs.receipts.target_hash("someone@example.org")
+    assert receipt.target != await manager.jobs.receipts.target_hash("someone.else@example.org")
+    assert receipt.target != await open_manager(receipt_key="another").jobs.receipts.target_hash(
         "someone@example.org"
     )
 
@@ -148,16 +148,16 @@ async def test_the_target_is_there_as_a_keyed_hash_alone(
 @pytest.mark.parametrize("target", ["", "\ud83d", None, 5, b"ann", "x" * 513])
 async def test_what_is_no_id_has_no_hash(manager: SessionManager, target: object) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^target "):
-        await manager.receipts.target_hash(target)  # type: ignore[arg-type]
+        await manager.jobs.receipts.target_hash(target)  # type: ignore[arg-type]
 
 
 async def test_a_job_has_one_receipt_however_often_it_is_concluded(manager: SessionManager) -> None:
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    job = await manager.ledger.read(job_id)
-    done = await manager.runner.run(job_id)
-    await asyncio.gather(*(manager.ledger.complete(job) for _ in range(5)))
-    again = await asyncio.gather(*(manager.receipts.issue(job) for _ in range(5)))
+    job = await manager.jobs.read(job_id)
+    done = await manager.jobs.run(job_id)
+    await asyncio.gather(*(manager.jobs._store.complete(job) for _ in range(5)))
+    again = await asyncio.gather(*(manager.jobs.receipts.issue(job) for _ in range(5)))
     assert [done.receipt] * 5 == again
     assert await receipts_of(manager) == [done.receipt]
 
@@ -168,11 +168,11 @@ async def test_a_conclusion_that_was_interrupted_is_repeated_with_the_same_recei
     """By whoever comes next: the receipt was written and the record not closed."""
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    done = await manager.runner.run(job_id)
+    done = await manager.jobs.run(job_id)
     keys = manager._partitions.home
     raw.hset(keys.job(job_id), "state", "running")
     raw.hdel(keys.job(job_id), "receipt", "finished")
-    again = await manager.runner.run(job_id)
+    again = await manager.jobs.run(job_id)
     assert (again.state, again.receipt) == (JobState.DONE, done.receipt)
 
 
@@ -181,18 +181,18 @@ async def test_many_conclusions_at_once_give_one_unbroken_chain(open_manager: Op
     for number in range(20):
         await create_sessions(managers[0], 2, f"user_{number}")
     jobs = [await managers[0].revoke_user_sessions(f"user_{number}") for number in range(20)]
-    await asyncio.gather(*(manager.runner.run(job_id) for job_id in jobs for manager in managers))
+    await asyncio.gather(*(manager.jobs.run(job_id) for job_id in jobs for manager in managers))
     receipts = await receipts_of(managers[0])
     assert [receipt.number for receipt in receipts] == list(range(1, 21))
     assert {receipt.job_id for receipt in receipts} == set(jobs)
     assert {receipt.sessions for receipt in receipts} == {2}
-    found = await managers[1].receipts.verify()
+    found = await managers[1].jobs.receipts.verify()
     assert (found.receipts, found.first, found.last, found.problems) == (20, 1, 20, [])
     assert found.last_hash == receipts[-1].hash
 
 
 async def test_an_empty_chain_has_no_problems(manager: SessionManager) -> None:
-    found = await manager.receipts.verify()
+    found = await manager.jobs.receipts.verify()
     assert (found.receipts, found.first, found.last, found.last_hash, found.problems) == (
         0,
         None,
@@ -211,7 +211,7 @@ async def test_the_cut_off_is_that_of_the_partition_that_was_first(
         await create_sessions(manager, 1, f"user_{number}")
     job_id = await manager.revoke_agent_sessions("bot")
     cutoffs = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
-    receipt = (await manager.runner.run(job_id)).receipt
+    receipt = (await manager.jobs.run(job_id)).receipt
     assert receipt is not None
     assert receipt.cutoff_at == from_microseconds(min(cutoffs))
     assert max(cutoffs) > min(cutoffs)
@@ -227,7 +227,7 @@ async def test_a_request_that_joins_moves_the_cut_off_also_where_nothing_is(
     assert await manager.revoke_agent_sessions("bot") == job_id
     after = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
     assert min(after) > max(before)
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
 
 
 async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_residue(
@@ -238,15 +238,15 @@ async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_resi
     await manager.revoke_user_sessions("ann", grace=60)
     await create_sessions(manager, 2)
     assert await manager.delete_user_sessions("ann") == 2
-    [receipt] = [each async for each in manager.receipts.all()]
+    [receipt] = [each async for each in manager.jobs.receipts.all()]
     assert (receipt.sessions, receipt.residue.sessions) == (2, 3)
 
 
 async def test_a_job_whose_id_begins_with_that_of_another_is_another(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
     await manager.revoke_user_sessions("ann", job_id="a:1", grace=3_600)
-    await manager.ledger.open(manager.user_deletion("ann"), JobRequest.checked("a"), join=False)
-    done = await manager.runner.run("a")
+    await manager.jobs.open(manager.jobs.user_deletion("ann"), JobRequest.checked("a"), join=False)
+    done = await manager.jobs.run("a")
     assert done.receipt is not None
     assert done.receipt.residue.sessions == 2
 
@@ -264,15 +264,15 @@ async def test_an_undo_that_somebody_else_ends_meanwhile_leaves_no_receipt(
         await slow.delete_user_sessions("nobody")  # has the scripts loaded
         receipts = await receipts_of(manager)
         job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-        await manager.ledger.control(job_id, "undo")
-        record = await slow.ledger.read(job_id)
+        await manager.jobs.control(job_id, "undo")
+        record = await slow.jobs.read(job_id)
         calls = proxy.calls
         proxy.hold_reply_of_call(calls + 1)
-        ending = asyncio.create_task(slow.ledger.complete(record))
+        ending = asyncio.create_task(slow.jobs._store.complete(record))
         await wait_until(lambda: proxy.calls > calls, description="the job to be sealed")
-        assert (await manager.runner.run(job_id)).state is JobState.UNDONE
+        assert (await manager.jobs.run(job_id)).state is JobState.UNDONE
         proxy.release_replies()
         await ending
         await slow.aclose()
     assert await receipts_of(manager) == receipts
-    assert (await manager.ledger.progress(job_id)).restored == 3
+    assert (await manager.jobs.progress(job_id)).restored == 3

@@ -50,7 +50,7 @@ async def test_sessions_created_after_the_request_survive_it(manager: SessionMan
     new = await create_sessions(manager, 3)
     for session in new:
         await save_turns(manager, session.session_id, 2)
-    progress = await manager.runner.run(job_id)
+    progress = await manager.jobs.run(job_id)
     assert (progress.total, progress.done, progress.removed) == (30, 30, 30)
     survivors = await manager.get_sessions_by_user("ann")
     assert {each.session_id for each in survivors} == {each.session_id for each in new}
@@ -79,7 +79,7 @@ async def test_an_agent_is_deleted_over_every_partition(open_manager: Opener, pa
     assert await manager.get_sessions_by_agent("retired") == []
     assert await manager.get_active_session_count() == 25
     assert await manager.get_active_session_count("user_7") == 1
-    progress = await manager.runner.run(job_id)
+    progress = await manager.jobs.run(job_id)
     assert (progress.total, progress.removed) == (50, 50)
     assert len(await manager.get_sessions_by_agent("kept")) == 25
 
@@ -102,7 +102,7 @@ async def test_counts_exclude_what_is_revoked_while_jobs_are_open(
     assert await manager.get_active_session_count("bob") == 1
     assert await manager.get_active_session_count() == 4
     for job_id in jobs:
-        await manager.runner.run(job_id)
+        await manager.jobs.run(job_id)
     assert await manager.get_active_session_count("ann") == 3
     assert await manager.get_active_session_count() == 4
 
@@ -115,19 +115,19 @@ async def test_counts_are_right_again_after_two_deletions_that_shared_sessions(
     jobs = [await manager.revoke_user_sessions("ann"), await manager.revoke_agent_sessions("bot")]
     assert 0 <= await manager.get_active_session_count() <= 2
     assert await manager.get_active_session_count("ann") == 0
-    removed = [(await manager.runner.run(job_id)).removed for job_id in jobs]
+    removed = [(await manager.jobs.run(job_id)).removed for job_id in jobs]
     assert removed == [6, 0]
     assert await manager.get_active_session_count() == 2
 
 
-async def test_detached_sessions_hold_their_place_until_they_are_reclaimed(open_manager: Opener) -> None:
+async def test_revoked_sessions_hold_their_place_until_they_are_reclaimed(open_manager: Opener) -> None:
     manager = open_manager(max_sessions=5)
     await create_sessions(manager, 5)
     job_id = await manager.revoke_user_sessions("ann")
     assert await manager.get_active_session_count() == 0
     with pytest.raises(SessionLimitError):
         await manager.create_session("bob", "bot")
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     assert len(await create_sessions(manager, 5, "bob")) == 5
 
 
@@ -139,7 +139,7 @@ async def test_a_second_deletion_while_the_first_is_open_joins_it(manager: Sessi
     [new, *_] = await create_sessions(manager, 3)
     assert await _revoke(manager, of)(target) == first
     assert not await manager.session_exists(new.session_id)
-    progress = await manager.runner.run(first)
+    progress = await manager.jobs.run(first)
     assert (progress.total, progress.done, progress.removed) == (7, 7, 7)
     assert await _revoke(manager, of)(target) != first
 
@@ -152,7 +152,7 @@ async def test_a_deletion_that_is_awaited_counts_only_its_own(manager: SessionMa
     first = await _revoke(manager, of)(target)
     await create_sessions(manager, 3)
     assert await delete(target) == 3
-    assert (await manager.runner.run(first)).removed == 4
+    assert (await manager.jobs.run(first)).removed == 4
 
 
 @BOTH
@@ -163,13 +163,13 @@ async def test_a_revocation_is_the_same_when_repeated_with_its_id(manager: Sessi
     [new] = await create_sessions(manager, 1)
     assert await _revoke(manager, of)(name, "job_mine") == "job_mine"
     assert await manager.session_exists(new.session_id)
-    assert (await manager.runner.run("job_mine")).removed == 4
+    assert (await manager.jobs.run("job_mine")).removed == 4
     assert await _revoke(manager, of)(name, "job_mine") == "job_mine"
-    assert (await manager.runner.run("job_mine")).removed == 4
+    assert (await manager.jobs.run("job_mine")).removed == 4
     assert await manager.session_exists(new.session_id)
 
 
-async def test_sessions_that_ran_out_while_detached_are_not_counted_as_deleted(
+async def test_sessions_that_ran_out_while_revoked_are_not_counted_as_deleted(
     manager: SessionManager, raw: redis.Redis, namespace: str
 ) -> None:
     [gone, *_] = await create_sessions(manager, 4)
@@ -180,7 +180,7 @@ async def test_sessions_that_ran_out_while_detached_are_not_counted_as_deleted(
     await wait_until(
         lambda: not raw.exists(f"{namespace}:{{0}}:s:{gone.session_id}"), description="the session ran out"
     )
-    progress = await manager.runner.run(job_id)
+    progress = await manager.jobs.run(job_id)
     assert (progress.done, progress.removed) == (4, 3)
     assert await manager.cleanup_expired_sessions() == 1
 

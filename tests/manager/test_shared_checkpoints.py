@@ -112,7 +112,7 @@ async def test_prunings_and_the_bound_leave_what_is_still_named(
     await _save_talk(manager, session_id, history, range(39, 40))
     assert await _histories(manager, session_id) == [18, 76, 77, 78]
     assert chunk_problems(raw.hgetall(key)) == []
-    preview = await manager.ledger.preview(manager.pruning(session_id, keep_last=1))
+    preview = await manager.jobs.preview(manager.jobs.pruning(session_id, keep_last=1))
     before = sum(map(len, raw.hvals(key))) - raw.hstrlen(key, b"\xff")
     assert await manager.prune_checkpoints(session_id=session_id, keep_last=1) == 2
     assert preview.bytes == before - (sum(map(len, raw.hvals(key))) - raw.hstrlen(key, b"\xff"))
@@ -410,9 +410,9 @@ async def test_a_check_finds_and_mends_what_is_wrong_with_chunks(
 async def test_counts_are_of_checkpoints_not_of_chunks(manager: SessionManager) -> None:
     [session, *_] = await create_sessions(manager, 2, "eve", "other")
     await _save_talk(manager, session.session_id, talk(12), range(9, 13))
-    preview = await manager.ledger.preview(manager.agent_deletion("other"))
+    preview = await manager.jobs.preview(manager.jobs.agent_deletion("other"))
     assert (preview.sessions, preview.checkpoints) == (2, 4)
     job_id = await manager.revoke_agent_sessions("other")
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     [receipt] = await receipts_of(manager)
     assert (receipt.sessions, receipt.checkpoints) == (2, 4)

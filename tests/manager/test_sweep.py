@@ -76,7 +76,7 @@ async def test_revoked_sessions_that_expire_before_they_are_reclaimed_are_counte
     hashes = [f"{namespace}:{{0}}:s:{session.session_id}" for session in sessions]
     await wait_until(lambda: not raw.exists(*hashes), description="the sessions ran out")
     assert await manager.cleanup_expired_sessions() == len(sessions)
-    progress = await manager.runner.run(job_id)
+    progress = await manager.jobs.run(job_id)
     assert progress.finished
     assert progress.removed == 0
 
@@ -90,7 +90,7 @@ async def test_a_sweep_of_revoked_sessions_leaves_what_came_after_them(
     new = await create_sessions(manager, 3)
     assert await manager.cleanup_expired_sessions() == len(old)
     assert all([await manager.session_exists(session.session_id) for session in new])
-    assert (await manager.runner.run(job_id)).removed == 0
+    assert (await manager.jobs.run(job_id)).removed == 0
 
 
 async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
@@ -101,15 +101,15 @@ async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
         [session] = await create_sessions(manager, 1, f"user_{number % 2}", f"agent_{number % 3}")
         run_out_long_ago(manager, raw, session)
     assert await manager.get_active_session_count() == len(kept)
-    job = await manager.ledger.read(await open_sweep(manager))
-    batch = job.work.batch(manager._client, job.home.keys, job.job_id, undo=False)
+    job = await manager.jobs.read(await open_sweep(manager))
+    batch = job.spec.batch(manager._client, job.home.keys, job.job_id, undo=False)
     reply, left = BatchReply.MORE, 12
     while reply is BatchReply.MORE:
         reply, left = await batch(5), max(0, left - 5)
         for owners in (("u:user_0", "u:user_1"), ("a:agent_0", "a:agent_1", "a:agent_2")):
             listed = sum(raw.zcard(job.home.keys.prefix + name.encode()) for name in owners)
             assert listed == left + len(kept)
-    assert (await manager.runner.run(job.job_id)).removed == 12
+    assert (await manager.jobs.run(job.job_id)).removed == 12
 
 
 async def test_an_index_with_a_wrong_score_loses_nothing_that_lives(

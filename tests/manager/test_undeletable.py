@@ -17,7 +17,7 @@ async def test_a_session_that_was_damaged_is_deleted_with_the_others(
     _put_in_place_of(raw, keys.checkpoint_order(sessions[2].session_id))
     raw.hdel(keys.session(sessions[3].session_id), "agent", "expires")
 
-    done = await manager.runner.run(await manager.revoke_user_sessions("ann"))
+    done = await manager.jobs.run(await manager.revoke_user_sessions("ann"))
     assert (done.state, done.removed) == ("done", 5)
     assert done.receipt is not None
     assert (done.receipt.checkpoints, done.receipt.residue.sessions) == (8, 0)

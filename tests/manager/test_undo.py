@@ -27,8 +27,8 @@ PARTITIONS = pytest.mark.parametrize("partitions", [1, 4])
 
 
 async def _undo(manager: SessionManager, job_id: str) -> JobProgress:
-    await manager.ledger.control(job_id, "undo")
-    return await manager.runner.run(job_id)
+    await manager.jobs.control(job_id, "undo")
+    return await manager.jobs.run(job_id)
 
 
 async def _vanish(raw: redis.Redis, manager: SessionManager, session: Session) -> None:
@@ -45,15 +45,15 @@ async def test_a_job_with_a_grace_waits_for_its_end(
     job_id = await manager.revoke_user_sessions("ann", grace=grace)
     assert await manager.get_sessions_by_user("ann") == []
 
-    waiting = await manager.runner.run(job_id)
+    waiting = await manager.jobs.run(job_id)
     assert (waiting.state, waiting.total, waiting.done) == (JobState.SCHEDULED, 3, 0)
     assert waiting.due_at == waiting.requested_at + timedelta(hours=1)
     assert waiting.started_at is None
-    assert await manager.ledger.take_stalled() == []
+    assert await manager.jobs.take_stalled() == []
 
     await make_due(manager, raw, job_id)
-    assert await manager.ledger.take_stalled() == [job_id]
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert await manager.jobs.take_stalled() == [job_id]
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_the_lifeline_takes_a_job_up_when_its_grace_is_over(
@@ -62,25 +62,25 @@ async def test_the_lifeline_takes_a_job_up_when_its_grace_is_over(
     manager = open_manager(stalled_after_seconds=30)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=0.2)
-    due_at = (await manager.ledger.progress(job_id)).due_at
+    due_at = (await manager.jobs.progress(job_id)).due_at
     assert due_at is not None
     due_ms = round(due_at.timestamp() * 1000)
     taken: list[str] = []
     while not taken:
         asked_ms = server_ms(raw)
-        taken = await manager.ledger.take_stalled()
+        taken = await manager.jobs.take_stalled()
         assert taken or asked_ms <= due_ms, "it was due and not taken up"
     assert server_ms(raw) >= due_ms
     assert taken == [job_id]
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 async def test_without_a_grace_nothing_is_said_of_one(manager: SessionManager) -> None:
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    progress = await manager.ledger.progress(job_id)
+    progress = await manager.jobs.progress(job_id)
     assert (progress.state, progress.due_at) == (JobState.QUEUED, None)
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
 
 
 @pytest.mark.parametrize("grace", [-1, -0.001, True, "60", float("nan"), 1e12, timedelta(days=-1)])
@@ -97,8 +97,8 @@ async def test_a_grace_that_is_none_is_refused(
 async def test_the_longest_grace_can_be_paused_and_resumed(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
     job_id = await manager.revoke_user_sessions("ann", grace=100_000_000_000)
-    await manager.ledger.control(job_id, "pause")
-    resumed = await manager.ledger.control(job_id, "resume")
+    await manager.jobs.control(job_id, "pause")
+    resumed = await manager.jobs.control(job_id, "resume")
     assert resumed.state is JobState.SCHEDULED
     assert resumed.due_at is not None
     assert resumed.due_at.year > 5_000
@@ -194,11 +194,11 @@ async def test_a_big_undo_takes_many_slices_and_can_be_shared(open_manager: Open
     for user in range(10):
         await create_sessions(managers[0], 150, f"user_{user}")
     job_id = await managers[0].revoke_agent_sessions("bot", grace=3_600)
-    await managers[0].ledger.control(job_id, "undo")
-    first = await managers[0].runner.run_slice(job_id)
+    await managers[0].jobs.control(job_id, "undo")
+    first = await managers[0].jobs.run_slice(job_id)
     assert first.state is JobState.UNDOING
     assert 0 < first.restored < 1_500
-    undone = await asyncio.gather(*(manager.runner.run(job_id) for manager in managers))
+    undone = await asyncio.gather(*(manager.jobs.run(job_id) for manager in managers))
     assert [each.restored for each in undone] == [1_500, 1_500]
     assert await managers[0].get_active_session_count() == 1_500
 
@@ -211,13 +211,13 @@ async def test_an_undo_whose_caller_died_half_way_is_completed_by_the_lifeline(
     for user in range(8):
         await create_sessions(manager, 50, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot", grace=3_600)
-    await manager.ledger.control(job_id, "undo")
-    await manager.runner.run_slice(job_id)
-    home = (await manager.ledger.read(job_id)).home.keys
+    await manager.jobs.control(job_id, "undo")
+    await manager.jobs.run_slice(job_id)
+    home = (await manager.jobs.read(job_id)).home.keys
     raw.zadd(home.jobs, {job_id: 1}, xx=True)
 
-    assert await manager.ledger.take_stalled() == [job_id]
-    assert (await manager.runner.run(job_id)).restored == 400
+    assert await manager.jobs.take_stalled() == [job_id]
+    assert (await manager.jobs.run(job_id)).restored == 400
     assert await manager.get_active_session_count() == 400
 
 
@@ -227,10 +227,10 @@ async def test_a_job_that_has_begun_cannot_be_undone(
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     await make_due(manager, raw, job_id)
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert (await manager.jobs.run(job_id)).removed == 3
     before = snapshot(raw, namespace)
     with pytest.raises(JobStateError, match="is done and has begun: only a job that has not begun"):
-        await manager.ledger.control(job_id, "undo")
+        await manager.jobs.control(job_id, "undo")
     assert snapshot(raw, namespace) == before
 
 
@@ -238,7 +238,7 @@ async def test_a_job_that_has_begun_cannot_be_undone(
 async def test_a_job_stopped_in_its_grace_can_be_undone(manager: SessionManager, action: str) -> None:
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    await manager.ledger.control(job_id, action)
+    await manager.jobs.control(job_id, action)
     assert await manager.get_sessions_by_user("ann") == []
     undone = await _undo(manager, job_id)
     assert (undone.state, undone.restored) == (JobState.UNDONE, 3)
@@ -265,7 +265,7 @@ async def test_a_sweep_or_a_pruning_that_waits_is_only_called_off(
     if kind == "sweep":
         job_id = await open_sweep(manager)
     else:
-        opened = await manager.ledger.open(manager.pruning(keep_last=1))
+        opened = await manager.jobs.open(manager.jobs.pruning(keep_last=1))
         job_id = opened.job_id
     undone = await _undo(manager, job_id)
     assert (undone.state, undone.removed, undone.restored) == (JobState.UNDONE, 0, 0)
@@ -280,12 +280,12 @@ async def test_a_deletion_asked_for_while_the_same_is_undone_is_refused(
     manager = open_manager(partitions=partitions)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_agent_sessions("bot", grace=3_600)
-    await manager.ledger.control(job_id, "undo")
+    await manager.jobs.control(job_id, "undo")
     before = snapshot(raw, namespace)
     with pytest.raises(JobStateError, match=rf"job '{job_id}' on the same target is being undone"):
         await manager.revoke_agent_sessions("bot")
     assert snapshot(raw, namespace) == before
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     assert await manager.delete_agent_sessions("bot") == 3
 
 
@@ -295,5 +295,5 @@ async def test_an_undone_job_can_be_asked_for_again(manager: SessionManager) -> 
     await _undo(manager, first)
     second = await manager.revoke_user_sessions("ann", grace=3_600)
     assert second != first
-    assert (await manager.ledger.progress(second)).total == 3
+    assert (await manager.jobs.progress(second)).total == 3
     assert (await _undo(manager, second)).restored == 3

@@ -105,9 +105,9 @@ class BulkRules(ModelBase):
         """The same in the words of the manager."""
         manager = self.managers[0]
         if task.kind == "user":
-            return manager.user_deletion(task.target)
+            return manager.jobs.user_deletion(task.target)
         if task.kind == "agent":
-            return manager.agent_deletion(task.target)
+            return manager.jobs.agent_deletion(task.target)
         if task.kind == "sweep":
             return JobSpec.sweep()
-        return manager.pruning(**prune_arguments(task), except_agents=list(task.except_agents))
+        return manager.jobs.pruning(**prune_arguments(task), except_agents=list(task.except_agents))

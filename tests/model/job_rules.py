@@ -44,7 +44,7 @@ class JobRules(BulkRules):
         allowed = self.model.added_range(task)
         total = joined.total if joined else 0
         job_id = await method(task.target, request_id, grace=grace, max_affected=most)
-        added = (await manager.ledger.progress(job_id)).total - total
+        added = (await manager.jobs.progress(job_id)).total - total
         assert added in allowed
         job = self.model.open(task, request_id, added, grace=grace > 0)
         assert job.job_id == job_id
@@ -91,10 +91,10 @@ class JobRules(BulkRules):
         sweep = scope == "sweep"
         task = Task("sweep") if sweep else await self.pruning_task(pick, scope, agent_id, limits, spared)
         manager, order = self.manager(number), JobRequest.checked(grace=grace, max_affected=most)
-        if await self._is_refused(task, most, lambda: manager.open_job(self.work_of(task), order)):
+        if await self._is_refused(task, most, lambda: manager.jobs.open(self.work_of(task), order)):
             return
         allowed = self.model.added_range(task)
-        opened = await manager.open_job(self.work_of(task), order)
+        opened = await manager.jobs.open(self.work_of(task), order)
         assert opened.added in allowed
         job = self.model.open(task, order.job_id, opened.added, grace=grace > 0)
         assert job.job_id == opened.job_id
@@ -109,27 +109,27 @@ class JobRules(BulkRules):
         request_id = list(self.model.requests)[-1 - pick % min(4, len(self.model.requests))]
         job, added = self.model.requests[request_id]
         order = JobRequest.checked(request_id, max_affected=0 if pick % 2 else None)
-        assert await manager.open_job(self.work_of(job.task), order) == (job.job_id, added)
+        assert await manager.jobs.open(self.work_of(job.task), order) == (job.job_id, added)
         self.model.end_if_nothing_to_do(job, added, grace=False)
         self.saw("a request was repeated")
         other = Task(kind, user_id if kind == "user" else agent_id)
         if other != job.task:
             with pytest.raises(InvalidArgumentError, match="is that of another job"):
-                await manager.open_job(self.work_of(other), JobRequest.checked(request_id))
+                await manager.jobs.open(self.work_of(other), JobRequest.checked(request_id))
         await self.compare(manager, job)
 
     @step(number=MANAGER, kind=_KIND, user_id=USER, agent_id=AGENT, limits=LIMITS)
     async def preview(
         self, number: int, kind: str, user_id: str, agent_id: str, limits: tuple[int | None, float | None]
     ) -> None:
-        ledger = self.manager(number).ledger
+        jobs = self.manager(number).jobs
         task = Task(kind, user_id if kind == "user" else agent_id)
-        shown = await ledger.preview(self.work_of(task))
+        shown = await jobs.preview(self.work_of(task))
         live = [each for each in self.model.live() if each.is_of(kind, task.target)]
         assert (shown.sessions, shown.checkpoints) == (len(live), sum(len(each.checkpoints) for each in live))
-        assert (await ledger.preview(self.work_of(Task("sweep")))).sessions == len(self.model.unswept())
+        assert (await jobs.preview(self.work_of(Task("sweep")))).sessions == len(self.model.unswept())
         pruning = Task("prune", agent_id, *limits, scope="agent")
-        shown = await ledger.preview(self.work_of(pruning))
+        shown = await jobs.preview(self.work_of(pruning))
         due = self.model.pruned(pruning, older())
         assert (shown.sessions, shown.checkpoints) == (len(due), sum(len(each) for _, each in due))
 
@@ -137,10 +137,10 @@ class JobRules(BulkRules):
     async def look_at_jobs(self, number: int) -> None:
         """The list of jobs and the chain of receipts."""
         manager = self.manager(number)
-        page = await manager.ledger.list_jobs(limit=5)
+        page = await manager.jobs.list(limit=5)
         listed = page.jobs
         while page.cursor:
-            page = await manager.ledger.list_jobs(limit=5, cursor=page.cursor)
+            page = await manager.jobs.list(limit=5, cursor=page.cursor)
             listed += page.jobs
         assert len({each.job_id for each in listed}) == len(listed)
         requested = [each.requested_at for each in listed]
@@ -150,16 +150,17 @@ class JobRules(BulkRules):
             job_id: job.state for job_id, job in self.model.jobs.items()
         }
         receipts = [
-            (each.sessions, each.checkpoints, each.residue.sessions) async for each in manager.receipts.all()
+            (each.sessions, each.checkpoints, each.residue.sessions)
+            async for each in manager.jobs.receipts.all()
         ]
         assert receipts == [tuple(each) for each in self.model.proofs]
-        assert (await manager.receipts.verify()).problems == []
+        assert (await manager.jobs.receipts.verify()).problems == []
         if any(each.residue for each in self.model.proofs):
             self.saw("a receipt told of a residue")
 
     async def compare(self, manager: SessionManager, job: ModelJob) -> None:
         """The job's record, as any manager reads it."""
-        self.expect_progress(job, await manager.ledger.progress(job.job_id))
+        self.expect_progress(job, await manager.jobs.progress(job.job_id))
 
     def expect_progress(self, job: ModelJob, progress: JobProgress) -> None:
         job.done = progress.done
@@ -185,7 +186,7 @@ class JobRules(BulkRules):
         await self.create_some(4, agent_id)
         if self.model.is_being_undone(task):
             return []
-        opened = await self.managers[0].open_job(self.work_of(task), order)
+        opened = await self.managers[0].jobs.open(self.work_of(task), order)
         job = self.model.open(task, order.job_id, opened.added, grace=grace)
         self.follow_copies()  # another manager than the one that acts in this step has revoked them
         return [job]

@@ -51,7 +51,7 @@ class ModelJob:
     #: A pruning of which a slice has been done: it will not look again at what it has passed.
     has_passed: bool = False
     #: What it took away, one list for each request, by partition.
-    trashes: dict[int, list[list[ModelSession]]] = field(default_factory=dict)
+    revoked_sets: dict[int, list[list[ModelSession]]] = field(default_factory=dict)
     cutoff: int = 0
 
     @property
@@ -71,13 +71,13 @@ class ModelJob:
         """What it has still to reclaim in a partition, in the order in which it will."""
         return [
             session
-            for trash in self.trashes.get(partition, [])
-            for session in sorted(trash, key=ModelSession.in_order)
+            for revoked in self.revoked_sets.get(partition, [])
+            for session in sorted(revoked, key=ModelSession.in_order)
             if session.exists and session.revoked.get(self.task.kind) is self
         ]
 
     def held(self) -> list[ModelSession]:
-        return [session for partition in sorted(self.trashes) for session in self.holds(partition)]
+        return [session for partition in sorted(self.revoked_sets) for session in self.holds(partition)]
 
 
 class JobModel(Model):
@@ -171,7 +171,7 @@ class JobModel(Model):
             taken = [
                 each for each in self.owned(job.task.kind, job.task.target) if each.partition == partition
             ]
-            job.trashes.setdefault(partition, []).append(taken)
+            job.revoked_sets.setdefault(partition, []).append(taken)
             for session in taken:
                 session.revoked[job.task.kind] = job
 

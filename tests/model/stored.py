@@ -117,7 +117,7 @@ def differences(stored: Stored, model: JobModel) -> list[str]:
         sessions = [each for each in model.sessions.values() if each.partition == partition]
         lines += _sessions(stored, partition, [each for each in sessions if each.exists])
         lines += _indexes(stored, partition, sessions)
-        lines += _trashes(stored, partition, model)
+        lines += _revoked_sets(stored, partition, model)
         lines += _open_jobs(stored, partition, model)
     return lines
 
@@ -205,7 +205,7 @@ def _indexes(stored: Stored, partition: int, sessions: list[ModelSession]) -> li
     return lines
 
 
-def _trashes(stored: Stored, partition: int, model: JobModel) -> list[str]:
+def _revoked_sets(stored: Stored, partition: int, model: JobModel) -> list[str]:
     lines, held = [], defaultdict(dict)
     for name in stored.keys[partition, "revoked"]:
         held[name.rpartition(":")[0]] |= stored.members(partition, "revoked", name)[0]
@@ -213,7 +213,7 @@ def _trashes(stored: Stored, partition: int, model: JobModel) -> list[str]:
     for job_id in held.keys() | holding.keys():
         expected = holding[job_id].holds(partition) if job_id in holding else []
         scores = {each.session_id: expiry_ms(each) for each in expected}
-        lines += _same(f"trash of {job_id}", held.get(job_id, {}), scores)
+        lines += _same(f"revoked set of {job_id}", held.get(job_id, {}), scores)
     return lines
 
 

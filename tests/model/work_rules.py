@@ -26,7 +26,7 @@ class WorkRules(JobRules):
 
     async def _work_a_slice(self, manager: SessionManager, job: ModelJob) -> None:
         held, done = len(job.held()), job.done
-        progress = await manager.runner.run_slice(job.job_id)
+        progress = await manager.jobs.run_slice(job.job_id)
         worked = self.model.begin(job)
         await self._follow_work(job, progress)
         if worked:
@@ -45,7 +45,7 @@ class WorkRules(JobRules):
         removed = job.removed
         undone, whole = job.state == "undoing", not job.has_passed
         due = self.model.affected(job.task, older()) if job.task.kind == "prune" else 0
-        progress = await manager.runner.run(job.job_id)
+        progress = await manager.jobs.run(job.job_id)
         worked = self.model.begin(job)
         await self._follow_work(job, progress)
         if worked:
@@ -129,12 +129,12 @@ class WorkRules(JobRules):
         manager = self.manager(number)
         before = job.state
         if self.model.control(job, action):
-            await manager.ledger.control(job.job_id, action)
+            await manager.jobs.control(job.job_id, action)
             self.saw(f"{action}: allowed")
             self.saw(f"{action}: {before} to {job.state}")
         else:
             with pytest.raises(JobStateError, match=f"is {before}"):
-                await manager.ledger.control(job.job_id, action)
+                await manager.jobs.control(job.job_id, action)
             self.saw(f"{action}: refused")
         await self.compare(manager, job)
 
@@ -147,7 +147,7 @@ class WorkRules(JobRules):
         manager = self.manager(number)
         if job.can_begin:
             await self._work_a_slice(manager, job)
-        keys = (await manager.ledger.read(job.job_id)).home.keys
+        keys = (await manager.jobs.read(job.job_id)).home.keys
         failed = await scripts.fail_batch(
             manager._client, keys, job.job_id, position="0", limit=1, reason="refused", retention_ms=3_600_000
         )
@@ -164,7 +164,7 @@ class WorkRules(JobRules):
         manager = self.manager(number)
         await make_due(manager, self.raw, job.job_id)
         job.waits = False
-        taken = await manager.ledger.take_stalled()
+        taken = await manager.jobs.take_stalled()
         assert (job.job_id in taken) is job.listed_as_open
         assert {each.job_id for each in self.model.jobs.values() if each.listed_as_open} >= set(taken)
         self.saw("a grace was over")

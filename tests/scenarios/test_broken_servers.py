@@ -226,6 +226,6 @@ def looks(worker: CeleryProcess) -> int:
 
 async def is_begun(manager: SessionManager, job_id: str) -> bool:
     """Whether it has begun, and goes on."""
-    progress = await manager.ledger.progress(job_id)
+    progress = await manager.jobs.progress(job_id)
     assert progress.state is not JobState.DONE, "too fast to be interrupted"
     return progress.done > 0

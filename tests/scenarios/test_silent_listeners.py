@@ -89,7 +89,7 @@ async def test_callers_hear_that_the_broker_is_silent_and_are_not_held_up(
     assert together < 2.5 * alone
     assert lag.seconds < alone / 4
     for answer in answers:
-        assert (await manager.runner.run(answer.job_id)).removed == 1
+        assert (await manager.jobs.run(answer.job_id)).removed == 1
 
 
 def test_the_command_line_says_that_the_store_is_away(silent: str) -> None:
@@ -106,7 +106,7 @@ async def test_the_command_line_says_that_the_broker_is_away(
     )
     assert (asked.status, asked.document()["enqueued"]) == (0, False)
     assert "The broker did not take the message" in asked.err
-    assert (await manager.runner.run(asked.document()["job_id"])).removed == 3
+    assert (await manager.jobs.run(asked.document()["job_id"])).removed == 3
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])

@@ -34,7 +34,7 @@ async def test_messages_delivered_fifty_times_are_worked_on_once(
     await create_sessions(manager, 2_000)
     await create_sessions(manager, 20, "bob")
     job = await SessionJobs(manager).delete_user_sessions("ann")
-    Publisher(manager.settings).send((await manager.ledger.read(job.id)).next_slices(1) * _TIMES)
+    Publisher(manager.settings).send((await manager.jobs.read(job.id)).next_slices(1) * _TIMES)
     for _ in range(_TIMES):
         sender.send_task("tasks.delete_user_sessions", ["bob"], task_id="erasure", queue=BULK_QUEUE)
     with celery_worker(name="a", **process_settings) as a, celery_worker(name="b", **process_settings) as b:

@@ -68,7 +68,7 @@ class Callers:
         receipts = [each for each in await receipts_of(manager) if each.job_id in set(asked)]
         assert Counter(receipt.job_id for receipt in receipts) == Counter(asked)
         assert sum(receipt.residue.sessions for receipt in receipts) == 0
-        assert (await manager.receipts.verify()).problems == []
+        assert (await manager.jobs.receipts.verify()).problems == []
 
     async def _work(self, caller: int) -> None:
         visit = 0

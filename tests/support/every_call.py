@@ -91,7 +91,7 @@ async def look(manager: SessionManager) -> None:
     await jobs.list(limit=3, cursor=f"{page.cursor}-of-a-job-that-is-forgotten")
     await jobs.get(page.jobs[0].job_id).progress()
     assert await receipts_of(manager)
-    assert not (await manager.receipts.verify()).problems
+    assert not (await manager.jobs.receipts.verify()).problems
 
 
 async def leave_work_for_a_worker(manager: SessionManager, raw: redis.Redis) -> list[Job]:

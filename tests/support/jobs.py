@@ -11,26 +11,26 @@ from agent_runtime.manager.jobs.spec import JobSpec
 
 async def open_sweep(manager: SessionManager, job_id: str | None = None, *, join: bool = False) -> str:
     """Id of a sweep that is in the ledger."""
-    return (await manager.ledger.open(JobSpec.sweep(), JobRequest.checked(job_id), join=join)).job_id
+    return (await manager.jobs.open(JobSpec.sweep(), JobRequest.checked(job_id), join=join)).job_id
 
 
 async def open_pruning(manager: SessionManager, *, join: bool = False, **policy: Any) -> str:
     """Id of a pruning that is in the ledger."""
-    return (await manager.ledger.open(manager.pruning(**policy), join=join)).job_id
+    return (await manager.jobs.open(manager.jobs.pruning(**policy), join=join)).job_id
 
 
 async def work_off(manager: SessionManager, job_id: str) -> int:
     """What a job has removed, once all its work is done here."""
-    return (await manager.runner.run(job_id)).removed
+    return (await manager.jobs.run(job_id)).removed
 
 
 async def make_due(manager: SessionManager, raw: redis.Redis, job_id: str) -> None:
     """Has the grace of a job end, by its record, without waiting for it."""
-    home = (await manager.ledger.read(job_id)).home.keys
+    home = (await manager.jobs.read(job_id)).home.keys
     raw.hset(home.job(job_id), "due", 1)
     raw.zadd(home.jobs, {job_id: 1}, xx=True)
 
 
 async def receipts_of(manager: SessionManager) -> list[Receipt]:
     """The whole chain, oldest first."""
-    return [receipt async for receipt in manager.receipts.all()]
+    return [receipt async for receipt in manager.jobs.receipts.all()]

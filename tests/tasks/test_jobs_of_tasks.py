@@ -80,11 +80,11 @@ async def test_the_same_key_from_two_programs_is_one_job(program: Any, manager: 
     await create_sessions(manager, 4)
     call = "tasks.delete_user_sessions.delay('ann', idempotency_key='order 7').get(timeout=30)"
     assert await program(call) == 4
-    page = await manager.ledger.list_jobs()
+    page = await manager.jobs.list()
     [job] = [job for job in page.jobs if job.target == "ann" and job.total == 4]
 
     async def done() -> bool:
-        return (await manager.ledger.progress(job.job_id)).finished
+        return (await manager.jobs.progress(job.job_id)).finished
 
     await wait_until(done, description="the job to be done")
     await create_sessions(manager, 1)
@@ -100,10 +100,10 @@ async def test_a_pruning_with_a_key_does_not_answer_a_number_of_sessions(
         await save_turns(manager, session.session_id, 5)
     call = "tasks.prune_checkpoints.delay(agent_id='pruned', keep_last=1, idempotency_key='8')"
     assert await program(f"{call}.get(timeout=30)") in (0, 8)
-    page = await manager.ledger.list_jobs()
+    page = await manager.jobs.list()
 
     async def done() -> bool:
-        return (await manager.ledger.progress(page.jobs[0].job_id)).finished
+        return (await manager.jobs.progress(page.jobs[0].job_id)).finished
 
     await wait_until(done, description="the job to be done")
     assert await program(f"{call}.get(timeout=30)") == 8
@@ -126,7 +126,7 @@ def erase():
 """
     assert await program("erase()", setup) == 2
     await make_due(manager, raw, job_id)
-    assert (await manager.runner.run(job_id)).removed == 5
+    assert (await manager.jobs.run(job_id)).removed == 5
     assert await program("erase()", setup) == 2
 
 
@@ -166,5 +166,5 @@ result.get(timeout=30, propagate=False)
         "FAILURE",
         "job 'given failed' has failed: why",
     ]
-    await manager.ledger.control(job_id, "resume")
-    assert (await manager.runner.run(job_id)).state is JobState.DONE
+    await manager.jobs.control(job_id, "resume")
+    assert (await manager.jobs.run(job_id)).state is JobState.DONE

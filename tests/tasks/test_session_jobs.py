@@ -155,7 +155,7 @@ class TestWithoutAWorker:
         assert await manager.get_sessions_by_user("ann") == []
         assert await manager.get_active_session_count() == 0
         assert (await job.progress()).state is JobState.QUEUED
-        await manager.runner.run(job.id)
+        await manager.jobs.run(job.id)
 
     async def test_sessions_created_after_the_request_survive_it(
         self, manager: SessionManager, jobs: SessionJobs
@@ -164,7 +164,7 @@ class TestWithoutAWorker:
         job = await jobs.delete_user_sessions("ann")
         [later] = await create(manager, 1)
 
-        assert (await manager.runner.run(job.id)).removed == 10
+        assert (await manager.jobs.run(job.id)).removed == 10
         assert await manager.session_exists(later)
 
     async def test_waiting_ends_at_its_time_and_the_job_goes_on(
@@ -176,7 +176,7 @@ class TestWithoutAWorker:
         with pytest.raises(JobWaitTimeoutError, match=r"still open after 0\.05 s"):
             await job.wait(timeout=0.05)
 
-        assert (await manager.runner.run(job.id)).removed == 2
+        assert (await manager.jobs.run(job.id)).removed == 2
 
     async def test_the_same_pruning_asked_for_twice_is_one_job(
         self, manager: SessionManager, jobs: SessionJobs
@@ -189,7 +189,7 @@ class TestWithoutAWorker:
 
         assert first.id == second.id != other.id
         for job in (first, other):
-            await manager.runner.run(job.id)
+            await manager.jobs.run(job.id)
 
     @pytest.mark.parametrize("call", ["delete_user_sessions", "delete_agent_sessions"])
     async def test_a_bad_id_is_refused_before_anything_changes(self, jobs: SessionJobs, call: str) -> None:
@@ -212,6 +212,6 @@ class TestWithoutAWorker:
             lifeline = SessionManager.from_settings(
                 settings.model_copy(update={"stalled_after_seconds": 0.001})
             )
-            [open_job] = await lifeline.ledger.take_stalled()
-            assert (await lifeline.runner.run(open_job)).removed == 5
+            [open_job] = await lifeline.jobs.take_stalled()
+            assert (await lifeline.jobs.run(open_job)).removed == 5
             await lifeline.aclose()

@@ -42,35 +42,35 @@ def broker(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 async def _steps(manager: SessionManager, turn: Slice) -> list[Step]:
-    return [step async for step in manager.runner.steps(turn)]
+    return [step async for step in manager.jobs.steps(turn)]
 
 
 async def test_of_two_messages_with_one_number_the_later_one_is_void(open_manager: Opener) -> None:
     manager = open_manager(slice_seconds=0.001, batch_target_ms=0.001)
     await create_sessions(manager, 150)
-    job = await manager.ledger.read(await manager.revoke_user_sessions("ann"))
+    job = await manager.jobs.read(await manager.revoke_user_sessions("ann"))
     [turn] = job.next_slices(4)
     assert turn.number == 1
     [*_, last] = await _steps(manager, turn)
     assert last.next == turn._replace(number=2)
-    done = (await manager.ledger.progress(job.job_id)).done
+    done = (await manager.jobs.progress(job.job_id)).done
     assert await _steps(manager, turn) == []
-    assert (await manager.ledger.progress(job.job_id)).done == done
-    assert (await manager.ledger.read(job.job_id)).next_slices(4) == [last.next]
-    assert (await manager.runner.run(job.job_id)).removed == 150
+    assert (await manager.jobs.progress(job.job_id)).done == done
+    assert (await manager.jobs.read(job.job_id)).next_slices(4) == [last.next]
+    assert (await manager.jobs.run(job.job_id)).removed == 150
 
 
 async def test_a_message_that_found_the_job_stopped_has_not_used_its_number(manager: SessionManager) -> None:
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    [turn] = (await manager.ledger.read(job_id)).next_slices(4)
+    [turn] = (await manager.jobs.read(job_id)).next_slices(4)
     for action, state in ((None, "scheduled"), ("pause", "paused"), ("cancel", "cancelled")):
         if action:
-            await manager.ledger.control(job_id, action)
+            await manager.jobs.control(job_id, action)
         [step] = await _steps(manager, turn)
         assert (step.progress.state, step.next) == (state, None)
-        assert (await manager.ledger.read(job_id)).next_slices(4) == [turn]
-    await manager.ledger.control(job_id, "undo")
+        assert (await manager.jobs.read(job_id)).next_slices(4) == [turn]
+    await manager.jobs.control(job_id, "undo")
     [*_, step] = await _steps(manager, turn)
     assert (step.progress.state, step.progress.restored) == (JobState.UNDONE, 3)
 
@@ -82,10 +82,10 @@ async def test_there_are_as_many_shards_as_there_are_parts_for(
     manager = open_manager(partitions=partitions)
     await create_sessions(manager, 3)
     of_agent, of_user = await manager.revoke_agent_sessions("bot"), await manager.revoke_user_sessions("ann")
-    turns = (await manager.ledger.read(of_agent)).next_slices(4)
+    turns = (await manager.jobs.read(of_agent)).next_slices(4)
     assert [(turn.shard, turn.number) for turn in turns] == [(shard, 1) for shard in range(shards)]
-    assert len((await manager.ledger.read(of_user)).next_slices(4)) == 1
-    assert (await manager.runner.run(of_agent)).removed == 3
+    assert len((await manager.jobs.read(of_user)).next_slices(4)) == 1
+    assert (await manager.jobs.run(of_agent)).removed == 3
 
 
 @pytest.mark.parametrize("undo", [False, True])
@@ -95,7 +95,7 @@ async def test_shards_at_once_end_a_job_with_the_exact_count(open_manager: Opene
         await create_sessions(managers[0], 100, f"user_{user}")
     job_id = await managers[0].revoke_agent_sessions("bot", grace=3_600 if undo else 0)
     if undo:
-        await managers[0].ledger.control(job_id, "undo")
+        await managers[0].jobs.control(job_id, "undo")
 
     async def shard(manager: SessionManager, turn: Slice | None) -> int:
         slices = 0
@@ -104,10 +104,10 @@ async def test_shards_at_once_end_a_job_with_the_exact_count(open_manager: Opene
             turn, slices = steps[-1].next, slices + 1
         return slices
 
-    turns = (await managers[0].ledger.read(job_id)).next_slices(4)
+    turns = (await managers[0].jobs.read(job_id)).next_slices(4)
     slices = await asyncio.gather(*map(shard, managers, turns))
 
-    ended = await managers[0].ledger.progress(job_id)
+    ended = await managers[0].jobs.progress(job_id)
     assert ended.state == ("undone" if undo else "done")
     assert (ended.restored if undo else ended.removed) == ended.total == 1_600
     assert min(slices) > 0
@@ -119,11 +119,11 @@ async def test_a_shard_alone_does_all_but_the_end(open_manager: Opener) -> None:
     for user in range(8):
         await create_sessions(manager, 5, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot")
-    job = await manager.ledger.read(job_id)
-    [*_, step] = await _steps(manager, Slice(job_id, job.work.kind, shard=2, number=1))
+    job = await manager.jobs.read(job_id)
+    [*_, step] = await _steps(manager, Slice(job_id, job.spec.kind, shard=2, number=1))
     assert (step.progress.state, step.next) == (JobState.RUNNING, None)
     assert step.progress.removed == 40
-    assert (await manager.runner.run(job_id)).removed == 40
+    assert (await manager.jobs.run(job_id)).removed == 40
 
 
 async def test_messages_that_pile_up_while_no_worker_is_there_are_void(
@@ -134,21 +134,21 @@ async def test_messages_that_pile_up_while_no_worker_is_there_are_void(
         await create_sessions(manager, 50, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot")
     for _ in range(10):
-        Publisher(manager.settings).publish(await manager.ledger.read(job_id))
+        Publisher(manager.settings).publish(await manager.jobs.read(job_id))
     assert broker.llen("bulk") == 20  # of two shards each
     with celery_worker(**worker_settings, partitions=2) as worker:
 
         async def done() -> bool:
-            return (await manager.ledger.progress(job_id)).finished and not broker.llen("bulk")
+            return (await manager.jobs.progress(job_id)).finished and not broker.llen("bulk")
 
         await wait_until(done, description="the job to be done and the queue to be empty")
         await wait_until(
             lambda: worker.log().count("received") == 20, description="all of them to be looked at"
         )
-    begun = (await manager.ledger.read(job_id)).home.fields
+    begun = (await manager.jobs.read(job_id)).home.fields
     assert begun["slices:0"] == "1"
     assert int(begun.get("slices:1", 0)) <= 1
-    assert (await manager.ledger.progress(job_id)).removed == 200
+    assert (await manager.jobs.progress(job_id)).removed == 200
 
 
 async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
@@ -157,18 +157,18 @@ async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
     jobs = manager._partitions.home.jobs
-    Publisher(manager.settings).publish(await manager.ledger.read(job_id))
+    Publisher(manager.settings).publish(await manager.jobs.read(job_id))
     rung = 0
     for _ in range(20):  # some ten minutes
         score = raw.zscore(jobs, job_id)
         assert score is not None
         raw.zadd(jobs, {job_id: score - 30_001})
-        for stalled in await manager.ledger.take_stalled():
-            Publisher(manager.settings).publish(await manager.ledger.read(stalled))
+        for stalled in await manager.jobs.take_stalled():
+            Publisher(manager.settings).publish(await manager.jobs.read(stalled))
             rung += 1
     assert broker.llen("bulk") == 1 + rung
     assert 1 <= rung <= 6
-    assert (await manager.runner.run(job_id)).removed == 3
+    assert (await manager.jobs.run(job_id)).removed == 3
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -204,6 +204,6 @@ async def test_the_shortest_slice_does_a_batch_and_each_shard_begins_at_another_
     job_id = await manager.revoke_agent_sessions("bot")
     for shard in (0, 1):
         await _steps(manager, Slice(job_id, JobKind.DELETE_AGENT, shard=shard))
-    parts = (await manager.ledger.read(job_id)).parts
+    parts = (await manager.jobs.read(job_id)).parts
     assert [int(part.fields["done"]) for part in parts] == [100, 100]
-    assert (await manager.runner.run(job_id)).removed == 300
+    assert (await manager.jobs.run(job_id)).removed == 300

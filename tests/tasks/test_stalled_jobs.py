@@ -174,4 +174,4 @@ async def test_a_job_that_cannot_be_read_does_not_keep_the_bell_from_others(
             await until_rung(worker_settings)
             assert (await job.wait(timeout=60)).removed == _SESSIONS
         store.hset(manager._partitions.home.job(strange), "kind", "delete_user_sessions")
-    assert (await manager.runner.run(strange)).removed == 1
+    assert (await manager.jobs.run(strange)).removed == 1

@@ -150,9 +150,9 @@ async def test_a_job_is_paused_resumed_and_cancelled(manager: SessionManager, cl
 
 async def test_a_job_that_failed_fails_the_watching_and_is_resumed(manager: SessionManager, cli: Any) -> None:
     await create_sessions(manager, 4)
-    job = await manager.ledger.read(await manager.revoke_user_sessions("ann"))
+    job = await manager.jobs.read(await manager.revoke_user_sessions("ann"))
     place = (manager._client, job.home.keys, job.job_id)
-    await manager.runner._begin(job, job.next_slices(1)[0])
+    await manager.jobs._runner._begin(job, job.next_slices(1)[0])
     reason = "out of\x1b memory"
     await scripts.fail_batch(*place, position="0", limit=1, reason=reason, retention_ms=3_600_000)
 

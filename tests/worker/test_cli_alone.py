@@ -92,7 +92,7 @@ async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
         assert "revoked already" in ended.err
         assert "Beat's resume_stalled_jobs enqueues it" in ended.err
     assert await manager.get_active_session_count() == 0
-    await manager.ledger.control(job["job_id"], "pause")
+    await manager.jobs.control(job["job_id"], "pause")
     resumed = run_cli("jobs", "resume", job["job_id"], **without_broker)
     assert (resumed.status, "The broker did not take the message" in resumed.err) == (0, True)
 

@@ -41,13 +41,13 @@ async def test_a_sweep_is_overdue_after_three_periods(
 
     await let_expire(manager, *await create_sessions(manager, 2))
     job_id = await open_sweep(manager)
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
     await open_sweep(manager)  # the last may have found nothing
     on_time = await _status(**named)
     assert (on_time.status, "Sweeps are on time." in on_time.out) == (0, True)
     assert "every 60s" in on_time.out
 
-    for job in (await manager.ledger.list_jobs()).jobs:
+    for job in (await manager.jobs.list()).jobs:
         await _age(manager, raw, job.job_id, "finished", 200)
     late = await _status("--json", **named)
     document = late.document()
@@ -61,8 +61,8 @@ async def test_a_sweep_at_work_is_not_overdue_however_long_it_takes(
 ) -> None:
     await let_expire(manager, *await create_sessions(manager, 2))
     job_id = await open_sweep(manager)
-    job = await manager.ledger.read(job_id)
-    steps = manager.runner.steps(Slice(job_id, job.work.kind))
+    job = await manager.jobs.read(job_id)
+    steps = manager.jobs.steps(Slice(job_id, job.spec.kind))
     await anext(steps)
     at_work = await _status(**named)
     assert (at_work.status, "one is at work" in at_work.out) == (0, True)
@@ -71,7 +71,7 @@ async def test_a_sweep_at_work_is_not_overdue_however_long_it_takes(
     left = await _status("--json", **named)
     assert (left.status, left.document()["sweep_running"]) == (1, False)
     await steps.aclose()
-    await manager.runner.run(job_id)
+    await manager.jobs.run(job_id)
 
 
 async def test_sweeps_that_found_nothing_are_on_record_until_the_next_ones(

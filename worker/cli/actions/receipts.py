@@ -21,7 +21,7 @@ def list_receipts(as_json: bool) -> None:
 def verify_receipts(last_hash: str | None, as_json: bool) -> None:
     out = Output(as_json)
     with connected() as here:
-        check = here.run(here.manager.receipts.verify())
+        check = here.run(here.manager.jobs.receipts.verify())
         found = last_hash is None or here.run(_is_there(here.manager, last_hash))
     problems = check.problems
     if not found:
@@ -38,11 +38,11 @@ def verify_receipts(last_hash: str | None, as_json: bool) -> None:
 
 
 async def _all(manager: SessionManager) -> list[Receipt]:
-    return [receipt async for receipt in manager.receipts.all()]
+    return [receipt async for receipt in manager.jobs.receipts.all()]
 
 
 async def _is_there(manager: SessionManager, hash_: str) -> bool:
-    async for receipt in manager.receipts.all():
+    async for receipt in manager.jobs.receipts.all():
         if receipt.hash == hash_:
             return True
     return False

@@ -1,23 +1,23 @@
 -- Looks at what a deletion has taken away: whether there is a job for it, and whether it is noted by kind
 -- and by owner, for without that its sessions look like ones that nobody has revoked.
 -- Uses: base integrity
--- KEYS[1] sorted set: a trash
+-- KEYS[1] sorted set: a revoked set
 -- KEYS[2] hash of its job
 -- ARGV[1] prefix of the partition
--- ARGV[2] name of the trash
+-- ARGV[2] name of the revoked set
 -- ARGV[3] 1 to mend what is found, else 0
 -- Reply: {0, damage, key, about, 1 where it was mended, else 0, ...}
-local trash, job_key = KEYS[1], KEYS[2]
+local revoked, job_key = KEYS[1], KEYS[2]
 local prefix, name, repair = ARGV[1], ARGV[2], ARGV[3] == '1'
 
 local findings = { 0 }
 local found = collect_findings(findings, repair)
-if type_of(trash) ~= 'zset' then
+if type_of(revoked) ~= 'zset' then
   return findings
 end
 if redis.call('EXISTS', job_key) == 0 then
-  found('trash', trash, 'its job is gone', function()
-    redis.call('UNLINK', trash)
+  found('revoked', revoked, 'its job is gone', function()
+    redis.call('UNLINK', revoked)
   end)
   return findings
 end
@@ -29,7 +29,7 @@ if not owner then
 end
 local letter = params.user_id and 'u' or 'a'
 local now = now_ms()
-local void = goes_at(trash, now) or now
+local void = goes_at(revoked, now) or now
 for _, list in ipairs({ 'revocations:' .. letter, 'revocations:' .. letter .. ':' .. owner }) do
   local key = prefix .. list
   local stored = type_of(key)

@@ -4,7 +4,7 @@
 -- KEYS[2] sorted set: open jobs
 -- KEYS[3] string: id of the open job with this kind and these parameters
 -- ARGV[1] job id
--- ARGV[2] how many requests had detached something when the work was looked at
+-- ARGV[2] how many requests had revoked something when the work was looked at
 -- Reply: 1 | 0 where there is more to do, or the job is not to go on
 local job_key, jobs_key, open_key = KEYS[1], KEYS[2], KEYS[3]
 local job_id, joins = ARGV[1], ARGV[2]

@@ -21,10 +21,10 @@ local name = current_revoked_set(prefix, job_key, job_id, letter, owner)
 if not name then
   return batch_reply(job_key, false)
 end
--- They go and leave the trash last: should the script fail on one of them, all are still there and
+-- They go and leave the revoked set last: should the script fail on one of them, all are still there and
 -- counted when it is called again.
-local trash = prefix .. 'revoked:' .. name
-local taken = redis.call('ZRANGE', trash, 0, limit - 1)
+local revoked = prefix .. 'revoked:' .. name
+local taken = redis.call('ZRANGE', revoked, 0, limit - 1)
 local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
 local deleted, checkpoints = 0, 0
 for _, session_id in ipairs(taken) do
@@ -52,7 +52,7 @@ if deleted > 0 then
     + remove_noted(packed, prefix)
   redis.call('UNLINK', unpack(unlinked))
 end
-redis.call('ZREMRANGEBYRANK', trash, 0, #taken - 1)
+redis.call('ZREMRANGEBYRANK', revoked, 0, #taken - 1)
 local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
 record_batch(job_key, jobs_key, job_id, { done = #taken, removed = deleted, checkpoints = checkpoints,
   entries = entries }, now_ms())

@@ -23,8 +23,8 @@ if not name then
   return batch_reply(job_key, false)
 end
 local now = now_ms()
-local trash = prefix .. 'revoked:' .. name
-local taken = redis.call('ZRANGE', trash, 0, limit - 1, 'WITHSCORES')
+local revoked = prefix .. 'revoked:' .. name
+local taken = redis.call('ZRANGE', revoked, 0, limit - 1, 'WITHSCORES')
 local restored, latest = {}, 0
 for i = 1, #taken, 2 do
   local expires = tonumber(taken[i + 1])
@@ -38,7 +38,7 @@ if #restored > 0 then
   redis.call('ZADD', index, unpack(restored))
   keep_until(index, latest, now)
 end
-redis.call('ZREMRANGEBYRANK', trash, 0, #taken / 2 - 1)
+redis.call('ZREMRANGEBYRANK', revoked, 0, #taken / 2 - 1)
 local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
 record_batch(job_key, jobs_key, job_id, { restored = #restored / 2,
   lost = (#taken - #restored) / 2 }, now)

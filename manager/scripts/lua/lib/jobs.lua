@@ -1,11 +1,11 @@
--- The trashes of a deletion: one for each time that it took its owner's index away.
+-- The revoked sets of a deletion: one for each time that it took its owner's index away.
 
 local function forget_revoked_set(prefix, letter, owner, name)
   redis.call('ZREM', prefix .. 'revocations:' .. letter, name)
   redis.call('ZREM', prefix .. 'revocations:' .. letter .. ':' .. owner, name)
 end
 
--- Name of the first trash that still holds something; nil where none does. Those that are empty
+-- Name of the first revoked set that still holds something; nil where none does. Those that are empty
 -- are forgotten.
 local function current_revoked_set(prefix, job_key, job_id, letter, owner)
   local found = redis.call('HMGET', job_key, 'revoked_sets', 'emptied')
@@ -21,7 +21,7 @@ local function current_revoked_set(prefix, job_key, job_id, letter, owner)
   return nil
 end
 
--- Removes sessions that are being reclaimed from the trashes of deletions of the other kind, so
+-- Removes sessions that are being reclaimed from the revoked sets of deletions of the other kind, so
 -- that they are neither counted as revoked nor brought back by an undo. groups: members by owner.
 local function leave_other_revoked_sets(prefix, letter, members_by_owner)
   if redis.call('EXISTS', prefix .. 'revocations:' .. letter) == 0 then
@@ -129,7 +129,7 @@ local function write_part(job_key, kind, params, now)
   end
 end
 
--- Takes an index away into the job's next trash, which revokes every session in it. The trash is
+-- Takes an index away into the job's next revoked, which revokes every session in it. The revoked set is
 -- noted by kind, for counts, and by owner, for other deletions that reclaim the same sessions.
 local function revoke(prefix, index, job_key, job_id, letter, owner, now_us)
   local now = math.floor(now_us / 1000)
@@ -139,9 +139,9 @@ local function revoke(prefix, index, job_key, job_id, letter, owner, now_us)
   end
   redis.call('HDEL', job_key, 'drained')
   local name = job_id .. ':' .. redis.call('HINCRBY', job_key, 'revoked_sets', 1)
-  local trash = prefix .. 'revoked:' .. name
-  redis.call('RENAME', index, trash)
-  local void = now + redis.call('PTTL', trash)
+  local revoked = prefix .. 'revoked:' .. name
+  redis.call('RENAME', index, revoked)
+  local void = now + redis.call('PTTL', revoked)
   for _, key in ipairs({ prefix .. 'revocations:' .. letter, prefix .. 'revocations:' .. letter .. ':' .. owner }) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
     redis.call('ZADD', key, whole(void), name)

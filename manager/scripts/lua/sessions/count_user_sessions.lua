@@ -2,19 +2,19 @@
 -- sessions have to be looked at one by one, and this counts one page of them.
 -- Uses: base sessions
 -- KEYS[1] sorted set: index of the user
--- KEYS[2] sorted set: trashes of deletions of agents
+-- KEYS[2] sorted set: revoked sets of deletions of agents
 -- ARGV[1] prefix of the partition
 -- ARGV[2] score of the last member seen, or '' to begin
 -- ARGV[3] the last member seen, or ''
 -- ARGV[4] most members to look at
 -- Reply: {live sessions counted, score and id of the last member looked at, or two '' at the end}
-local index, detached_agents = KEYS[1], KEYS[2]
+local index, revocations_of_agents = KEYS[1], KEYS[2]
 local prefix, last_score, last_member, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local now = now_ms()
 local future = '(' .. whole(now)
 if last_member == '' then
-  if redis.call('ZCOUNT', detached_agents, future, '+inf') == 0 then
+  if redis.call('ZCOUNT', revocations_of_agents, future, '+inf') == 0 then
     return { redis.call('ZCOUNT', index, future, '+inf'), '', '' }
   end
   last_score = future
