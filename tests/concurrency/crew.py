@@ -13,9 +13,9 @@ from typing import Any, Self
 from agent_runtime.manager import Settings
 from tests.concurrency.history import History, read_journal
 from tests.concurrency.member import Round, Script, serve
-from tests.support.wait_until import wait_until
+from tests.support.wait_until import HANG_SECONDS, wait_until
 
-_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = HANG_SECONDS
 
 #: From the moment that all are ready to the one that releases them.
 _LEAD_SECONDS = 0.01

@@ -14,6 +14,7 @@ from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE
 from agent_runtime.tasks.publisher import Publisher
 from tests.support.callers import Callers
+from tests.support.jobs import finished
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -141,7 +142,7 @@ async def test_a_message_that_a_worker_took_and_never_saw_costs_time_only(
         assert broker.brpop(["bulk"], timeout=30)
         assert broker.hlen("unacked") == 0
     with celery_worker(**process_settings):
-        assert (await job.wait(timeout=30)).removed == 50
+        assert (await finished(job)).removed == 50
 
 
 async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_deleted(
@@ -163,7 +164,7 @@ async def test_when_all_data_is_lost_jobs_are_unknown_and_nothing_else_is_delete
     await wait_until(lambda: looks(worker) >= before + 3, description="looks for jobs")
     assert (await jobs.list()).jobs == []
     assert len(await manager.get_sessions_by_user("ann")) == len(later)
-    assert (await (await jobs.delete_user_sessions("ann")).wait(timeout=30)).removed == len(later)
+    assert (await finished(await jobs.delete_user_sessions("ann"))).removed == len(later)
     assert worker.running
     assert beat.running
 
@@ -178,7 +179,7 @@ async def test_jobs_do_not_need_the_store_of_celerys_results(
             job = await SessionJobs(manager).delete_user_sessions("ann")
             await wait_until(lambda: is_begun(manager, job.id), description="the job to have begun")
             results.stop()
-            assert (await job.wait(timeout=60)).removed == 5_000
+            assert (await finished(job)).removed == 5_000
             assert worker.running
 
 
@@ -195,7 +196,7 @@ async def test_a_full_store_is_emptied_by_workers_that_stay(
             elsewhere = manager.settings.model_copy(update={"broker_url": broker.url()})
             async with SessionManager.from_settings(elsewhere) as enqueuing:
                 job = await SessionJobs(enqueuing).delete_user_sessions("ann")
-                assert (await job.wait(timeout=40)).removed == 5_000
+                assert (await finished(job)).removed == 5_000
             assert worker.running
     raw.config_set("maxmemory", 0)
 
@@ -213,7 +214,7 @@ async def test_a_full_server_that_is_broker_too_keeps_jobs_until_there_is_room(
         await manager.create_session("carl", "bot")
     await asyncio.sleep(2)
     raw.config_set("maxmemory", 0)
-    assert (await job.wait(timeout=40)).removed == 5_000
+    assert (await finished(job)).removed == 5_000
     assert await manager.get_sessions_by_user("bob") == kept
     assert worker.running
     assert beat.running

@@ -11,6 +11,7 @@ import pytest
 from agent_runtime.manager import JobState, SessionManager
 from agent_runtime.tasks import Job, SessionJobs
 from tests.support.cli import run_cli
+from tests.support.jobs import finished
 from tests.support.killing_proxy import KillingProxy
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
@@ -69,7 +70,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
     for number in range(5):
         await create_sessions(manager, 5, f"user_{number}")
         other = await jobs.delete_user_sessions(f"user_{number}")
-        assert (await other.wait(timeout=30)).removed == 5
+        assert (await finished(other)).removed == 5
 
     error = await _until_failed(deadly)
 
@@ -89,7 +90,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
 
     proxy.spare()
     await asyncio.to_thread(run_cli, "jobs", "resume", deadly.id, **process_settings)
-    done = await deadly.wait(timeout=30)
+    done = await finished(deadly)
     assert (done.removed, done.error) == (50, None)
     assert done.receipt is not None
     assert done.receipt.residue.sessions == 0
@@ -103,7 +104,7 @@ async def test_a_job_whose_processes_are_killed_here_and_there_is_done(
     job = SessionJobs(manager).get(await manager.revoke_user_sessions("ann"))
     proxy.kill_at_batches_of(job.id, every=2, most=_MOST_DEATHS + 1)
     await job._ring()
-    done = await job.wait(timeout=60)
+    done = await finished(job)
     assert done.removed == 3_000
     assert len(proxy.killed) == _MOST_DEATHS + 1
     assert done.receipt is not None

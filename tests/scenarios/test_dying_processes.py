@@ -12,7 +12,7 @@ import pytest
 from agent_runtime.manager import JobState, SessionManager
 from agent_runtime.tasks import SessionJobs
 from tests.support.callers import Callers
-from tests.support.jobs import receipts_of
+from tests.support.jobs import finished, receipts_of
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
@@ -51,7 +51,7 @@ async def test_workers_replaced_one_after_the_other_cost_nothing(
                 await asyncio.to_thread(running.enter_context, newer)
                 assert await asyncio.to_thread(older.terminate) == 0
                 older = newer
-        assert (await job.wait(timeout=60)).removed == 3_000
+        assert (await finished(job)).removed == 3_000
         await callers.check()
 
 
@@ -77,6 +77,6 @@ async def test_a_worker_that_was_thought_dead_counts_nothing_twice(
 
             await wait_until(taken_over, description="the other to take over")
             first.thaw()
-            assert (await job.wait(timeout=60)).removed == 8_000
+            assert (await finished(job)).removed == 8_000
     [receipt] = await receipts_of(manager)
     assert (receipt.sessions, receipt.residue.sessions) == (8_000, 0)

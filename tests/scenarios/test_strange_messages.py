@@ -13,7 +13,7 @@ from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE, FOREIGN_QUEUE, MAINTENANCE_QUEUE
 from agent_runtime.tasks.publisher import Publisher
 from tests.support.cli import run_cli
-from tests.support.jobs import receipts_of
+from tests.support.jobs import finished, receipts_of
 from tests.support.processes import celery_worker
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
@@ -46,8 +46,8 @@ async def test_messages_delivered_fifty_times_are_worked_on_once(
             lambda: ended("run_job[" + job.id + "]") > _TIMES and ended("sessions[erasure]") >= _TIMES,
             description="each message to be taken",
         )
-        assert (await job.wait(timeout=30)).removed == 2_000
-        assert (await SessionJobs(manager).get("erasure").wait(timeout=30)).removed == 20
+        assert (await finished(job)).removed == 2_000
+        assert (await finished(SessionJobs(manager).get("erasure"))).removed == 20
         later = await create_sessions(manager, 3, "bob")
     assert sorted(receipt.sessions for receipt in await receipts_of(manager)) == [20, 2_000]
     assert len(await manager.get_sessions_by_user("bob")) == len(later)
@@ -61,7 +61,7 @@ async def test_a_slice_longer_than_the_visibility_timeout_has_one_message(
         for count in (3_000, 9_000, 27_000):  # as many as this machine needs for more than a second
             await create_sessions(manager, count)
             job = await SessionJobs(manager).delete_user_sessions("ann")
-            done = await job.wait(timeout=90)
+            done = await finished(job)
             assert done.removed == count
             assert worker.log().count(f"run_job[{job.id}] received") == 1
             if (done.finished_at - done.started_at).total_seconds() > 1:
@@ -87,7 +87,7 @@ async def test_a_task_that_waits_beyond_the_visibility_timeout_is_done_once(
             store.replicaof("NO", "ONE")
             job = SessionJobs(manager).get("it")
             await wait_until(lambda: is_there(manager, "it"), description="a try that succeeds")
-            assert (await job.wait(timeout=30)).removed == 20
+            assert (await finished(job)).removed == 20
     assert [receipt.sessions for receipt in await receipts_of(manager)] == [20]
 
 
@@ -115,7 +115,7 @@ async def test_messages_that_cannot_be_read_end_no_worker(
         for text in ("not an envelope", "{}", "[1]", "null"):
             broker.lpush(BULK_QUEUE, text)
         job = await SessionJobs(manager).delete_user_sessions("ann")
-        assert (await job.wait(timeout=60)).removed == 20
+        assert (await finished(job)).removed == 20
         await wait_until(lambda: not broker.llen(BULK_QUEUE), description="all to be taken")
         await create_sessions(manager, 5)
         assert (await (await SessionJobs(manager).delete_user_sessions("ann")).wait(60)).removed == 5
@@ -138,4 +138,4 @@ async def test_a_worker_that_takes_nothing_though_it_answers_is_noticed(
         assert asked.document()["state"] == "queued"
         assert sender.control.add_consumer(BULK_QUEUE, reply=True, timeout=30, limit=1)
         job = SessionJobs(manager).get(asked.document()["job_id"])
-        assert (await job.wait(timeout=30)).removed == 20
+        assert (await finished(job)).removed == 20

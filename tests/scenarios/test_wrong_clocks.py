@@ -9,7 +9,7 @@ from agent_runtime.manager import SessionManager
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE
 from agent_runtime.tasks.publisher import Publisher
-from tests.support.jobs import receipts_of
+from tests.support.jobs import finished, receipts_of
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.sessions import create_sessions
 from tests.support.wait_until import wait_until
@@ -45,12 +45,12 @@ async def test_a_worker_ten_minutes_ahead_costs_nothing(
         await wait_until(all_are_there, description="all erasures to have begun")
         for number in range(_ERASURES):
             erasure = SessionJobs(manager).get(f"erasure_{number}")
-            assert (await erasure.wait(timeout=30)).removed == 5
+            assert (await finished(erasure)).removed == 5
         assert len(await receipts_of(manager)) >= _ERASURES
 
         async def both_have_worked() -> bool:
             job = await SessionJobs(manager).delete_user_sessions("nobody", grace=0.01)
-            await job.wait(timeout=30)
+            await finished(job)
             return all("run_job" in worker.log().partition("ready.")[2] for worker in (right, ahead))
 
         await wait_until(both_have_worked, description="each worker to get a message")

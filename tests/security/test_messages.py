@@ -102,7 +102,7 @@ async def test_a_message_that_is_no_json_is_refused_unread(
     )
     assert not sign.exists()
     assert await manager.session_exists(session.session_id)
-    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=30) == 1  # it goes on
+    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # it goes on
     with server.client(db=1) as broker:
         # Else it would come again. (Messages of others are held for a moment.)
         await wait_until(lambda: not broker.hlen("unacked"), description="none to be held")
@@ -182,13 +182,13 @@ async def test_arguments_that_are_no_good_fail_their_task_and_change_nothing(
         )
     wrong = []
     for result, shown, says in sent:
-        error = result.get(timeout=20, propagate=False)
+        error = result.get(timeout=600, propagate=False)
         if result.state != "FAILURE" or not _says(error, says):
             wrong.append(f"{shown}: {result.state} {error!r:.200}")
     assert wrong == []
     assert snapshot(raw, namespace) == before
     assert await manager.session_exists(session.session_id)
-    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=30) == 1  # it goes on
+    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # it goes on
     await job.cancel()
 
 

@@ -21,6 +21,7 @@ from tests.support.every_call import (
     use_sessions,
 )
 from tests.support.flower import FlowerProcess
+from tests.support.jobs import finished
 from tests.support.processes import CeleryProcess, run_program
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -155,7 +156,7 @@ async def _call_everything(of: dict[str, dict[str, object]], raw: redis.Redis) -
         await use_sessions(manager)
         await use_jobs(manager)
         [job] = await leave_work_for_a_worker(manager, raw)
-        assert (await job.wait(timeout=30)).removed == 1
+        assert (await finished(job)).removed == 1
     async with CachedSessionManager.from_settings(caller) as cached:
         await use_copies(cached)
     assert await asyncio.to_thread(run_program, ENTRY_TASKS, **of[CALLER]) == [4, 1, 1, 0]

@@ -14,7 +14,7 @@ from agent_runtime.manager import AgentSessionsError, SessionManager, Settings, 
 from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.flower import FlowerProcess
-from tests.support.jobs import receipts_of
+from tests.support.jobs import finished, receipts_of
 from tests.support.processes import ROOT, CeleryProcess, environment
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sessions import create_sessions
@@ -89,7 +89,7 @@ async def test_no_secret_is_seen_while_everything_runs(secrets: dict[str, object
         async with SessionManager.from_settings(Settings(**secrets)) as manager:  # type: ignore[arg-type]
             await create_sessions(manager, 2)
             job = await SessionJobs(manager).delete_user_sessions("ann", reason="asked")
-            shown["job"] = repr(await job.wait(timeout=30))
+            shown["job"] = repr(await finished(job))
             shown["receipts"] = repr(await receipts_of(manager))
             shown["reprs"] = _reprs(manager)
         asked = [

@@ -14,6 +14,7 @@ from agent_runtime.manager import JobState, SessionManager, Settings, StoreUnava
 from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.flower import FlowerProcess
+from tests.support.jobs import finished
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
@@ -92,7 +93,7 @@ async def test_a_job_goes_from_its_caller_to_its_end_over_mutual_tls(
         async with SessionManager.from_settings(Settings(**over_tls)) as manager:  # type: ignore[arg-type]
             await create_sessions(manager, 3)
             job = await SessionJobs(manager).delete_user_sessions("ann")
-            assert (await job.wait(timeout=30)).removed == 3
+            assert (await finished(job)).removed == 3
         assert f"tasks.run_job[{job.id}] received" in worker.log()
         listed, counted, swept, broker_page = await asyncio.gather(
             asyncio.to_thread(run_cli, "jobs", "show", job.id, "--json", **over_tls),
@@ -108,7 +109,7 @@ async def test_a_job_goes_from_its_caller_to_its_end_over_mutual_tls(
 
 _DELETE_FROM_A_PROGRAM = """
 import tasks
-print(tasks.delete_user_sessions.delay("bob").get(timeout=30))
+print(tasks.delete_user_sessions.delay("bob").get(timeout=600))
 """
 
 

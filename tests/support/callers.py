@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from agent_runtime.manager import EnqueueError, Session, SessionManager, StoreError, StoreOutcomeUnknownError
 from agent_runtime.tasks import Job, SessionJobs
-from tests.support.jobs import receipts_of
+from tests.support.jobs import finished, receipts_of
 
 _USERS_AT_ONCE, _SESSIONS_OF_A_USER = 3, 20
 _PAUSE_SECONDS = 0.15
@@ -62,7 +62,7 @@ class Callers:
     async def _check_deletions(self, manager: SessionManager) -> None:
         jobs = SessionJobs(manager)
         for job_id, at_least, at_most in self._asked:
-            progress = await jobs.get(job_id).wait(timeout=60)
+            progress = await finished(jobs.get(job_id))
             assert at_least <= progress.removed <= at_most, progress
         asked = [each.job_id for each in self._asked]
         receipts = [each for each in await receipts_of(manager) if each.job_id in set(asked)]

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.support.processes import ROOT, environment
+from tests.support.wait_until import HANG_SECONDS
 
 _PROGRAM = [sys.executable, "-m", "agent_runtime.worker.cli"]
-_TIMEOUT_SECONDS = 60
 
 #: A session's leader that opens a terminal gets it as its own, so that a typed Ctrl-C is a signal.
 _ON_ITS_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
@@ -45,7 +45,7 @@ def run_cli(*arguments: str, **settings: object) -> Ended:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_TIMEOUT_SECONDS,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -73,7 +73,7 @@ def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **setti
     os.close(theirs)
     try:
         printed = _talk(ours, when.encode(), types)
-        status = process.wait(_TIMEOUT_SECONDS)
+        status = process.wait(HANG_SECONDS)
     finally:
         os.close(ours)
         process.kill()
@@ -85,7 +85,7 @@ def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **setti
 
 def _talk(terminal: int, when: bytes, types: bytes) -> bytes:
     """All that is printed until the program ends."""
-    printed, typed, ends_at = b"", False, time.monotonic() + _TIMEOUT_SECONDS
+    printed, typed, ends_at = b"", False, time.monotonic() + HANG_SECONDS
     while True:
         readable, _, _ = select.select([terminal], [], [], max(0.0, ends_at - time.monotonic()))
         assert readable, f"it goes on, and has printed: {printed!r:.4000}"

@@ -4,7 +4,7 @@ import redis
 
 from agent_runtime.manager import CachedSessionManager, Session, SessionManager
 from agent_runtime.tasks import Job, SessionJobs
-from tests.support.jobs import make_due, receipts_of
+from tests.support.jobs import finished, make_due, receipts_of
 from tests.support.sessions import create_sessions, let_expire, save_turns
 from tests.support.wait_until import wait_until
 
@@ -66,8 +66,8 @@ async def use_jobs(manager: SessionManager) -> None:
     assert (await jobs.preview_agent_deletion("helper")).sessions == 4
     await jobs.preview_pruning(keep_last=1)
     await jobs.preview_sweep()
-    await (await jobs.prune_checkpoints(keep_last=1, requested_by="test")).wait(timeout=30)
-    await (await jobs.cleanup_expired_sessions()).wait(timeout=30)
+    await finished(await jobs.prune_checkpoints(keep_last=1, requested_by="test"))
+    await finished(await jobs.cleanup_expired_sessions())
     undone = await jobs.delete_agent_sessions("helper", grace=60)
     assert (await manager.get_active_session_count("bob")) == 0
     await undone.pause()
@@ -79,7 +79,7 @@ async def use_jobs(manager: SessionManager) -> None:
     await cancelled.cancel()
     await cancelled.resume()
     await cancelled.cancel()
-    await (await jobs.delete_agent_sessions("helper")).wait(timeout=30)
+    await finished(await jobs.delete_agent_sessions("helper"))
     await look(manager)
 
 
@@ -126,13 +126,13 @@ async def prepare():
 
 asyncio.run(prepare())
 results = [
-    tasks.prune_checkpoints.delay(agent_id="coder", keep_last=1, max_affected=100).get(timeout=30),
-    tasks.delete_user_sessions.delay("carl", max_affected=5, reason="test").get(timeout=30),
-    tasks.delete_agent_sessions.delay("coder").get(timeout=30),
-    tasks.cleanup_expired_sessions.delay().get(timeout=30),
+    tasks.prune_checkpoints.delay(agent_id="coder", keep_last=1, max_affected=100).get(timeout=600),
+    tasks.delete_user_sessions.delay("carl", max_affected=5, reason="test").get(timeout=600),
+    tasks.delete_agent_sessions.delay("coder").get(timeout=600),
+    tasks.cleanup_expired_sessions.delay().get(timeout=600),
 ]
 failed = tasks.delete_user_sessions.delay("")
-failed.get(timeout=30, propagate=False)
+failed.get(timeout=600, propagate=False)
 failed.forget()
 tasks.cleanup_expired_sessions.apply_async(countdown=60)
 print(json.dumps(results))

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.wait_until import wait_until_blocking
+from tests.support.wait_until import HANG_SECONDS, wait_until_blocking
 
 ROOT = Path(__file__).parents[2]
 _CELERY = str(Path(sys.executable).parent / "celery")
@@ -79,20 +79,23 @@ class CeleryProcess:
         wait_until_blocking(
             self._ready_or_ended,
             description=f"celery {self._arguments[0]} to say {self._ready!r}",
-            timeout=60,
+            progress=self.log,
         )
         assert self._ready in self.log(), self.log()
         return self
 
     def wait_for(self, text: str) -> bool:
         """Waits until its log says that."""
-        wait_until_blocking(lambda: text in self.log(), description=f"{text!r} in the log")
+        wait_until_blocking(lambda: text in self.log(), description=f"{text!r} in the log", progress=self.log)
         return True
 
     def wait(self, timeout: float = 60) -> int:
-        """Exit status, once the process has ended."""
+        """Exit status, once the process has ended. `timeout`: seconds on a machine that carries its load."""
         assert self._process is not None
-        return self._process.wait(timeout)
+        wait_until_blocking(
+            lambda: not self.running, description="a process to end", timeout=timeout, progress=self.log
+        )
+        return self._process.returncode
 
     def terminate(self, timeout: float = 30) -> int:
         """Ends it as a deploy would; its exit status."""
@@ -100,7 +103,7 @@ class CeleryProcess:
         self._process.terminate()
         try:
             return self.wait(timeout)
-        except subprocess.TimeoutExpired as error:
+        except AssertionError as error:
             said = self.log()[-4000:]
             raise StillRunningError(f"it goes on {timeout:.0f} s after SIGTERM:\n{said}") from error
 
@@ -153,7 +156,7 @@ def run_program(code: str, **settings: object) -> Any:
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

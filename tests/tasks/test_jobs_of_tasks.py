@@ -10,7 +10,7 @@ import redis
 
 from agent_runtime.manager import JobFailedError, JobState, SessionManager
 from agent_runtime.tasks import SessionJobs
-from tests.support.jobs import make_due
+from tests.support.jobs import finished, make_due
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, save_turns
@@ -58,13 +58,13 @@ async def test_a_job_that_failed_raises_in_whoever_waits_for_it(
     await job.resume()  # enqueues it
 
     with pytest.raises(JobFailedError, match="WRONGTYPE"):
-        await job.wait(timeout=30)
+        await finished(job)
     setup = f"""
 from celery.result import AsyncResult
 from manager import JobFailedError
 import tasks
 try:
-    answer = AsyncResult("{job.id}", app=tasks.app).get(timeout=30)
+    answer = AsyncResult("{job.id}", app=tasks.app).get(timeout=600)
 except JobFailedError as error:
     answer = str(error)
 """
@@ -73,12 +73,12 @@ except JobFailedError as error:
 
     raw.rename(b"aside:" + key, key)
     await job.resume()
-    assert (await job.wait(timeout=30)).removed == 5
+    assert (await finished(job)).removed == 5
 
 
 async def test_the_same_key_from_two_programs_is_one_job(program: Any, manager: SessionManager) -> None:
     await create_sessions(manager, 4)
-    call = "tasks.delete_user_sessions.delay('ann', idempotency_key='order 7').get(timeout=30)"
+    call = "tasks.delete_user_sessions.delay('ann', idempotency_key='order 7').get(timeout=600)"
     assert await program(call) == 4
     page = await manager.jobs.list()
     [job] = [job for job in page.jobs if job.target == "ann" and job.total == 4]
@@ -99,14 +99,14 @@ async def test_a_pruning_with_a_key_does_not_answer_a_number_of_sessions(
     for session in await create_sessions(manager, 2, "carl", "pruned"):
         await save_turns(manager, session.session_id, 5)
     call = "tasks.prune_checkpoints.delay(agent_id='pruned', keep_last=1, idempotency_key='8')"
-    assert await program(f"{call}.get(timeout=30)") in (0, 8)
+    assert await program(f"{call}.get(timeout=600)") in (0, 8)
     page = await manager.jobs.list()
 
     async def done() -> bool:
         return (await manager.jobs.progress(page.jobs[0].job_id)).finished
 
     await wait_until(done, description="the job to be done")
-    assert await program(f"{call}.get(timeout=30)") == 8
+    assert await program(f"{call}.get(timeout=600)") == 8
     await manager.delete_user_sessions("carl")
 
 
@@ -122,7 +122,7 @@ import tasks
 def erase():
     tasks.app.AsyncResult('given joined').forget()  # the answer of an earlier delivery
     message = tasks.delete_user_sessions.apply_async(['ann'], {'grace': 3600}, task_id='given joined')
-    return message.get(timeout=30)
+    return message.get(timeout=600)
 """
     assert await program("erase()", setup) == 2
     await make_due(manager, raw, job_id)
@@ -139,7 +139,7 @@ import tasks
 def erase():
     tasks.app.AsyncResult('given {options}').forget()  # the answer of an earlier delivery
     message = tasks.delete_user_sessions.apply_async(['ann'], dict({options}), task_id='given {options}')
-    return message.get(timeout=30)
+    return message.get(timeout=600)
 first = erase()
 """
     assert await program("first", setup) == 3
@@ -160,7 +160,7 @@ async def test_a_message_delivered_again_after_the_job_failed_does_not_say_that_
     setup = """
 import tasks
 result = tasks.delete_user_sessions.apply_async(['ann'], task_id='given failed')
-result.get(timeout=30, propagate=False)
+result.get(timeout=600, propagate=False)
 """
     assert await program("[result.state, str(result.result)]", setup) == [
         "FAILURE",

@@ -20,6 +20,7 @@ from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess
 from tests.support.redis_server import free_port
 from tests.support.sessions import create_sessions, let_expire
+from tests.support.wait_until import HANG_SECONDS
 
 
 async def create(
@@ -35,7 +36,7 @@ async def test_a_user_erased_through_the_queue_is_counted_exactly(
     await create(manager, 7, user_id="bob")
 
     job = await jobs.delete_user_sessions("ann")
-    receipt = await job.wait(timeout=30)
+    receipt = await job.wait(timeout=HANG_SECONDS)
 
     assert (receipt.kind, receipt.state) == (JobKind.DELETE_USER, JobState.DONE)
     assert (receipt.total, receipt.done, receipt.removed) == (500, 500, 500)
@@ -50,7 +51,7 @@ async def test_an_agent_erased_through_the_queue_is_counted_exactly(
     await create(manager, 300)
     await create(manager, 7, agent_id="other")
 
-    receipt = await (await jobs.delete_agent_sessions("bot")).wait(timeout=30)
+    receipt = await (await jobs.delete_agent_sessions("bot")).wait(timeout=HANG_SECONDS)
 
     assert receipt.removed == 300
     assert await manager.get_active_session_count("ann") == 7
@@ -62,7 +63,7 @@ async def test_checkpoints_pruned_through_the_queue_are_counted_exactly(
     sessions = await create(manager, 40)
     await asyncio.gather(*(manager.save_checkpoint(s, {"n": n}) for s in sessions for n in range(5)))
 
-    receipt = await (await jobs.prune_checkpoints(agent_id="bot", keep_last=2)).wait(timeout=30)
+    receipt = await (await jobs.prune_checkpoints(agent_id="bot", keep_last=2)).wait(timeout=HANG_SECONDS)
 
     assert (receipt.done, receipt.removed) == (40, 120)
     assert [len(await manager.list_checkpoints(s)) for s in sessions] == [2] * 40
@@ -75,7 +76,7 @@ async def test_an_age_may_be_a_timedelta(manager: SessionManager, jobs: SessionJ
 
     job = await jobs.prune_checkpoints(session_id=session, older_than=timedelta(microseconds=1))
 
-    assert (await job.wait(timeout=30)).removed == 2
+    assert (await job.wait(timeout=HANG_SECONDS)).removed == 2
 
 
 async def test_expired_sessions_swept_through_the_queue_are_counted_exactly(
@@ -83,8 +84,8 @@ async def test_expired_sessions_swept_through_the_queue_are_counted_exactly(
 ) -> None:
     await let_expire(manager, *await create_sessions(manager, 50))
 
-    assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=30)).removed == 50
-    assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=30)).removed == 0
+    assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=HANG_SECONDS)).removed == 50
+    assert (await (await jobs.cleanup_expired_sessions()).wait(timeout=HANG_SECONDS)).removed == 0
 
 
 async def test_watching_a_job_ends_with_the_job(manager: SessionManager, jobs: SessionJobs) -> None:
@@ -104,7 +105,7 @@ async def test_a_job_longer_than_a_slice_goes_on_under_one_id(
 
     job = await jobs.delete_user_sessions("ann")
 
-    assert (await job.wait(timeout=60)).removed == 9_000
+    assert (await job.wait(timeout=HANG_SECONDS)).removed == 9_000
     assert worker.log().count(f"tasks.run_job[{job.id}] received") > 1
 
 
@@ -112,7 +113,7 @@ async def test_a_job_is_found_again_by_its_id(manager: SessionManager, jobs: Ses
     await create(manager, 3)
     job = await jobs.delete_user_sessions("ann")
 
-    assert (await jobs.get(job.id).wait(timeout=30)).removed == 3
+    assert (await jobs.get(job.id).wait(timeout=HANG_SECONDS)).removed == 3
 
 
 async def test_an_unknown_job_is_a_clear_error(jobs: SessionJobs) -> None:

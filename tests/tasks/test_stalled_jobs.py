@@ -9,6 +9,7 @@ import pytest
 
 from agent_runtime.manager import SessionManager, Settings
 from agent_runtime.tasks import Job, SessionJobs
+from tests.support.jobs import finished
 from tests.support.processes import CeleryProcess, celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
@@ -69,7 +70,7 @@ async def until_rung(worker_settings: dict[str, Any]) -> None:
 
 
 async def check_end(job: Job, manager: SessionManager) -> None:
-    assert (await job.wait(timeout=60)).removed == _SESSIONS
+    assert (await finished(job)).removed == _SESSIONS
     assert await manager.get_active_session_count() == 1
 
 
@@ -172,6 +173,6 @@ async def test_a_job_that_cannot_be_read_does_not_keep_the_bell_from_others(
         store.hset(manager._partitions.home.job(strange), "kind", "of a later version")
         with celery_worker(**worker_settings):
             await until_rung(worker_settings)
-            assert (await job.wait(timeout=60)).removed == _SESSIONS
+            assert (await finished(job)).removed == _SESSIONS
         store.hset(manager._partitions.home.job(strange), "kind", "delete_user_sessions")
     assert (await manager.jobs.run(strange)).removed == 1

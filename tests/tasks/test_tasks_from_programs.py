@@ -44,7 +44,7 @@ def program(worker_settings: dict[str, object]) -> Any:
 async def test_a_program_with_just_the_import_gets_the_count(program: Any, call: str, result: int) -> None:
     name = call.partition(".")[0]
 
-    assert program(f"{call}.get(timeout=30)", f"from tasks import {name}") == result
+    assert program(f"{call}.get(timeout=600)", f"from tasks import {name}") == result
 
 
 async def test_a_result_is_found_again_by_its_id(program: Any) -> None:
@@ -53,7 +53,7 @@ from celery.result import AsyncResult
 from tasks import delete_user_sessions
 task_id = delete_user_sessions.delay("ann").id
 """
-    assert program("AsyncResult(task_id).get(timeout=30)", setup) == 3
+    assert program("AsyncResult(task_id).get(timeout=600)", setup) == 3
 
 
 async def test_a_program_without_this_code_can_send_a_task_by_name(worker_settings: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ async def test_a_program_without_this_code_can_send_a_task_by_name(worker_settin
 import sys
 from celery import Celery
 app = Celery(broker="{url}/1", backend="{url}/2")
-deleted = app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=30)
+deleted = app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600)
 assert "tasks" not in sys.modules
 print(deleted)
 """
@@ -72,18 +72,18 @@ print(deleted)
 async def test_a_message_delivered_twice_counts_once(program: Any, manager: SessionManager) -> None:
     setup = """
 from tasks import delete_user_sessions
-first = delete_user_sessions.apply_async(["ann"], task_id="the-same").get(timeout=30)
+first = delete_user_sessions.apply_async(["ann"], task_id="the-same").get(timeout=600)
 delete_user_sessions.AsyncResult("the-same").forget()  # or the second would be answered by the first
 """
     later = await manager.create_session("carl", "bot")
-    again = "[first, delete_user_sessions.apply_async(['ann'], task_id='the-same').get(timeout=30)]"
+    again = "[first, delete_user_sessions.apply_async(['ann'], task_id='the-same').get(timeout=600)]"
 
     assert program(again, setup) == [3, 3]
     assert await manager.session_exists(later.session_id)
 
 
 async def test_a_late_duplicate_does_not_touch_newer_sessions(program: Any, manager: SessionManager) -> None:
-    send = "delete_user_sessions.apply_async(['ann'], task_id='late').get(timeout=30)"
+    send = "delete_user_sessions.apply_async(['ann'], task_id='late').get(timeout=600)"
     setup = """
 from tasks import delete_user_sessions
 delete_user_sessions.AsyncResult("late").forget()  # or the second would be answered by the first
@@ -113,7 +113,7 @@ async def test_bad_arguments_fail_at_once_with_the_reason(
     setup = f"""
 import tasks
 result = tasks.{call}
-result.get(timeout=30, propagate=False)
+result.get(timeout=600, propagate=False)
 """
     task_id, state, message = program("[result.id, result.state, str(result.result)]", setup)
 
@@ -168,7 +168,7 @@ async def test_many_programs_erasing_one_user_count_each_session_once(
 from tasks import delete_user_sessions
 results = [delete_user_sessions.delay("dora") for _ in range(10)]
 """
-    assert sum(program("[result.get(timeout=30) for result in results]", setup)) == 200
+    assert sum(program("[result.get(timeout=600) for result in results]", setup)) == 200
 
 
 def test_a_program_hears_soon_that_the_server_is_down() -> None:
