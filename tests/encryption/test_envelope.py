@@ -29,13 +29,13 @@ _SEALED_BY_USER = bytes.fromhex(
 
 def test_what_is_sealed_under_a_key_of_the_ring_never_changes() -> None:
     key = KeyRing({"2026-11": _SECRET}, "2026-11").key_of(_SEALED_BY_RING)
-    assert key.for_session("sess_1").open(CHECKPOINT, b"ckpt_1", _SEALED_BY_RING) == _PLAIN
+    assert key.for_session("sess_1").decrypt(CHECKPOINT, b"ckpt_1", _SEALED_BY_RING) == _PLAIN
     assert _SEALED_BY_RING.startswith(b"e\x072026-11" + bytes(12))
 
 
 def test_what_is_sealed_under_a_users_key_never_changes() -> None:
     key = Key(USER + bytes(range(16)), _SECRET)
-    assert key.for_session("sess_1").open(METADATA, b"topic", _SEALED_BY_USER) == _PLAIN
+    assert key.for_session("sess_1").decrypt(METADATA, b"topic", _SEALED_BY_USER) == _PLAIN
     assert _SEALED_BY_USER.startswith(b"u" + bytes(range(16)) + bytes(12))
 
 
@@ -56,7 +56,7 @@ def _sealed() -> tuple[Key, bytes]:
 
 def test_it_opens_where_it_was_sealed() -> None:
     key, sealed = _sealed()
-    assert key.for_session("sess_1").open(METADATA, b"topic", sealed) == _PLAIN
+    assert key.for_session("sess_1").decrypt(METADATA, b"topic", sealed) == _PLAIN
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_opens_where_it_was_sealed() -> None:
 def test_moved_to_another_place_it_does_not_open(session_id: str, kind: bytes, name: bytes) -> None:
     key, sealed = _sealed()
     with pytest.raises(CannotDecryptError, match="altered, or moved"):
-        key.for_session(session_id).open(kind, name, sealed)
+        key.for_session(session_id).decrypt(kind, name, sealed)
 
 
 # A session's key alone does not hold this, as kind and name do not go into it.
@@ -81,7 +81,7 @@ def test_kind_and_name_cannot_be_cut_in_another_place() -> None:
     key = Key(RING + b"\x02k1", _SECRET)
     sealed = key.for_session("sess_1").encrypt(b"metadata", b"ab", _PLAIN)
     with pytest.raises(CannotDecryptError):
-        key.for_session("sess_1").open(b"metadataa", b"b", sealed)
+        key.for_session("sess_1").decrypt(b"metadataa", b"b", sealed)
 
 
 def test_altered_in_any_bit_it_does_not_open() -> None:
@@ -93,7 +93,7 @@ def test_altered_in_any_bit_it_does_not_open() -> None:
             altered = bytearray(sealed)
             altered[place] ^= 1 << bit
             with pytest.raises(CannotDecryptError):
-                ring.key_of(bytes(altered)).for_session("sess_1").open(METADATA, b"topic", bytes(altered))
+                ring.key_of(bytes(altered)).for_session("sess_1").decrypt(METADATA, b"topic", bytes(altered))
 
 
 def test_cut_anywhere_or_lengthened_it_does_not_open() -> None:
@@ -102,13 +102,13 @@ def test_cut_anywhere_or_lengthened_it_does_not_open() -> None:
     sealed = ring.active.for_session("sess_1").encrypt(METADATA, b"topic", _PLAIN)
     for spoilt in [sealed[:length] for length in range(1, len(sealed))] + [sealed + b"\x00"]:
         with pytest.raises(CannotDecryptError):
-            ring.key_of(spoilt).for_session("sess_1").open(METADATA, b"topic", spoilt)
+            ring.key_of(spoilt).for_session("sess_1").decrypt(METADATA, b"topic", spoilt)
 
 
 def test_under_another_key_of_the_same_id_it_does_not_open() -> None:
     _, sealed = _sealed()
     with pytest.raises(CannotDecryptError, match="another key of that id"):
-        Key(RING + b"\x02k1", _SECRET).for_session("sess_1").open(METADATA, b"topic", sealed)
+        Key(RING + b"\x02k1", _SECRET).for_session("sess_1").decrypt(METADATA, b"topic", sealed)
 
 
 def test_the_same_value_is_never_sealed_alike() -> None:
@@ -123,7 +123,7 @@ def test_errors_and_reprs_show_no_key_and_no_plaintext() -> None:
     cipher = key.for_session("sess_1")
     sealed = cipher.encrypt(METADATA, b"topic", _PLAIN)
     with pytest.raises(CannotDecryptError) as caught:
-        cipher.open(METADATA, b"other", sealed)
+        cipher.decrypt(METADATA, b"other", sealed)
     shown = f"{caught.value!r} {caught.value.__cause__!r} {key!r} {cipher!r}"
     assert "turn" not in shown
     assert repr(_SECRET)[2:-1] not in shown

@@ -36,7 +36,7 @@ def fragile(
     open_manager: Callable[..., SessionManager], breakable: RedisServer, engine: str
 ) -> SessionManager:
     """A manager on that server."""
-    return open_manager(conn=client_for(engine, breakable.url()))
+    return open_manager(redis_url=breakable.url(), conn=client_for(engine, breakable.url()))
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def impatient(
     open_manager: Callable[..., SessionManager], breakable: RedisServer, engine: str
 ) -> SessionManager:
     """Another, whose calls may take half a second."""
-    return open_manager(conn=client_for(engine, breakable.url()), call_timeout_seconds=0.5)
+    return open_manager(
+        redis_url=breakable.url(), conn=client_for(engine, breakable.url()), call_timeout_seconds=0.5
+    )
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ async def proxied(
     open_manager: Callable[..., SessionManager], proxy: Proxy, engine: str
 ) -> AsyncIterator[SessionManager]:
     """A manager behind the proxy, connected, which knows that the server has the common scripts."""
-    manager = open_manager(conn=client_for(engine, proxy.url()))
+    manager = open_manager(redis_url=proxy.url(), conn=client_for(engine, proxy.url()))
     session = await manager.create_session("warm", "up")
     await manager.save_checkpoint(session.session_id, {})
     await manager.get_session(session.session_id)

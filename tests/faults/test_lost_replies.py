@@ -309,8 +309,12 @@ async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_ea
     with RedisServer(keeps_data=True, config=slowly) as server:
         _fill(server, 30_000)
         async with Proxy(server.port) as proxy:
-            manager = open_manager(conn=client_for(engine, proxy.url()), connect_retries=1)
-            other = open_manager(conn=client_for(engine, server.url()), connect_retries=1)
+            manager = open_manager(
+                redis_url=proxy.url(), conn=client_for(engine, proxy.url()), connect_retries=1
+            )
+            other = open_manager(
+                redis_url=server.url(), conn=client_for(engine, server.url()), connect_retries=1
+            )
             await manager.create_session("warm", "up")
             proxy.hold_reply_of_call(proxy.calls + 1)
             call = asyncio.create_task(manager.create_session("ann", "bot"))

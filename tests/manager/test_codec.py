@@ -135,8 +135,8 @@ def test_what_any_zlib_has_compressed_is_read() -> None:
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> int:
     """Bytes to which anything may expand, instead of many megabytes."""
-    for module in ("codec", "chunks"):
-        monkeypatch.setattr(f"manager.{module}.LARGEST_CHECKPOINT", 1_000)
+    for module in ("codec", "chunks.recipe"):
+        monkeypatch.setattr(f"agent_runtime.manager.{module}.LARGEST_CHECKPOINT", 1_000)
     return 1_000
 
 

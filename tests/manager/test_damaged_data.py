@@ -64,7 +64,7 @@ async def test_a_job_whose_record_is_none(
 ) -> None:
     job_id = await open_sweep(manager)
     raw.hset(f"{namespace}:{{0}}:job:{job_id}", field, value)
-    for call in (manager.jobs.progress, manager.jobs.read_opened, manager.jobs.run):
+    for call in (manager.jobs.progress, manager.jobs.read, manager.jobs.run):
         with pytest.raises(CorruptDataError, match=job_id):
             await call(job_id)
 

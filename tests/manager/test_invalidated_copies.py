@@ -240,7 +240,7 @@ async def test_what_changed_while_the_connection_was_away_is_seen(
 
 
 @pytest.mark.parametrize("kind", ["valkey", "redis7", "redis6"])
-async def test_it_selection_each_server_and_after_its_restart(kind: str) -> None:
+async def test_it_works_on_each_server_and_after_its_restart(kind: str) -> None:
     with RedisServer(kind, keeps_data=True) as server:
         settings = Settings(redis_url=server.url(), namespace="tracked")
         cached = CachedSessionManager(

@@ -54,7 +54,7 @@ async def test_a_record_says_who_asked_when_and_why(manager: SessionManager) -> 
         ({"reason": "x" * 1_001}, "reason is 1001 bytes long; the limit is 1000"),
         ({"idempotency_key": ""}, "idempotency_key must not be empty"),
         ({"job_id": "mine", "idempotency_key": "7"}, "give one of them"),
-        ({"why": "x"}, "unknown option why; there are requested_by, grace"),
+        ({"why": "x"}, "unknown option why; there are grace, idempotency_key"),
     ],
 )
 async def test_options_that_are_not_acceptable_change_nothing(
