@@ -30,7 +30,7 @@ test: setup
 fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 lint: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python .ci/lint_lua.py
 audit: setup
 	$(BIN)/python .ci/audit.py
 bench: setup
