@@ -12,14 +12,13 @@ import redis
 import redis.asyncio as aredis
 from redis.backoff import AbstractBackoff
 
+from agent_runtime.manager.transport.auto_pipeline import AutoPipeline
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.connection import Connection
 from agent_runtime.manager.transport.error_mapping import (
     CONNECTION_ERRORS,
     REFUSED_CREDENTIALS,
     NotConnectedError,
-    no_answer,
-    not_sent,
     translated,
 )
 
@@ -28,14 +27,12 @@ from agent_runtime.manager.transport.error_mapping import (
 _PORTION = 16
 
 
-class MultiplexedConnection:
-    """The calls of one event loop.
+class MultiplexedPipeline(AutoPipeline):
+    """The calls of one event loop, on one connection.
 
     Args:
         new_connection: makes a connection of redis-py, which is not connected yet.
-        backoff: pause before another try, by the number of failures.
-        retries: extra tries of a call whose connection fails.
-        timeout_seconds: longest a call may take from when it is taken up, all its tries together.
+        backoff, retries, timeout_seconds: as in `AutoPipeline`.
     """
 
     def __init__(
@@ -45,13 +42,8 @@ class MultiplexedConnection:
         retries: int,
         timeout_seconds: float,
     ) -> None:
+        super().__init__(backoff, retries, timeout_seconds)
         self._new_connection = new_connection
-        self._backoff = backoff
-        self._retries = retries
-        self._timeout_seconds = timeout_seconds
-        self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Call] = deque()
-        self._flush_is_due = False
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
 
@@ -127,11 +119,6 @@ class MultiplexedConnection:
         else:
             self._connection = connection
 
-    def _take_up(self, call: Call) -> float:
-        if call.due_at is None:
-            call.due_at = self._loop.time() + self._timeout_seconds
-        return call.due_at
-
     def _fail_all_taken_up(self, error: Exception) -> None:
         calls, self._waiting = self._waiting, deque()
         for call in calls:
@@ -151,25 +138,6 @@ class MultiplexedConnection:
         self._keep_waiting([*unanswered, *self._waiting], error)
         self._flush()
 
-    def _give_up_on_waiting(self) -> None:
-        """Ends the calls that have waited for as long as the server was silent."""
-        since = self._loop.time() - self._timeout_seconds
-        for call in self._waiting:
-            if call.due_at is None and call.made_at <= since:
-                call.answer(not_sent(self._timeout_seconds))
-
     def _keep_waiting(self, calls: list[Call], error: Exception) -> None:
         """Of these calls, those with tries and time left wait for the next connection."""
         self._waiting = deque(call for call in calls if not self._is_over(call, error))
-
-    def _is_over(self, call: Call, error: Exception) -> bool:
-        """Whether the call ends with this failure of a connection, if it was taken up before it."""
-        if call.reply.done() or call.due_at is None:
-            return call.reply.done()
-        call.failures += 1
-        if call.due_at <= self._loop.time():
-            call.answer(no_answer(self._timeout_seconds, sent=call.sent))
-        elif call.failures > self._retries:
-            # Where an earlier try was sent, it is not known that nothing was applied.
-            call.answer(translated(redis.ConnectionError(str(error)) if call.sent else error))
-        return call.reply.done()

@@ -7,30 +7,21 @@ connection has cut off, and ends every call in time. So a thousand gathered call
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 import redis.asyncio as aredis
-from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
+from agent_runtime.manager.transport.auto_pipeline import AutoPipeline
 from agent_runtime.manager.transport.call import Call
-from agent_runtime.manager.transport.error_mapping import CONNECTION_ERRORS
-from agent_runtime.manager.transport.multiplexed import MultiplexedConnection
-from agent_runtime.manager.transport.pooled import PooledConnections
+from agent_runtime.manager.transport.multiplexed import MultiplexedPipeline
+from agent_runtime.manager.transport.pooled import PooledPipeline
 from agent_runtime.manager.transport.script import Script
 
 #: Pause before a second try, doubled for each further one, seconds.
 _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
-
-
-class LoopConnection(Protocol):
-    """The calls of one event loop."""
-
-    def submit(self, call: Call) -> "asyncio.Future[Any]": ...
-    async def drain(self) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 class ScriptClient:
@@ -58,7 +49,7 @@ class ScriptClient:
         self._connect_retries = connect_retries
         #: How long after its first sending a call may reach the server again, milliseconds.
         self.repeated_within_ms = round(2000 * timeout_seconds) + 1000
-        self._connections: dict[asyncio.AbstractEventLoop, LoopConnection] = {}
+        self._pipelines: dict[asyncio.AbstractEventLoop, AutoPipeline] = {}
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
 
@@ -72,48 +63,47 @@ class ScriptClient:
         """
         loop = asyncio.get_running_loop()
         call = Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
-        connection = self._connections.get(loop)
-        return self._call_first(call, loop) if connection is None else connection.submit(call)
+        pipeline = self._pipelines.get(loop)
+        return self._call_first(call, loop) if pipeline is None else pipeline.submit(call)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop. A later call opens new ones."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            connection, guard = self._connections.pop(loop, None), self._guards.pop(loop, None)
-        if connection is not None:
-            await connection.drain()
+            pipeline, guard = self._pipelines.pop(loop, None), self._guards.pop(loop, None)
+        if pipeline is not None:
+            await pipeline.drain()
         if guard is not None:
             await guard.aclose()
 
     async def _call_first(self, call: Call, loop: asyncio.AbstractEventLoop) -> Any:
-        connection = await self._open_connection(loop)
-        return await connection.submit(call)
+        pipeline = await self._open_pipeline(loop)
+        return await pipeline.submit(call)
 
-    async def _open_connection(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
+    async def _open_pipeline(self, loop: asyncio.AbstractEventLoop) -> AutoPipeline:
         with self._lock:
             # Loops that were closed by hand, so that nobody told their connections.
-            for closed in [other for other in self._connections if other.is_closed()]:
-                del self._connections[closed], self._guards[closed]
-            connection = self._connections.get(loop)
-            if connection is not None:
-                return connection
-            connection = self._connections[loop] = self._new_connection()
-            guard = self._guards[loop] = self._close_with_loop(loop, connection)
+            for closed in [other for other in self._pipelines if other.is_closed()]:
+                del self._pipelines[closed], self._guards[closed]
+            pipeline = self._pipelines.get(loop)
+            if pipeline is not None:
+                return pipeline
+            pipeline = self._pipelines[loop] = self._new_pipeline()
+            guard = self._guards[loop] = self._close_with_loop(loop, pipeline)
         await anext(guard)
-        return connection
+        return pipeline
 
-    def _new_connection(self) -> LoopConnection:
+    def _new_pipeline(self) -> AutoPipeline:
         channel = open_channel(self._conn)
         backoff = ExponentialWithJitterBackoff(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS)
         if isinstance(channel, PoolChannel) and channel.is_plain:
-            return MultiplexedConnection(
+            return MultiplexedPipeline(
                 channel.new_connection, backoff, self._connect_retries, self._timeout_seconds
             )
-        retry: Retry = Retry(backoff, self._connect_retries, supported_errors=CONNECTION_ERRORS)  # type: ignore[arg-type]
-        return PooledConnections(channel, retry, self._timeout_seconds)
+        return PooledPipeline(channel, backoff, self._connect_retries, self._timeout_seconds)
 
     async def _close_with_loop(
-        self, loop: asyncio.AbstractEventLoop, connection: LoopConnection
+        self, loop: asyncio.AbstractEventLoop, pipeline: AutoPipeline
     ) -> AsyncGenerator[None]:
         """Has the connections closed when the event loop shuts down.
 
@@ -126,6 +116,6 @@ class ScriptClient:
         finally:
             # A connection keeps its loop alive, so the one must not outlast the other here.
             with self._lock:
-                if self._connections.get(loop) is connection:
-                    del self._connections[loop], self._guards[loop]
-            await connection.aclose()
+                if self._pipelines.get(loop) is pipeline:
+                    del self._pipelines[loop], self._guards[loop]
+            await pipeline.aclose()

@@ -3,16 +3,16 @@
 import asyncio
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.transport.multiplexed import MultiplexedConnection
+from agent_runtime.manager.transport.multiplexed import MultiplexedPipeline
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.wait_until import wait_until
 
 
-def _multiplexed(manager: SessionManager) -> MultiplexedConnection:
-    connection = manager._client._connections[asyncio.get_running_loop()]
-    assert isinstance(connection, MultiplexedConnection)
-    return connection
+def _multiplexed(manager: SessionManager) -> MultiplexedPipeline:
+    pipeline = manager._client._pipelines[asyncio.get_running_loop()]
+    assert isinstance(pipeline, MultiplexedPipeline)
+    return pipeline
 
 
 async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -> None:
@@ -21,12 +21,12 @@ async def test_calls_without_an_answer_are_bounded(open_manager, proxy: Proxy) -
     proxy.hold_replies()
     calls = [asyncio.ensure_future(manager.session_exists(session.session_id)) for _ in range(10_000)]
     await asyncio.sleep(0)
-    connection = _multiplexed(manager)
+    pipeline = _multiplexed(manager)
     await wait_until(
-        lambda: len(connection._connection.unanswered) > 1_000, description="calls are on their way"
+        lambda: len(pipeline._connection.unanswered) > 1_000, description="calls are on their way"
     )
-    assert len(connection._connection.unanswered) <= 4_096
-    assert len(connection._unanswered()) == 10_000
+    assert len(pipeline._connection.unanswered) <= 4_096
+    assert len(pipeline._unanswered()) == 10_000
     proxy.release_replies()
     assert await asyncio.gather(*calls) == [True] * 10_000
     await manager.aclose()

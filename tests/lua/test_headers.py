@@ -81,9 +81,16 @@ def _defined(source: str) -> set[str]:
     return set(re.findall(r"^local function (\w+)", source, re.MULTILINE))
 
 
+def _code(source: str) -> str:
+    """Return a script without its comments and texts, and with no name where a function is defined."""
+    code = re.sub(r"'[^'\n]*'", "''", re.sub(r"--.*", "", source))
+    return re.sub(r"^local function \w+", "", code, flags=re.MULTILINE)
+
+
 def _called(source: str) -> set[str]:
-    code = re.sub(r"^local function \w+", "", re.sub(r"--.*", "", source), flags=re.MULTILINE)
-    return set(re.findall(r"(?<![.\w:])(\w+)\(", code)) | set(re.findall(r"\battempt\((\w+)", code))
+    code = _code(source)
+    handed_on = set(re.findall(r"(?<!\.)\b(?:attempt|pcall)\((\w+)", code))
+    return set(re.findall(r"(?<![.\w:])(\w+)\(", code)) | handed_on
 
 
 def test_every_script_is_loaded_by_one_typed_function() -> None:
@@ -193,9 +200,19 @@ def test_it_is_sent_without_its_comments(name: str) -> None:
 def test_it_is_sent_with_the_functions_that_it_calls_and_no_other(name: str) -> None:
     source = load_script(name).source
     everything = {function for library in LIBRARIES.values() for function in _defined(library)}
-    assert _called(source) & everything <= _defined(source)
-    for function in _defined(source):
-        assert len(re.findall(rf"\b{function}\b", source)) > 1, function
+    assert _called(source) & everything == _defined(source) & everything
+    assert _defined(source) <= _called(source)
+
+
+@every_script
+def test_a_function_that_is_left_out_is_named_in_no_other_way(name: str) -> None:
+    """A name that is neither called nor handed to `attempt` belongs to a variable."""
+    source = load_script(name).source
+    everything = {function for library in LIBRARIES.values() for function in _defined(library)}
+    read = set(re.findall(r"(?<![\w.:])\w+\b(?! =[^=])", _code(source)))
+    lists = re.findall(r"\blocal ([\w, ]+)|\bfunction\b[^(\n]*\(([\w, ]*)", source)
+    variables = {name for names in lists for name in re.findall(r"\w+", " ".join(names))}
+    assert read & (everything - _defined(source)) <= variables
 
 
 def test_every_library_is_used() -> None:

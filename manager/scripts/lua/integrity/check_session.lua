@@ -42,7 +42,7 @@ if not is_there then
   return findings
 end
 
-local session = read_session(found, prefix, own_keys, session_id, now)
+local session = read_session(found, prefix, own_keys, session_id)
 if not session or session.expires <= now then
   return findings
 end

@@ -29,7 +29,7 @@ end
 -- What a check looks at in one session. own_keys: its hash, its checkpoints and their order.
 
 -- User, agent and expiry. An expiry that cannot be read is that of the indexes, where they agree.
-local function read_session(found, prefix, own_keys, session_id, now)
+local function read_session(found, prefix, own_keys, session_id)
   local fields = redis.call('HMGET', own_keys[1], 'user', 'agent', 'created', 'expires')
   local user, agent, expires = fields[1], fields[2], stored_number(fields[4])
   if not (user and agent and stored_number(fields[3])) then
