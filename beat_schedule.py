@@ -4,6 +4,15 @@ An entry's message is void after one period (`expires`), so ticks never pile up 
 Beat may run twice or late: work is counted once, and a sweep or a pruning that is open already is joined.
 """
 
+if __name__ != "agent_runtime.beat_schedule":  # as `beat_schedule`, from a checkout
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parent / "src"))
+    from agent_runtime.aliases import install_alias
+
+    install_alias(__name__, "agent_runtime.beat_schedule")
+
 from typing import Any
 
 from agent_runtime.manager import load_settings

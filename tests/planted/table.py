@@ -25,6 +25,7 @@ _AREAS = {
     "fuzz": "Anything that may come in",
     "encryption": "Encryption at rest",
     "security": "Security",
+    "packaging": "What is installed",
     "benchmarks": "What the benchmarks say",
 }
 

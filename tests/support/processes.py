@@ -12,7 +12,7 @@ from typing import Any, Self
 from tests.support.wait_until import HANG_SECONDS, wait_until_blocking
 
 ROOT = Path(__file__).parents[2]
-_CELERY = str(Path(sys.executable).parent / "celery")
+_CELERY = Path(sys.executable).parent / "celery"
 
 #: Only the time of day is shifted: waiting would end at once, or never.
 _FAKETIME = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -30,22 +30,32 @@ class StillRunningError(AssertionError):
 
 
 class CeleryProcess:
-    """`celery -A worker <arguments>`, run from the root of the checkout.
+    """`celery -A worker <arguments>`, run from the root of the checkout by default.
 
     Args:
         arguments: what follows `celery -A worker`.
         ready: what its log says once it works; '' to wait for nothing.
         app: another module of the app than `worker`, which imports that one and then changes something.
         clock: how far off the clock of this process is, for the program `faketime`: `+10 min`.
+        celery: the program `celery` of another environment than the running one.
+        folder: the working directory.
         settings: ours, by field name.
     """
 
     def __init__(
-        self, *arguments: str, ready: str = "", app: str = "worker", clock: str = "", **settings: object
+        self,
+        *arguments: str,
+        ready: str = "",
+        app: str = "worker",
+        clock: str = "",
+        celery: Path = _CELERY,
+        folder: Path = ROOT,
+        **settings: object,
     ) -> None:
         self._arguments = arguments
         self._ready = ready
-        self._command = [*(["faketime", "-f", clock] if clock else []), _CELERY, "-A", app, *arguments]
+        self._command = [*(["faketime", "-f", clock] if clock else []), str(celery), "-A", app, *arguments]
+        self._folder = folder
         self._settings = settings
         self._log = Path(tempfile.mkstemp(prefix="agent-sessions-", suffix=".log")[1])
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +80,7 @@ class CeleryProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=ROOT,
+                cwd=self._folder,
                 env={**environment(**self._settings), **_FAKETIME},
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,1 @@
+"""What `pip install` gives a caller, and under which names a checkout can be imported."""
