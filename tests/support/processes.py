@@ -34,6 +34,7 @@ class CeleryProcess:
 
     Args:
         arguments: what follows `celery -A worker`.
+        folder: the current folder of the process.
         ready: what its log says once it works; '' to wait for nothing.
         app: another module of the app than `worker`, which imports that one and then changes something.
         clock: how far off the clock of this process is, for the program `faketime`: `+10 min`.
@@ -41,11 +42,18 @@ class CeleryProcess:
     """
 
     def __init__(
-        self, *arguments: str, ready: str = "", app: str = "worker", clock: str = "", **settings: object
+        self,
+        *arguments: str,
+        ready: str = "",
+        app: str = "worker",
+        folder: Path = ROOT,
+        clock: str = "",
+        **settings: object,
     ) -> None:
         self._arguments = arguments
         self._ready = ready
         self._command = [*(["faketime", "-f", clock] if clock else []), _CELERY, "-A", app, *arguments]
+        self._folder = folder
         self._settings = settings
         self._log = Path(tempfile.mkstemp(prefix="agent-sessions-", suffix=".log")[1])
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +78,7 @@ class CeleryProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=ROOT,
+                cwd=self._folder,
                 env={**environment(**self._settings), **_FAKETIME},
                 stdout=log,
                 stderr=subprocess.STDOUT,
