@@ -1,4 +1,13 @@
-"""The processes: workers, Beat and Flower (`celery.py`), the command line, `make dev`."""
+"""The processes that run jobs, and the command line.
+
+celery           the app of `celery -A agent_runtime worker`, `… beat` and `… flower`
+lifecycle        checks at the start of a process; preflight has the checks themselves
+celery_patches   corrections of Celery and kombu
+flower           Flower with safe defaults
+cli              `agent-sessions`
+dev              `make dev`: the whole stack on this machine
+embedded_server  a Valkey server from a wheel
+"""
 
 if __name__ != "agent_runtime.worker":  # as `worker`, from a checkout
     import sys

@@ -1,8 +1,10 @@
-"""`celery -A worker worker`, `celery -A worker beat` and `celery -A worker flower` find the app here;
-importing it also installs the checks made when one of them starts.
+"""The Celery app of the processes: `celery -A agent_runtime worker`, `… beat` and `… flower`.
 
-It is not in the package's `__init__`, because the command line must be there to say what is wrong with a
-setting, and the app cannot be had with a wrong one.
+In a checkout, `celery -A worker worker` finds the same app. Importing this module also installs the checks at
+start and the corrections of Celery, so every spelling has them.
+
+The app is not in the package's `__init__`: a wrong setting keeps it from being imported, and the command line
+must still be able to say which setting is wrong.
 """
 
 if __name__ == "celery":  # the folder of this file is on sys.path, before the one in which Celery lies

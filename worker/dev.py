@@ -1,7 +1,7 @@
-"""`make dev`: the whole stack on this machine until Ctrl-C.
+"""Run the whole stack on this machine until Ctrl-C: `make dev`.
 
-Runs an embedded server (unless AGENT_SESSIONS_REDIS_URL names one) and, under supervisord, what
-`deploy/supervisord.conf` lists: two workers, Beat and Flower.
+The stack is an embedded server (unless AGENT_SESSIONS_REDIS_URL names another) and the processes of
+`deploy/supervisord.conf`: two workers, Beat and Flower. That file is in the checkout only.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from agent_runtime.manager import SettingsError, load_settings
 from agent_runtime.worker.embedded_server import DATA_FOLDER, embedded_server
 
-_CONFIGURATION = Path(__file__).parent.parent / "deploy" / "supervisord.conf"
+_CONFIGURATION = Path(__file__).resolve().parents[1] / "deploy" / "supervisord.conf"
 _STOP_TIMEOUT_SECONDS = 60
 
 
@@ -31,7 +31,7 @@ class Stack(NamedTuple):
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if nothing listens there, else (and for 0) a port that is free."""
+    """Return `preferred` if nothing listens there, else (and for 0) a free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -45,21 +45,21 @@ def free_port(preferred: int) -> int:
 def running_stack(
     folder: Path = DATA_FOLDER, *, standard_ports: bool = True, **settings: str
 ) -> Iterator[Stack]:
-    """Runs server, workers, Beat and Flower while the block runs.
+    """Run server, workers, Beat and Flower while the block runs.
 
     Args:
-        folder: where data and logs lie.
-        standard_ports: whether server and Flower listen where one expects them, if nobody else does.
-        settings: further environment variables for all processes, as `AGENT_SESSIONS_…="…"`.
+        folder: for data and logs.
+        standard_ports: use 6379 and 5555 if they are free; else any free ports.
+        settings: more environment variables for all processes, as `AGENT_SESSIONS_…="…"`.
     """
     signal.signal(signal.SIGTERM, _exit)
     log_folder = folder / "log"
     log_folder.mkdir(parents=True, exist_ok=True)
     flower_port = free_port(5555 if standard_ports else 0)
     with ExitStack() as running:
-        ours = load_settings()
-        if "redis_url" in ours.model_fields_set:
-            redis_url = ours.redis_url
+        own = load_settings()
+        if "redis_url" in own.model_fields_set:
+            redis_url = own.redis_url
         else:
             port = free_port(6379 if standard_ports else 0)
             redis_url = running.enter_context(embedded_server(folder / "valkey", port))
@@ -75,7 +75,7 @@ def running_stack(
             [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(_CONFIGURATION)],
             env=environment,
             stdout=subprocess.DEVNULL,
-            # Ctrl-C reaches the supervisor through us, so that it and its children stop once, in order.
+            # This process passes Ctrl-C on, so that the supervisor and its children stop once, in order.
             start_new_session=True,
         )
         try:
@@ -86,12 +86,12 @@ def running_stack(
 
 
 def _exit(*_: object) -> None:
-    """Lets SIGTERM unwind the stack as Ctrl-C does; by default it would leave all its processes behind."""
+    """Let SIGTERM unwind the stack as Ctrl-C does; the default would leave all its processes behind."""
     raise SystemExit(128 + signal.SIGTERM)
 
 
 def main() -> None:
-    """Runs the stack until Ctrl-C or until the supervisor ends."""
+    """Run the stack until Ctrl-C or until the supervisor ends."""
     with ExitStack() as running:
         try:
             stack = running.enter_context(running_stack())
@@ -99,7 +99,7 @@ def main() -> None:
             raise SystemExit(str(error)) from error
         sys.stdout.write(
             f"Redis   {stack.redis_url}\nFlower  {stack.flower_url}\nLogs    {stack.log_folder}\n"
-            "Ctrl-C stops everything.\n"
+            "Press Ctrl-C to stop everything.\n"
         )
         sys.stdout.flush()
         try:

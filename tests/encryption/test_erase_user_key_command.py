@@ -29,11 +29,11 @@ async def test_it_asks_and_erases(open_keyed: Opener, keyed: dict[str, Any]) -> 
 
     refused = run_cli("erase-user-key", "ann", **keyed)
     assert (refused.status, "pass --yes" in refused.err) == (3, True)
-    no = run_on_terminal("erase-user-key", "ann", when="Go on?", types=b"n\n", **keyed)
-    assert (no.status, "1 session in use" in no.out, "nothing was changed" in no.out) == (3, True, True)
+    no = run_on_terminal("erase-user-key", "ann", when="Continue?", types=b"n\n", **keyed)
+    assert (no.status, "1 active session" in no.out, "nothing was changed" in no.out) == (3, True, True)
     await check_readable(manager, session_id)
 
-    yes = run_on_terminal("erase-user-key", "ann", when="Go on?", types=b"y\n", **keyed)
+    yes = run_on_terminal("erase-user-key", "ann", when="Continue?", types=b"y\n", **keyed)
     assert (yes.status, "Erased" in yes.out) == (0, True)
     await check_erased(manager, session_id)
     again = run_cli("erase-user-key", "ann", "--yes", "--json", **keyed)

@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from agent_runtime.manager.settings import ENV_PREFIX, load_settings
 from agent_runtime.worker.cli.program import program
-from agent_runtime.worker.cli.terminal import exit_status as exits
+from agent_runtime.worker.cli.terminal import exit_status as statuses
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import remove_namespace
 from tests.support.redis_server import RedisServer
 
-_STATUSES = {exits.DONE, exits.FAILED, exits.USED_WRONGLY, exits.REFUSED}
+_STATUSES = {statuses.SUCCESS, statuses.FAILURE, statuses.USAGE_ERROR, statuses.REFUSED}
 
 _COMMANDS = [
     ["delete-user"],

@@ -105,7 +105,7 @@ async def test_the_command_line_says_that_the_broker_is_away(
         run_cli, "delete-user", "ann", "--yes", "--json", **process_settings, broker_url=silent
     )
     assert (asked.status, asked.document()["enqueued"]) == (0, False)
-    assert "The broker did not take the message" in asked.err
+    assert "The broker did not accept the message" in asked.err
     assert (await manager.jobs.run(asked.document()["job_id"])).removed == 3
 
 

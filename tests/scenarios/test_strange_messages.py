@@ -134,7 +134,7 @@ async def test_a_worker_that_takes_nothing_though_it_answers_is_noticed(
             assert sender.control.cancel_consumer(queue, reply=True, timeout=30, limit=1)
         assert sender.control.ping(timeout=30, limit=1)
         asked = await asyncio.to_thread(run_cli, "delete-user", "ann", "--yes", "--json", **process_settings)
-        assert "No worker answers; the job waits until there is one" in asked.err
+        assert "No worker answers; the job waits for one" in asked.err
         assert asked.document()["state"] == "queued"
         assert sender.control.add_consumer(BULK_QUEUE, reply=True, timeout=30, limit=1)
         job = SessionJobs(manager).get(asked.document()["job_id"])

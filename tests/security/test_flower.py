@@ -48,14 +48,14 @@ def test_without_a_password_it_does_not_start_on_another_address(
     process_settings: dict[str, object], address: str
 ) -> None:
     log = _refusal(f"--address={address}", **process_settings)
-    assert f"it would listen on {address} for everybody; set AGENT_SESSIONS_FLOWER_BASIC_AUTH" in log
+    assert f"anybody could reach it on {address}; set AGENT_SESSIONS_FLOWER_BASIC_AUTH" in log
 
 
 def test_its_own_variables_for_address_and_api_change_nothing_of_that(
     process_settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWER_ADDRESS", "0.0.0.0")
-    assert "it would listen on 0.0.0.0" in _refusal(**process_settings)
+    assert "anybody could reach it on 0.0.0.0" in _refusal(**process_settings)
     monkeypatch.delenv("FLOWER_ADDRESS")
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
     assert "needs authentication" in _refusal(**process_settings)

@@ -34,6 +34,7 @@ class CeleryProcess:
 
     Args:
         arguments: what follows `celery -A worker`.
+        folder: the current folder of the process.
         ready: what its log says once it works; '' to wait for nothing.
         app: another module of the app than `worker`, which imports that one and then changes something.
         clock: how far off the clock of this process is, for the program `faketime`: `+10 min`.

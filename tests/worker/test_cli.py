@@ -68,7 +68,7 @@ async def test_a_user_is_deleted_shown_and_proven(manager: SessionManager, cli: 
     verified = cli("receipts", "verify", "--last-hash", receipt["hash"])
     assert (verified.status, f"Last hash: {receipt['hash']}" in verified.out) == (0, True)
     verified = cli("receipts", "verify", "--last-hash", "unknown", "--json")
-    assert (verified.status, verified.document()["holds"]) == (1, False)
+    assert (verified.status, verified.document()["valid"]) == (1, False)
 
 
 async def test_an_altered_receipt_fails_verifying(
@@ -125,12 +125,12 @@ async def test_within_its_grace_a_deletion_is_undone(manager: SessionManager, cl
     [session] = await create_sessions(manager, 1)
     asked = cli("delete-user", "ann", "--grace", "1h", "--yes")
     [job_id] = {word for word in asked.out.split() if word.startswith("job_")}
-    assert "To take it back before:" in asked.out
+    assert "To undo it before then:" in asked.out
     assert await manager.get_session(session.session_id) is None
 
     undone = cli("jobs", "undo", job_id)
 
-    assert (undone.status, undone.out) == (0, "Undone: 1 session brought back.\n")
+    assert (undone.status, undone.out) == (0, "Undone: 1 session restored.\n")
     assert await manager.get_session(session.session_id) == session
     watched = cli("jobs", "watch", job_id)
     assert (watched.status, "Undone" in watched.err) == (1, True)
@@ -141,7 +141,7 @@ async def test_a_job_is_paused_resumed_and_cancelled(manager: SessionManager, cl
     job_id = await manager.revoke_user_sessions("ann")
 
     assert cli("jobs", "pause", job_id, "--json").document()["state"] == "paused"
-    assert "Cancelled; 0 sessions deleted before that" in cli("jobs", "cancel", job_id).out
+    assert "Cancelled; before that: 0 sessions deleted." in cli("jobs", "cancel", job_id).out
     refused = cli("jobs", "pause", job_id, "--json")
     assert (refused.status, refused.document()["kind"]) == (3, "JobStateError")
     assert cli("jobs", "resume", job_id).status == 0
@@ -195,7 +195,7 @@ class TestTheQuestion:
         ended = terminal("delete-user", "ann", when="[y/N]", types=types)
 
         assert ended.status == status
-        assert "delete-user ann: 2 sessions, 0 checkpoints" in ended.out
+        assert "delete-user ann would remove 2 sessions with 0 checkpoints" in ended.out
         assert await manager.get_active_session_count("ann") == 2
 
     async def test_answered_yes_goes_on_and_shows_a_bar(self, manager: SessionManager, terminal: Any) -> None:

@@ -45,8 +45,8 @@ async def test_without_a_worker_it_says_so_and_what_to_start_and_waits_all_the_s
     assert (left.status, stayed.status) == (0, 1)
     for ended in (left, stayed):
         assert "No worker answers" in ended.err
-        assert "celery -A worker worker" in ended.err
-    assert "Revoked: 5 sessions." in left.out
+        assert "celery -A agent_runtime worker" in ended.err
+    assert "Revoked 5 sessions, which nobody can read any more." in left.out
     assert stayed.err.index("No worker answers") < stayed.err.index("still queued after 0.2 s")
     assert "agent-sessions jobs watch job_" in stayed.err
     assert await manager.get_active_session_count() == 0
@@ -70,7 +70,7 @@ async def test_ctrl_c_ends_the_waiting_and_not_the_job(
 
     assert ended.status == 130
     assert ended.out.endswith("Interrupted.\n")
-    assert "The job goes on without this program" in ended.out
+    assert "The job continues without this command" in ended.out
 
 
 async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
@@ -89,12 +89,12 @@ async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
     assert (left.status, job["state"], job["total"], job["enqueued"]) == (0, "queued", 5, False)
     assert (stayed.status, "still queued after 0.2 s" in stayed.err) == (1, True)
     for ended in (left, stayed):
-        assert "revoked already" in ended.err
+        assert "The sessions are revoked already" in ended.err
         assert "Beat's resume_stalled_jobs enqueues it" in ended.err
     assert await manager.get_active_session_count() == 0
     await manager.jobs.control(job["job_id"], "pause")
     resumed = run_cli("jobs", "resume", job["job_id"], **without_broker)
-    assert (resumed.status, "The broker did not take the message" in resumed.err) == (0, True)
+    assert (resumed.status, "The broker did not accept the message" in resumed.err) == (0, True)
 
 
 def test_a_server_that_is_down_is_one_clear_line() -> None:
@@ -115,7 +115,7 @@ _SENSELESS = {
     "prune --keep-last 1 --session a --agent b": "--session or --agent, not both",
     "prune --older-than week --yes": "--older-than must be like 90, 90s, 15m, 2h or 7d",
     "prune --keep-last -1 --yes": "keep_last must be a whole number of at least 0",
-    "sweep --yes --timeout 5": "--timeout goes with --wait",
+    "sweep --yes --timeout 5": "--timeout needs --wait",
     "sweep --unknown": "No such option",
 }
 
@@ -143,7 +143,7 @@ async def test_nothing_to_list_is_said(alone: dict[str, Any]) -> None:
     )
 
     assert (jobs.out, receipts.out) == ("No jobs.\n", "No receipts.\n")
-    assert (chain.status, chain.out) == (0, "No receipts. The chain holds.\n")
+    assert (chain.status, chain.out) == (0, "No receipts. The chain is valid.\n")
 
 
 async def test_help_is_there_for_every_command_with_an_example_and_without_settings() -> None:

@@ -33,13 +33,13 @@ async def test_damage_is_shown_mended_and_shown_no_more(
 
     found = await asyncio.to_thread(run_cli, "check", "--limit", "1", **named)
     assert found.status == 1
-    assert "1 finding more" in found.out
-    assert "2 problems. To mend what can be mended: agent-sessions check --repair" in found.out
+    assert "1 more finding; raise --limit to see all." in found.out
+    assert "2 problems. To repair them: agent-sessions check --repair" in found.out
     mended = await asyncio.to_thread(run_cli, "check", "--repair", **named)
-    assert (mended.status, "2 problems mended." in mended.out) == (0, True)
+    assert (mended.status, "2 problems repaired." in mended.out) == (0, True)
     assert "size is 77 instead of 0" in mended.out
     clean = await asyncio.to_thread(run_on_terminal, "check", **named)
-    assert (clean.status, "nothing is wrong" in clean.out) == (0, True)
+    assert (clean.status, "no problems." in clean.out) == (0, True)
 
 
 async def test_what_is_left_to_people_fails_it(

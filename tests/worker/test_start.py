@@ -1,8 +1,9 @@
-"""`celery -A worker worker`, `beat` and `flower`, as typed."""
+"""`celery -A agent_runtime worker`, `beat` and `flower`, and the same in a checkout with `-A worker`."""
 
 import re
 import socket
 import urllib.request
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,29 @@ _COMMANDS = [("worker", "ready."), ("beat", "beat: Waking up")]
 
 @pytest.mark.parametrize(("command", "ready"), _COMMANDS)
 def test_a_process_starts_as_typed_and_ends_cleanly_on_sigterm(
-    process_settings: dict[str, object], command: str, ready: str
+    process_settings: dict[str, Any], spelling: dict[str, Any], command: str, ready: str
 ) -> None:
-    with CeleryProcess(command, "--loglevel", "DEBUG", ready=ready, **process_settings) as process:
+    arguments = (command, "--loglevel", "DEBUG")
+    with CeleryProcess(*arguments, ready=ready, **spelling, **process_settings) as process:
         assert process.terminate() == 0
+
+
+def test_a_worker_survives_what_is_no_message(
+    server: RedisServer, process_settings: dict[str, Any], spelling: dict[str, Any]
+) -> None:
+    """Celery's own consumer ends the process."""
+    arguments = ("worker", "--loglevel", "INFO")
+    with (
+        server.client(db=1) as broker,
+        CeleryProcess(*arguments, ready="ready.", **spelling, **process_settings) as worker,
+    ):
+        broker.lpush(BULK_QUEUE, "not an envelope")
+        wait_until_blocking(lambda: not broker.llen(BULK_QUEUE), description="the text to be taken")
+        task = Publisher(Settings(**process_settings))._app.send_task(
+            "tasks.resume_stalled_jobs", queue=BULK_QUEUE
+        )
+        assert worker.wait_for(f"[{task.id}] succeeded")
+        assert worker.running
 
 
 def test_a_worker_told_to_stop_before_it_heard_that_a_task_has_begun_ends_when_that_is_done(
@@ -77,9 +97,9 @@ def test_beat_prunes_single_agents_by_limits_of_their_own(process_settings: dict
     }
 
 
-def test_flower_answers_on_loopback_only(process_settings: dict[str, object]) -> None:
+def test_flower_answers_on_loopback_only(process_settings: dict[str, Any], spelling: dict[str, Any]) -> None:
     port = free_port()
-    with CeleryProcess("flower", f"--port={port}", ready="Visit me at", **process_settings):
+    with CeleryProcess("flower", f"--port={port}", ready="Visit me at", **spelling, **process_settings):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert page.status == 200
         with socket.socket() as probe, pytest.raises(OSError, match="refused"):
@@ -87,11 +107,20 @@ def test_flower_answers_on_loopback_only(process_settings: dict[str, object]) ->
             probe.connect(("127.0.0.2", port))
 
 
+def test_flower_without_a_password_does_not_start_on_another_address(
+    process_settings: dict[str, Any], spelling: dict[str, Any]
+) -> None:
+    with CeleryProcess("flower", "--address=0.0.0.0", **spelling, **process_settings) as process:
+        assert process.wait() == 1
+        assert "agent-sessions cannot start Flower: " in process.log()
+
+
 @pytest.mark.parametrize("command", ["worker", "beat"])
 class TestAnUnfitServer:
-    def test_that_does_not_answer_is_named(self, command: str) -> None:
+    def test_that_does_not_answer_is_named(self, spelling: dict[str, Any], command: str) -> None:
         port = free_port()
-        with CeleryProcess(command, redis_url=f"redis://:secret@127.0.0.1:{port}/0") as process:
+        url = f"redis://:secret@127.0.0.1:{port}/0"
+        with CeleryProcess(command, **spelling, redis_url=url) as process:
             assert process.wait() == 1
             assert f"the server at redis://127.0.0.1:{port}/0 does not answer" in process.log()
             assert "secret" not in process.log()

@@ -1,30 +1,36 @@
-"""Acknowledgements of messages, when a reply of the broker is lost."""
+"""Release a message's place in the prefetch window even if the reply to its acknowledgement is lost.
+
+kombu removes a message from the set that it counts against the prefetch limit only after the broker has
+replied. One lost reply keeps the message in that set for good. After as many losses as a worker may prefetch,
+the worker takes no message any more, though it still answers pings and looks healthy in Flower. Releasing the
+message is safe: the broker delivers again what it has not been told of.
+
+Upstream: not reported upstream as of 2026-11 (celery/celery#8030 and celery/celery#8091 show the same symptom
+    after a reconnection).
+Seen with: kombu 5.7.0
+Remove when: kombu > 5.7 releases the message in `QoS.ack` and `QoS.reject` if the broker's reply is lost.
+"""
 
 from kombu.transport.redis import Channel, QoS
-from kombu.transport.virtual import QoS as Held
+from kombu.transport.virtual import QoS as VirtualQoS
 
 
-class SteadyQoS(QoS):
-    """Counts the messages that a worker holds, and forgets each once the worker is done with it.
-
-    With kombu 5.7.0, a message whose acknowledgement failed (one lost reply is enough) counted as held for
-    good. Once there were as many of those as a worker may hold, it took no other, though it answered pings
-    and looked well in Flower. What the broker has not heard of, it hands out again, as ever.
-    """
+class ReleasingQoS(QoS):
+    """Counts a message as held only until the worker is done with it."""
 
     def ack(self, delivery_tag: str) -> None:
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         finally:
-            Held.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         try:
             super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
         finally:
-            Held.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
 
 
 def install() -> None:
-    """Has all channels to a broker on Redis count in this way."""
-    Channel.QoS = SteadyQoS
+    """Have all channels to a broker on Redis count this way."""
+    Channel.QoS = ReleasingQoS

@@ -1,4 +1,4 @@
-"""The program `agent-sessions`, also `python -m worker.cli`."""
+"""The program `agent-sessions`, also `python -m agent_runtime.worker.cli`."""
 
 import io
 import sys
@@ -7,9 +7,9 @@ from agent_runtime.worker.cli.program import program
 
 
 def main() -> None:
-    """Runs the command that the arguments name, and exits."""
+    """Run the command that the arguments name, and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # ids are any text, terminals are not
+        if isinstance(stream, io.TextIOWrapper):  # an id may hold characters that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     program(prog_name="agent-sessions")
 

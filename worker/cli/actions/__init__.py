@@ -1,1 +1,4 @@
-"""What the commands do: each module carries out the commands of the same name."""
+"""The actions: each module carries out the commands of the module of the same name in `commands/`.
+
+`connection`, `enqueue` and `progress` serve several of them.
+"""

@@ -1,4 +1,4 @@
-"""A check of the whole store, with a progress bar, and what it found."""
+"""Check the whole store, with a progress bar, and show the findings."""
 
 import asyncio
 from collections import Counter
@@ -11,74 +11,73 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from agent_runtime.manager import Damage, Finding, StoreScrubber
-from agent_runtime.worker.cli.actions.connection import connected
-from agent_runtime.worker.cli.terminal.exit_status import DONE, FAILED
+from agent_runtime.worker.cli.actions.connection import connect
+from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
 from agent_runtime.worker.cli.terminal.formatting import count, plain
 from agent_runtime.worker.cli.terminal.output import Output
 
-#: Between two looks at how far it is, seconds.
-_SHOW_SECONDS = 0.1
+#: Between two updates of the progress bar, seconds.
+_UPDATE_SECONDS = 0.1
 
 
 @dataclass
-class Found:
-    """What has been found, of which only the first `limit` are kept."""
+class Findings:
+    """The findings of a check: the first `limit` of them, and counts of all."""
 
     limit: int
     kept: list[Finding] = field(default_factory=list)
     counts: Counter[Damage] = field(default_factory=Counter)
-    mended: int = 0
+    repaired: int = 0
 
-    def take(self, finding: Finding) -> None:
+    def add(self, finding: Finding) -> None:
         self.counts[finding.damage] += 1
-        self.mended += finding.mended
+        self.repaired += finding.mended
         if len(self.kept) < self.limit:
             self.kept.append(finding)
 
     @property
     def left(self) -> int:
-        return self.counts.total() - self.mended
+        return self.counts.total() - self.repaired
 
     def document(self, keys: int) -> dict[str, Any]:
         return {
             "keys": keys,
             "findings": [finding.model_dump(mode="json") for finding in self.kept],
             "counts": dict(sorted(self.counts.items())),
-            "mended": self.mended,
+            "mended": self.repaired,
             "left": self.left,
         }
 
 
-def check_store(repair: bool, limit: int, as_json: bool) -> None:
+def check(repair: bool, limit: int, as_json: bool) -> None:
     out = Output(as_json)
-    found = Found(limit)
-    with connected() as here:
-        scrubber = here.manager.scrub(repair=repair)
-        here.run(_walk(scrubber, found, out))
-    table = (
-        [out.table(("damage", "state", "what"), [_row(each) for each in found.kept])] if found.kept else []
-    )
-    hidden = found.counts.total() - len(found.kept)
-    more = [f"{count(hidden, 'findings')} more: --limit shows more."] if hidden else []
-    out.result(found.document(scrubber.keys_seen), *table, *more, _verdict(scrubber, found, repair))
-    raise typer.Exit(FAILED if found.left else DONE)
+    findings = Findings(limit)
+    with connect() as connection:
+        scrubber = connection.manager.scrub(repair=repair)
+        connection.run(_scrub(scrubber, findings, out))
+    rows = [_row(each) for each in findings.kept]
+    table = [out.table(("damage", "state", "key"), rows, shrink="key")] if rows else []
+    hidden = findings.counts.total() - len(rows)
+    more = [f"{count(hidden, 'more finding', 'more findings')}; raise --limit to see all."] if hidden else []
+    out.result(findings.document(scrubber.keys_seen), *table, *more, _verdict(scrubber, findings, repair))
+    raise typer.Exit(FAILURE if findings.left else SUCCESS)
 
 
-async def _walk(scrubber: StoreScrubber, found: Found, out: Output) -> None:
+async def _scrub(scrubber: StoreScrubber, findings: Findings, out: Output) -> None:
     with _bar(out) as show:
 
-        async def show_often() -> None:
+        async def update() -> None:
             while True:
                 show(scrubber)
-                await asyncio.sleep(_SHOW_SECONDS)
+                await asyncio.sleep(_UPDATE_SECONDS)
 
-        shower = asyncio.create_task(show_often())
+        updating = asyncio.create_task(update())
         try:
             async for finding in scrubber:
-                found.take(finding)
+                findings.add(finding)
             show(scrubber)
         finally:
-            shower.cancel()
+            updating.cancel()
 
 
 @contextmanager
@@ -88,22 +87,22 @@ def _bar(out: Output) -> Iterator[Callable[[StoreScrubber], None]]:
         bar = bars.add_task("", total=1.0, counted="")
 
         def show(scrubber: StoreScrubber) -> None:
-            bars.update(bar, completed=scrubber.progress, counted=count(scrubber.keys_seen, "keys"))
+            bars.update(bar, completed=scrubber.progress, counted=count(scrubber.keys_seen, "key", "keys"))
 
         yield show
 
 
 def _row(finding: Finding) -> tuple[str, str, str]:
-    what = f"{finding.key} {finding.about}"
-    return finding.damage.replace("_", " "), "mended" if finding.mended else "left", plain(what)
+    state = "repaired" if finding.mended else "not repaired"
+    return finding.damage.replace("_", " "), state, plain(f"{finding.key} {finding.about}")
 
 
-def _verdict(scrubber: StoreScrubber, found: Found, repair: bool) -> str:
-    looked = f"Looked at {count(scrubber.keys_seen, 'keys')}:"
-    if not found.counts:
-        return f"{looked} nothing is wrong."
+def _verdict(scrubber: StoreScrubber, findings: Findings, repair: bool) -> str:
+    checked = f"Checked {count(scrubber.keys_seen, 'key', 'keys')}:"
+    if not findings.counts:
+        return f"{checked} no problems."
     if not repair:
-        advice = "To mend what can be mended: agent-sessions check --repair"
-        return f"{looked} {count(found.left, 'problems')}. {advice}"
-    left = f", {found.left:,} left to you (docs/running.md)" if found.left else ""
-    return f"{looked} {count(found.mended, 'problems')} mended{left}."
+        problems = count(findings.left, "problem", "problems")
+        return f"{checked} {problems}. To repair them: agent-sessions check --repair"
+    left = f", {findings.left:,} left to you (docs/running.md)" if findings.left else ""
+    return f"{checked} {count(findings.repaired, 'problem', 'problems')} repaired{left}."

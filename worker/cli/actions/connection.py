@@ -1,4 +1,4 @@
-"""The store, and what a command does on it."""
+"""The store that a command works on."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,8 +12,9 @@ T = TypeVar("T")
 
 
 class Connection:
-    """One manager, on one event loop, for everything that a command does. Between two coroutines no loop
-    runs, so a question can be asked there that Ctrl-C ends.
+    """One manager on one event loop for all that a command does.
+
+    No loop runs between two coroutines, so Ctrl-C ends a question that the command asks there.
     """
 
     def __init__(self, manager: SessionManager, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
@@ -22,14 +23,14 @@ class Connection:
         self._run = run
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result."""
+        """Run the coroutine to its end and return its result."""
         result: T = self._run(coroutine)
         return result
 
 
 @contextmanager
-def connected() -> Iterator[Connection]:
-    """A connection to the store that the settings name, while the block runs."""
+def connect() -> Iterator[Connection]:
+    """Connect to the store that the settings name while the block runs."""
     with asyncio.Runner() as runner:
         manager = SessionManager.from_settings()
         try:

@@ -1,4 +1,4 @@
-"""Ringing for a job, and whether anybody hears it."""
+"""Enqueue a job, and find out if a worker takes it."""
 
 import asyncio
 import time
@@ -14,55 +14,59 @@ from agent_runtime.tasks.celery_config import queue_of
 from agent_runtime.worker.cli.actions.connection import Connection
 from agent_runtime.worker.cli.terminal.output import Output
 
-#: How long a worker may take to begin a job, and to answer, seconds.
+#: Time for a worker to start a job, and then to answer a ping, seconds.
 _PATIENCE_SECONDS = 1.0
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
-#: By default Celery tries a hundred times to reach a broker.
+#: Celery's default is a hundred tries to reach a broker.
 _ONE_TRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1}
 
 
 class Enqueued(NamedTuple):
-    """What has become of a request to enqueue."""
+    """A job that was opened, and what is known of its message."""
 
     job: Job
     progress: JobProgress
-    #: Whether the broker took the message.
+    #: True if the broker accepted the message.
     enqueued: bool
+    #: True if a worker has started the job or reads its queue.
     worker_answers: bool
 
     def warn(self, out: Output) -> None:
-        """Says what is missing for the job to be done."""
+        """Tell the user what keeps the job from being done."""
         if not self.enqueued:
-            revoked = " What it deletes is revoked already." if self.progress.kind.deletes else ""
+            revoked = " The sessions are revoked already." if self.progress.kind.deletes else ""
             out.note(
-                f"The broker did not take the message.{revoked} The job waits in the ledger; Beat's"
-                " resume_stalled_jobs enqueues it when the broker, Beat and a worker are there.",
+                f"The broker did not accept the message.{revoked} The job is in the job store; Beat's task"
+                " resume_stalled_jobs enqueues it once the broker, Beat and a worker are running.",
             )
         elif not self.worker_answers:
             out.note(
-                "No worker answers; the job waits until there is one. To start one:",
-                "  celery -A worker worker",
+                "No worker answers; the job waits for one. To start a worker:",
+                "  celery -A agent_runtime worker",
             )
 
 
-async def enqueue(here: Connection, request: Awaitable[Job]) -> Enqueued:
-    """Waits for what enqueues a job. A broker that is down is no failure: the job is in the ledger."""
+async def enqueue(connection: Connection, request: Awaitable[Job]) -> Enqueued:
+    """Await the request that enqueues a job.
+
+    A broker that is down is no failure: the job is in the job store.
+    """
     try:
         job = await request
     except EnqueueError as error:
-        job = here.jobs.get(error.job_id)
+        job = connection.jobs.get(error.job_id)
         return Enqueued(job, await job.progress(), enqueued=False, worker_answers=False)
-    there = await _a_worker_is_there(job)
-    return Enqueued(job, await job.progress(), enqueued=True, worker_answers=there)
+    worker_answers = await _worker_answers(job)
+    return Enqueued(job, await job.progress(), enqueued=True, worker_answers=worker_answers)
 
 
-async def _a_worker_is_there(job: Job) -> bool:
-    """Whether a worker has begun the job, or answers for its queue. Takes two seconds at most."""
+async def _worker_answers(job: Job) -> bool:
+    """Return True if a worker has started the job or reads its queue. Takes two seconds at most."""
     progress = await job.progress()
     until = time.monotonic() + _PATIENCE_SECONDS
     while progress.state is JobState.QUEUED and time.monotonic() < until:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         progress = await job.progress()
     if progress.state is JobState.RUNNING or progress.state.ended:
         return True
@@ -76,5 +80,5 @@ def _some_worker_reads(queue: str) -> bool:
             inspect = app.control.inspect(timeout=_PATIENCE_SECONDS, connection=connection)
             answers = inspect.active_queues() or {}
     except (OperationalError, OSError, NoPermissionError):
-        return False  # a caller with few rights may not ask
+        return False  # a caller without the rights may not ask
     return any(each["name"] == queue for queues in answers.values() for each in queues)

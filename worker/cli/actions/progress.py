@@ -1,8 +1,9 @@
-"""A job until it ends, with a progress bar."""
+"""Watch a job until it ends, with a progress bar."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
@@ -10,33 +11,40 @@ from rich.table import Column
 from agent_runtime.manager import JobProgress, JobState, JobWaitTimeoutError, StoreError
 from agent_runtime.tasks import Job
 from agent_runtime.worker.cli.actions.connection import Connection
-from agent_runtime.worker.cli.terminal.formatting import command, span, title_of
+from agent_runtime.worker.cli.terminal.formatting import command_of, command_on
 from agent_runtime.worker.cli.terminal.output import Output
 
 Show = Callable[[JobProgress], None]
 
 
-def stay_with(here: Connection, job: Job, out: Output, timeout: float | None) -> JobProgress:
-    """Shows the job's progress until it ends; its last one.
+def watch_to_end(connection: Connection, job: Job, out: Output, timeout: float | None) -> JobProgress:
+    """Show the job's progress until it ends, and return the last of it.
+
+    Args:
+        connection: to the store.
+        job: the one to watch.
+        out: shows the progress on its stderr.
+        timeout: seconds; None to wait for ever.
 
     Raises:
-        JobWaitTimeoutError: it is still open.
+        JobWaitTimeoutError: the job has not ended in time.
     """
     try:
-        return here.run(_follow(job, out, timeout))
+        return connection.run(_watch(job, out, timeout))
     except (JobWaitTimeoutError, StoreError, KeyboardInterrupt):
-        out.note("The job goes on without this program. To follow it again:", "  " + command("watch", job.id))
+        again = command_on("watch", job.id)
+        out.note("The job continues without this command. To watch it again:", f"  {again}")
         raise
 
 
-async def _follow(job: Job, out: Output, timeout: float | None) -> JobProgress:
+async def _watch(job: Job, out: Output, timeout: float | None) -> JobProgress:
     progress = await job.progress()
     with _bar(out) if out.stderr.is_terminal else _lines(out) as show:
         try:
             async with asyncio.timeout(timeout):
                 async for progress in job.watch():
                     show(progress)
-        except StoreError:  # one of them is a TimeoutError too
+        except StoreError:  # one of its subclasses is a TimeoutError too
             raise
         except TimeoutError as error:
             raise JobWaitTimeoutError(f"the job is still {progress.state} after {timeout:g} s") from error
@@ -57,7 +65,7 @@ def _bar(out: Output) -> Iterator[Show]:
             undone = job.state in (JobState.UNDOING, JobState.UNDONE)
             bars.update(
                 bar,
-                description=f"{title_of(job.kind, job.target)}: {job.state}",
+                description=f"{command_of(job.kind, job.target)}: {job.state}",
                 completed=job.restored if undone else job.done,
                 total=max(job.total, job.done) or (1 if job.state.ended else None),
                 counted=_counted(job),
@@ -68,22 +76,23 @@ def _bar(out: Output) -> Iterator[Show]:
 
 @contextmanager
 def _lines(out: Output) -> Iterator[Show]:
-    """Where there is no terminal: a line for each state."""
+    """Show a line for each state: the output is no terminal."""
     shown: set[JobState] = set()
 
     def show(job: JobProgress) -> None:
         if job.state not in shown:
             shown.add(job.state)
-            out.note(f"{title_of(job.kind, job.target)}: {job.state} {_counted(job)}")
+            out.note(f"{command_of(job.kind, job.target)}: {job.state} {_counted(job)}")
 
     yield show
 
 
 def _counted(job: JobProgress) -> str:
-    """How many sessions of how many, how many a second, and how long it will still take."""
+    """Return the sessions done and in all, the rate, and the time left."""
     words = [f"{job.done:,}/{job.total:,}"]
     if job.rate_per_second:
         words.append(f"{job.rate_per_second:,.0f}/s")
     if job.estimated_end_at:
-        words.append(f"{span(job.estimated_end_at - job.heartbeat_at)} left")
+        left = max(0.0, (job.estimated_end_at - job.heartbeat_at).total_seconds())
+        words.append(f"{timedelta(seconds=round(left))} left")
     return " ".join(words)

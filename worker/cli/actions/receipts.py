@@ -1,47 +1,49 @@
-"""The receipts of deletions: a list of them, and whether their chain holds."""
+"""List the receipts of deletions, and verify their chain."""
 
 import typer
 
 from agent_runtime.manager import Receipt, SessionManager
-from agent_runtime.worker.cli.actions.connection import connected
-from agent_runtime.worker.cli.terminal.exit_status import DONE, FAILED
-from agent_runtime.worker.cli.terminal.formatting import count, plain, title_of
+from agent_runtime.worker.cli.actions.connection import connect
+from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
+from agent_runtime.worker.cli.terminal.formatting import command_of, count, local_time, plain
 from agent_runtime.worker.cli.terminal.output import Output
 
 
-def list_receipts(as_json: bool) -> None:
+def list_(as_json: bool) -> None:
     out = Output(as_json)
-    with connected() as here:
-        receipts = here.run(_all(here.manager))
-    headings = ("no.>", "job", "what", "ended", "sessions>", "left>")
-    shown = out.table(headings, [_row(receipt) for receipt in receipts]) if receipts else "No receipts."
+    with connect() as connection:
+        receipts = connection.run(_all(connection.manager))
+    headings = ("no.>", "job", "command", "finished", "sessions>", "residue>")
+    rows = [_row(receipt) for receipt in receipts]
+    shown = out.table(headings, rows, shrink="command") if rows else "No receipts."
     out.result({"receipts": [each.model_dump(mode="json") for each in receipts]}, shown)
 
 
-def verify_receipts(last_hash: str | None, as_json: bool) -> None:
+def verify(last_hash: str | None, as_json: bool) -> None:
     out = Output(as_json)
-    with connected() as here:
-        check = here.run(here.manager.jobs.receipts.verify())
-        found = last_hash is None or here.run(_is_there(here.manager, last_hash))
+    with connect() as connection:
+        check = connection.run(connection.manager.jobs.receipts.verify())
+        found = last_hash is None or connection.run(_is_in_chain(connection.manager, last_hash))
     problems = check.problems
     if not found:
         problems = [
             *problems,
-            "the hash given is not in the chain: its receipt was cut off or altered, or is no longer kept",
+            "--last-hash is not in the chain: its receipt was cut off, was altered or has expired",
         ]
     chain = "No receipts." if check.first is None else f"Receipts {check.first} to {check.last}."
     last = [f"Last hash: {check.last_hash}"] if check.last_hash else []
-    verdict = f"The chain has {count(len(problems), 'problems')}:" if problems else "The chain holds."
-    document = check.model_dump(mode="json") | {"problems": problems, "holds": not problems}
+    number = count(len(problems), "problem", "problems")
+    verdict = f"The chain has {number}:" if problems else "The chain is valid."
+    document = check.model_dump(mode="json") | {"problems": problems, "valid": not problems}
     out.result(document, f"{chain} {verdict}", *(f"  {each}" for each in problems), *last)
-    raise typer.Exit(FAILED if problems else DONE)
+    raise typer.Exit(FAILURE if problems else SUCCESS)
 
 
 async def _all(manager: SessionManager) -> list[Receipt]:
     return [receipt async for receipt in manager.jobs.receipts.all()]
 
 
-async def _is_there(manager: SessionManager, hash_: str) -> bool:
+async def _is_in_chain(manager: SessionManager, hash_: str) -> bool:
     async for receipt in manager.jobs.receipts.all():
         if receipt.hash == hash_:
             return True
@@ -52,8 +54,8 @@ def _row(receipt: Receipt) -> tuple[str, ...]:
     return (
         str(receipt.number),
         plain(receipt.job_id),
-        title_of(receipt.kind, None),
-        receipt.finished_at.astimezone().strftime("%Y-%m-%d %H:%M"),
-        str(receipt.sessions),
-        str(receipt.residue.sessions),
+        command_of(receipt.kind, None),
+        local_time(receipt.finished_at),
+        f"{receipt.sessions:,}",
+        f"{receipt.residue.sessions:,}",
     )

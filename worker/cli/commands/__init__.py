@@ -1,1 +1,1 @@
-"""The commands: their options and their help. Nothing heavy is imported before one runs."""
+"""The commands: their options and their help. Nothing heavy is imported until one of them runs."""

@@ -7,8 +7,8 @@ import typer
 from agent_runtime.worker.cli.commands.options import AsJson
 from agent_runtime.worker.cli.terminal.exit_status import exit_status
 
-_REPAIR = typer.Option("--repair", help="Mend what can be mended; nothing that can be read is lost.")
-_LIMIT = typer.Option(metavar="N", min=0, help="Show no more findings than that; all are counted.")
+_REPAIR = typer.Option("--repair", help="Repair what can be repaired; no readable data is lost.")
+_LIMIT = typer.Option(metavar="N", min=0, help="Show at most N findings; all are counted.")
 
 
 def check(
@@ -16,16 +16,16 @@ def check(
     limit: Annotated[int, _LIMIT] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Look through the whole store for damage, while others work on it.
+    """Check the whole store for damage while other programs use it.
 
-    Ctrl-C ends it at any point, and leaves nothing half done.
+    Ctrl-C stops the check at any point and leaves nothing half done.
     """
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.check import check_store
+        from agent_runtime.worker.cli.actions import check as action
 
-        check_store(repair, limit, as_json)
+        action.check(repair, limit, as_json)
 
 
 def add_to(program: typer.Typer) -> None:
-    """Makes this function a command, with an example below its help."""
+    """Add this command, with an example below its help."""
     program.command("check", epilog="Example: agent-sessions check --repair")(check)

@@ -7,11 +7,11 @@ import typer
 from agent_runtime.worker.cli.commands.options import AsJson, JobId
 from agent_runtime.worker.cli.terminal.exit_status import exit_status
 
-_STATE = typer.Option(metavar="STATE", help="Only jobs in this state: queued, running, done, failed …")
-_KIND = typer.Option(metavar="KIND", help="Only delete-user, delete-agent, prune or sweep.")
-_TARGET = typer.Option(metavar="ID", help="Only jobs about this user, agent or session.")
-_LIMIT = typer.Option(metavar="N", help="Most jobs to list.")
-_CURSOR = typer.Option(metavar="TEXT", help="Go on behind an earlier list, which names it.")
+_STATE = typer.Option(metavar="STATE", help="List only jobs in this state: queued, running, done, failed …")
+_KIND = typer.Option(metavar="KIND", help="List only delete-user, delete-agent, prune or sweep.")
+_TARGET = typer.Option(metavar="ID", help="List only jobs on this user, agent or session.")
+_LIMIT = typer.Option(metavar="N", help="List at most N jobs.")
+_CURSOR = typer.Option(metavar="TEXT", help="Continue behind an earlier list, which printed this cursor.")
 
 
 def list_(
@@ -24,61 +24,61 @@ def list_(
 ) -> None:
     """List jobs, newest first."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import list_jobs
+        from agent_runtime.worker.cli.actions import jobs
 
-        list_jobs(state, kind, target, limit, cursor, as_json)
+        jobs.list_(state, kind, target, limit, cursor, as_json)
 
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:
-    """Show everything about a job."""
+    """Show all details of a job."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import show_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        show_job(job_id, as_json)
+        jobs.show(job_id, as_json)
 
 
 def watch(job_id: JobId, as_json: AsJson = False) -> None:
-    """Show a job's progress until it ends."""
+    """Show the progress of a job until it ends."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import watch_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        watch_job(job_id, as_json)
+        jobs.watch(job_id, as_json)
 
 
 def pause(job_id: JobId, as_json: AsJson = False) -> None:
-    """Stop a job until it is resumed. What it revoked stays revoked."""
+    """Stop a job until it is resumed. Revoked sessions stay revoked."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import pause_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        pause_job(job_id, as_json)
+        jobs.pause(job_id, as_json)
 
 
 def resume(job_id: JobId, as_json: AsJson = False) -> None:
-    """Go on with a job that is paused, cancelled or failed."""
+    """Continue a job that is paused, cancelled or failed."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import resume_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        resume_job(job_id, as_json)
+        jobs.resume(job_id, as_json)
 
 
 def cancel(job_id: JobId, as_json: AsJson = False) -> None:
-    """Stop a job for good. What it revoked stays revoked, and `resume` takes up the rest."""
+    """Stop a job for good. Revoked sessions stay revoked; `resume` continues the job after all."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import cancel_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        cancel_job(job_id, as_json)
+        jobs.cancel(job_id, as_json)
 
 
 def undo(job_id: JobId, as_json: AsJson = False) -> None:
-    """Take back a job that has not begun: its sessions are there again."""
+    """Undo a job that has not started: restore its sessions."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.jobs import undo_job
+        from agent_runtime.worker.cli.actions import jobs
 
-        undo_job(job_id, as_json)
+        jobs.undo(job_id, as_json)
 
 
 def add_to(group: typer.Typer) -> None:
-    """Makes these functions commands, each with an example below its help."""
+    """Add these commands, each with an example below its help."""
     group.command("list", epilog="Example: agent-sessions jobs list --state failed --limit 10")(list_)
     for command in (show, watch, pause, resume, cancel, undo):
         name = command.__name__

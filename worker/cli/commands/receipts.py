@@ -7,29 +7,29 @@ import typer
 from agent_runtime.worker.cli.commands.options import AsJson
 from agent_runtime.worker.cli.terminal.exit_status import exit_status
 
-_LAST_HASH = typer.Option(metavar="HASH", help="A last hash noted earlier; it must be in the chain still.")
+_LAST_HASH = typer.Option(metavar="HASH", help="Fail unless the chain still holds this hash, noted earlier.")
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List the receipts that are kept, oldest first."""
+    """List all receipts, oldest first."""
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.receipts import list_receipts
+        from agent_runtime.worker.cli.actions import receipts
 
-        list_receipts(as_json)
+        receipts.list_(as_json)
 
 
 def verify(last_hash: Annotated[str | None, _LAST_HASH] = None, as_json: AsJson = False) -> None:
-    """Look whether a receipt is missing, was altered or was put in.
+    """Verify that no receipt is missing, altered or inserted.
 
-    Note the last hash somewhere else: given next time, it shows whether the end of the chain was cut off.
+    Note the last hash in another place: passed next time, it shows if the end of the chain was cut off.
     """
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.receipts import verify_receipts
+        from agent_runtime.worker.cli.actions import receipts
 
-        verify_receipts(last_hash, as_json)
+        receipts.verify(last_hash, as_json)
 
 
 def add_to(group: typer.Typer) -> None:
-    """Makes these functions commands, each with an example below its help."""
+    """Add these commands, each with an example below its help."""
     group.command("list", epilog="Example: agent-sessions receipts list --json")(list_)
     group.command("verify", epilog="Example: agent-sessions receipts verify --last-hash 6f0c…")(verify)

@@ -7,17 +7,17 @@ from agent_runtime.worker.cli.terminal.exit_status import exit_status
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show when a sweep last ended, and whether one is overdue: then it fails, so that it can be alerted on.
+    """Show when the last sweep ended. Exit with 1 if the next sweep is overdue.
 
-    It is overdue where none has ended for three times AGENT_SESSIONS_SWEEP_INTERVAL_SECONDS and none is at
-    work.
+    A sweep is overdue if none is running and none has ended for three times
+    AGENT_SESSIONS_SWEEP_INTERVAL_SECONDS.
     """
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.status import show_status
+        from agent_runtime.worker.cli.actions import status as action
 
-        show_status(as_json)
+        action.status(as_json)
 
 
 def add_to(program: typer.Typer) -> None:
-    """Makes this function a command, with an example below its help."""
+    """Add this command, with an example below its help."""
     program.command("status", epilog="Example: agent-sessions status --json")(status)

@@ -1,4 +1,4 @@
-"""The command on the keys of users."""
+"""The command `agent-sessions erase-user-key`."""
 
 import typer
 
@@ -7,17 +7,18 @@ from agent_runtime.worker.cli.terminal.exit_status import exit_status
 
 
 def erase_user_key(user_id: UserId, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Erase the key of a user, where users have keys of their own.
+    """Erase the encryption key of a user.
 
-    What it sealed cannot be read any more, nor can any backup of it. Delete the user's sessions first.
+    Data encrypted with this key can no longer be read, in backups either. Delete the user's sessions first.
     """
     with exit_status(as_json):
-        from agent_runtime.worker.cli.actions.user_keys import erase_key
+        from agent_runtime.worker.cli.actions import user_keys
 
-        erase_key(user_id, yes, as_json)
+        user_keys.erase_user_key(user_id, yes, as_json)
 
 
 def add_to(program: typer.Typer) -> None:
-    """Makes this function a command, with an example below its help."""
-    example = "erase-user-key user_123"
-    program.command("erase-user-key", epilog=f"Example: agent-sessions {example}")(erase_user_key)
+    """Add this command, with an example below its help."""
+    program.command("erase-user-key", epilog="Example: agent-sessions erase-user-key user_123")(
+        erase_user_key
+    )

@@ -1,1 +1,1 @@
-"""What a person sees and is asked: output, wording, confirmation, exit status."""
+"""What a person reads and is asked: output, formatting, confirmation, exit status."""

@@ -1,4 +1,4 @@
-"""Asking whether to go on, before something goes for good."""
+"""Confirmation before data is removed."""
 
 import sys
 
@@ -6,16 +6,22 @@ from agent_runtime.worker.cli.terminal.exit_status import RefusedError
 from agent_runtime.worker.cli.terminal.output import Output
 
 
-def need_somebody(as_json: bool, otherwise: str) -> None:
-    """Refuses to ask where nobody can answer. `otherwise` says what to pass instead."""
-    if as_json or not sys.stdin.isatty():
-        raise RefusedError(f"there is nobody to ask whether to go on: pass {otherwise}")
+def require_terminal(as_json: bool, instead: str) -> None:
+    """Refuse the command if nobody can confirm it. `instead` names the options that need no confirmation."""
+    if as_json:
+        raise RefusedError(f"--json does not ask for confirmation; pass {instead}")
+    if not sys.stdin.isatty():
+        raise RefusedError(f"confirmation needs a terminal; pass {instead}")
 
 
-def confirm(out: Output, what_would_go: str) -> None:
-    """Goes on if the answer is yes."""
-    out.note(what_would_go)
-    out.stderr.print("Go on? [y/N] ", end="")
+def confirm(out: Output, consequence: str) -> None:
+    """Return if the user agrees to the consequence.
+
+    Raises:
+        RefusedError: the user does not.
+    """
+    out.note(consequence)
+    out.stderr.print("Continue? [y/N] ", end="")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):  # Ctrl-D
         out.note("")

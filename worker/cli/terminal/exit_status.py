@@ -1,4 +1,4 @@
-"""How a command ends: what goes wrong is one clear line and an exit status, and no traceback."""
+"""The exit status of a command. An error is one line on stderr, without a traceback."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
-DONE, FAILED, USED_WRONGLY, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+SUCCESS, FAILURE, USAGE_ERROR, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class RefusedError(Exception):
@@ -15,12 +15,12 @@ class RefusedError(Exception):
 
 
 class UsageError(Exception):
-    """What was typed is not acceptable."""
+    """An argument or option is not acceptable."""
 
 
 @contextmanager
 def exit_status(as_json: bool) -> Iterator[None]:
-    """Around what a command does, its imports included: ends it with the status that fits."""
+    """Run the block, imports included, and end the command with the status of the error it raises."""
     try:
         from agent_runtime.manager import AgentSessionsError
 
@@ -43,13 +43,13 @@ def _tell(error: Exception, as_json: bool) -> None:
 def _advice(error: Exception) -> str:
     from agent_runtime.manager import StoreError, StoreRefusedError, TooManyAffectedError
 
-    if "AGENT_SESSIONS_USER_KEYS_URL" in str(error):  # it names the other server already
+    if "AGENT_SESSIONS_USER_KEYS_URL" in str(error):  # the error names the other server already
         return ""
     if isinstance(error, StoreRefusedError):
-        return " (the server of AGENT_SESSIONS_REDIS_URL)"
+        return " (server of AGENT_SESSIONS_REDIS_URL)"
     if isinstance(error, StoreError):
-        return " Is the server of AGENT_SESSIONS_REDIS_URL the right one, and running?"
-    return ": --dry-run" if isinstance(error, TooManyAffectedError) else ""
+        return ". Check that AGENT_SESSIONS_REDIS_URL is right and that the server runs."
+    return ": pass --dry-run" if isinstance(error, TooManyAffectedError) else ""
 
 
 def _status_of(error: Exception) -> int:
@@ -62,7 +62,7 @@ def _status_of(error: Exception) -> int:
     )
 
     if isinstance(error, UsageError | InvalidArgumentError | SettingsError | JobNotFoundError):
-        return USED_WRONGLY
+        return USAGE_ERROR
     if isinstance(error, RefusedError | TooManyAffectedError | JobStateError):
         return REFUSED
-    return FAILED
+    return FAILURE

@@ -1,4 +1,4 @@
-"""What is printed: results on stdout, everything else on stderr."""
+"""Print results on stdout and everything else on stderr."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from agent_runtime.manager import JobProgress, JobState
-from agent_runtime.worker.cli.terminal.exit_status import DONE, FAILED
-from agent_runtime.worker.cli.terminal.formatting import where_it_is
+from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
+from agent_runtime.worker.cli.terminal.formatting import describe_state
 
-#: Width where the output is not a terminal: nothing is wrapped or cut off.
+#: Width of an output that is no terminal: nothing is wrapped or cut off.
 _UNBOUNDED = 100_000
 
 #: Between columns.
@@ -23,7 +23,7 @@ _GAP = "  "
 
 
 class Output:
-    """Where a command prints.
+    """The output of a command.
 
     Args:
         as_json: print one JSON document on stdout, and what people read on stderr.
@@ -34,12 +34,12 @@ class Output:
         self.stdout, self.stderr = _console(stderr=False), _console(stderr=True)
 
     def note(self, *lines: str) -> None:
-        """Lines for people, beside the result."""
+        """Print lines for people, beside the result."""
         for line in lines:
             self.stderr.print(line)
 
     def result(self, document: BaseModel | dict[str, Any], *shown: str | Table) -> None:
-        """The result: a document for machines, or what is shown to people."""
+        """Print the result: the document for programs, or what is shown to people."""
         if self.as_json:
             fields = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
             sys.stdout.write(json.dumps(fields, indent=2) + "\n")
@@ -48,26 +48,30 @@ class Output:
             self.stdout.print(each)
 
     def show_state(self, job: JobProgress, **more: object) -> None:
-        """The result where it is how far a job is. `more` is for the document."""
-        self.result(job.model_dump(mode="json") | more, *where_it_is(job))
+        """Print the state of a job as the result. `more` is added to the document."""
+        self.result(job.model_dump(mode="json") | more, *describe_state(job))
 
-    def end_with(self, job: JobProgress, **more: object) -> NoReturn:
-        """Shows how far a job is, and ends the command: one that did not do its work is a failure."""
+    def finish(self, job: JobProgress, **more: object) -> NoReturn:
+        """Print the state of a job and end the command. A job that did not do its work is a failure."""
         failed = job.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNDONE)
         if failed:
-            self.note(*where_it_is(job))
-        self.result(job.model_dump(mode="json") | more, *([] if failed else where_it_is(job)))
-        raise typer.Exit(FAILED if failed else DONE)
+            self.note(*describe_state(job))
+        self.result(job.model_dump(mode="json") | more, *([] if failed else describe_state(job)))
+        raise typer.Exit(FAILURE if failed else SUCCESS)
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-        """A table without lines. Headings that end in `>` are those of numbers. The column `what`, with names
-        that others have chosen, is cut off where the terminal is too narrow.
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, shrink: str) -> Table:
+        """Return a table without lines.
+
+        Args:
+            headings: those of columns with numbers end in `>`.
+            rows: at least one.
+            shrink: the column that is cut off if the terminal is too narrow. Others may choose its content.
         """
         names = [heading.rstrip(">") for heading in headings]
         widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
-        what = names.index("what")
-        others = sum(widths) - widths[what] + len(_GAP) * (len(names) - 1)
-        widths[what] = max(len("what"), min(widths[what], self.stdout.width - others))
+        place = names.index(shrink)
+        others = sum(widths) - widths[place] + len(_GAP) * (len(names) - 1)
+        widths[place] = max(len(shrink), min(widths[place], self.stdout.width - others))
         made = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
         for heading, name, width in zip(headings, names, widths, strict=True):
             justify: Literal["left", "right"] = "left" if heading == name else "right"
@@ -78,7 +82,7 @@ class Output:
 
 
 def fields(rows: Iterable[tuple[str, str]]) -> Table:
-    """Names and values, one pair a line; those without a value are left out."""
+    """Return a table of names and values, one pair a line, without those that have no value."""
     made = Table(box=None, pad_edge=False, show_header=False)
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
