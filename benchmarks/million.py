@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from tests.support.processes import CeleryProcess
 
-from agent_runtime.manager import JobProgress, Session, SessionManager, Settings
+from agent_runtime.manager import Session, SessionManager, Settings
+from agent_runtime.manager.jobs import JobProgress
 from agent_runtime.manager.keys import Partitions, new_session_id
 from agent_runtime.manager.settings import ENV_PREFIX
 from agent_runtime.tasks import SessionJobs

@@ -15,7 +15,8 @@ import redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agent_runtime.manager import JobKind, SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs import JobKind
 from agent_runtime.tasks import Job, SessionJobs
 from agent_runtime.worker.dev import Stack, running_stack
 from examples.bookkeeping import Books, Conversation

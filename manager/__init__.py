@@ -1,4 +1,8 @@
-"""Sessions and checkpoints of LLM agents on Redis. Knows Redis, knows nothing of Celery."""
+"""Sessions and checkpoints of LLM agents on Redis. Knows Redis, knows nothing of Celery.
+
+Jobs have a package of their own, `agent_runtime.manager.jobs`, and so has the check of a whole store,
+`agent_runtime.manager.integrity`. The whole tree of errors is in `agent_runtime.manager.errors`.
+"""
 
 if __name__ != "agent_runtime.manager":  # as `manager`, from a checkout
     import sys
@@ -14,14 +18,7 @@ from agent_runtime.manager.cached_session_manager import CachedSessionManager
 from agent_runtime.manager.errors import (
     AgentSessionsError,
     CorruptDataError,
-    DecryptionError,
-    EnqueueError,
     InvalidArgumentError,
-    JobCancelledError,
-    JobFailedError,
-    JobNotFoundError,
-    JobStateError,
-    JobWaitTimeoutError,
     SessionLimitError,
     SessionNotFoundError,
     SettingsError,
@@ -29,21 +26,8 @@ from agent_runtime.manager.errors import (
     StoreOutcomeUnknownError,
     StoreRefusedError,
     StoreUnavailableError,
-    TooManyAffectedError,
 )
-from agent_runtime.manager.integrity.scrubber import StoreScrubber
-from agent_runtime.manager.jobs.request import JobOptions
-from agent_runtime.manager.keys import new_checkpoint_id, new_job_id, new_session_id
-from agent_runtime.manager.models.findings import Damage, Finding
-from agent_runtime.manager.models.jobs import (
-    JobKind,
-    JobPage,
-    JobProgress,
-    JobState,
-    Preview,
-    Receipt,
-    Residue,
-)
+from agent_runtime.manager.keys import new_checkpoint_id, new_session_id
 from agent_runtime.manager.models.sessions import Checkpoint, NewCheckpoint, NewSession, Session
 from agent_runtime.manager.session_manager import SessionManager
 from agent_runtime.manager.settings import Settings, load_settings
@@ -53,26 +37,9 @@ __all__ = [
     "CachedSessionManager",
     "Checkpoint",
     "CorruptDataError",
-    "Damage",
-    "DecryptionError",
-    "EnqueueError",
-    "Finding",
     "InvalidArgumentError",
-    "JobCancelledError",
-    "JobFailedError",
-    "JobKind",
-    "JobNotFoundError",
-    "JobOptions",
-    "JobPage",
-    "JobProgress",
-    "JobState",
-    "JobStateError",
-    "JobWaitTimeoutError",
     "NewCheckpoint",
     "NewSession",
-    "Preview",
-    "Receipt",
-    "Residue",
     "Session",
     "SessionLimitError",
     "SessionManager",
@@ -82,11 +49,8 @@ __all__ = [
     "StoreError",
     "StoreOutcomeUnknownError",
     "StoreRefusedError",
-    "StoreScrubber",
     "StoreUnavailableError",
-    "TooManyAffectedError",
     "load_settings",
     "new_checkpoint_id",
-    "new_job_id",
     "new_session_id",
 ]

@@ -1,4 +1,4 @@
-"""Every error this package raises, and nothing else.
+"""Every error that this package raises.
 
     AgentSessionsError
     ├── InvalidArgumentError (ValueError)      the call is wrong; nothing was written
@@ -23,6 +23,10 @@
 it once if the caller names its id: `create_session(session_id=…)`, `save_checkpoint(checkpoint_id=…)`,
 `job_id=…` or `idempotency_key=…` of a job.
 """
+
+import ssl
+
+_TLS_ADVICE = "(with TLS: one side misses or does not trust the certificate of the other; docs/security.md)"
 
 
 class AgentSessionsError(Exception):
@@ -112,3 +116,19 @@ class StoreRefusedError(StoreError):
 
 class StoreOutcomeUnknownError(StoreError, TimeoutError):
     """The call was sent and no answer came back: it may or may not have been applied."""
+
+
+def tls_advice(error: BaseException | None) -> str:
+    """Return what to add to the message of a connection error: advice if TLS may be the reason, else "".
+
+    A server that wants another certificate, or TLS at all, may just break the connection.
+
+    Example:
+        >>> tls_advice(ConnectionResetError())
+        ' (with TLS: one side misses or does not trust the certificate of the other; docs/security.md)'
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLError | ConnectionResetError | BrokenPipeError):
+            return f" {_TLS_ADVICE}"
+        error = error.__cause__ or error.__context__
+    return ""

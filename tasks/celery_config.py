@@ -4,12 +4,15 @@ from typing import Any
 
 from kombu.entity import Queue
 
-from agent_runtime.manager import JobKind, Settings
-from agent_runtime.manager.settings import ENV_PREFIX
+from agent_runtime.manager import Settings
+from agent_runtime.manager.jobs import JobKind
 from agent_runtime.tasks.celery_urls import CeleryUrl, next_database, split_tls
 
 #: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
 BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
+
+#: First part of the name of each environment variable.
+_ENV_PREFIX = Settings.model_config["env_prefix"]
 
 #: After so long the broker hands out again what a worker took and did not acknowledge, seconds. Slices are
 #: acknowledged when they start, so only entry tasks (milliseconds) and one prefetched message can wait.
@@ -99,5 +102,5 @@ def _address(settings: Settings, field: str, *, offset: int) -> tuple[CeleryUrl,
     """Where broker or results lie, and how TLS goes there: as set, or beside the sessions."""
     own: str | None = getattr(settings, field)
     if own is not None:
-        return split_tls(f"{ENV_PREFIX}{field.upper()}", own)
-    return split_tls(f"{ENV_PREFIX}REDIS_URL", next_database(settings.redis_url, offset))
+        return split_tls(f"{_ENV_PREFIX}{field.upper()}", own)
+    return split_tls(f"{_ENV_PREFIX}REDIS_URL", next_database(settings.redis_url, offset))

@@ -10,9 +10,7 @@ from typing import Any, Unpack
 
 from celery import Task
 
-from agent_runtime.manager import EnqueueError, JobOptions, JobState
-from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.jobs import EnqueueError, JobOptions, JobRequest, JobSpec, JobState
 from agent_runtime.tasks.async_bridge import bridge
 from agent_runtime.tasks.celery_app import app
 from agent_runtime.tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of

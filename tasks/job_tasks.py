@@ -7,16 +7,8 @@ from celery import Task
 from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 
-from agent_runtime.manager import (
-    AgentSessionsError,
-    CorruptDataError,
-    JobFailedError,
-    JobProgress,
-    JobState,
-    StoreError,
-)
-from agent_runtime.manager.jobs.slices import Slice
-from agent_runtime.manager.validation import check_count
+from agent_runtime.manager import AgentSessionsError, CorruptDataError, StoreError
+from agent_runtime.manager.jobs import JobFailedError, JobProgress, JobState, Slice
 from agent_runtime.tasks.async_bridge import bridge
 from agent_runtime.tasks.celery_app import app
 from agent_runtime.tasks.publisher import Publisher, message_of
@@ -57,9 +49,7 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
         JobNotFoundError: there is no such job.
         JobFailedError: the job has failed.
     """
-    check_count("shard", shard, 0)
-    if number is not None:
-        check_count("number", number, 1)
+    Slice.check(shard, number)
     here = bridge()
     if runs_inline(self):
         return here.run(here.manager.jobs.run(job_id)).removed

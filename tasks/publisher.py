@@ -7,9 +7,8 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from agent_runtime.manager import EnqueueError, Settings, SettingsError
-from agent_runtime.manager.jobs.records import Record
-from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager import Settings, SettingsError
+from agent_runtime.manager.jobs import EnqueueError, Record, Slice
 from agent_runtime.tasks.celery_config import celery_config, queue_of
 
 #: A broker that kept a caller waiting for longer than this, seconds, is left alone for as long as that says.

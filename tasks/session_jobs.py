@@ -6,23 +6,22 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Unpack
 
-from agent_runtime.manager import (
+from agent_runtime.manager import SessionManager, StoreError
+from agent_runtime.manager.jobs import (
     EnqueueError,
     JobCancelledError,
     JobFailedError,
+    JobFilter,
     JobKind,
     JobOptions,
     JobPage,
     JobProgress,
+    JobRequest,
+    JobSpec,
     JobState,
     JobWaitTimeoutError,
     Preview,
-    SessionManager,
-    StoreError,
 )
-from agent_runtime.manager.jobs.listing import JobFilter
-from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.tasks.publisher import Publisher
 
 #: Pause between two looks at a job, seconds: short for short jobs, growing for long ones.

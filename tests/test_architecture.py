@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime import manager
+from agent_runtime.manager import errors
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("manager", "tasks", "worker")
@@ -31,6 +32,14 @@ FORBIDDEN = {
     },
     "tasks": {"agent_runtime.worker", "flower"},
     "worker": set(),
+}
+
+#: What tasks and workers may know of the manager, and with how many names.
+PUBLIC = {
+    "agent_runtime.manager": 20,
+    "agent_runtime.manager.errors": 20,
+    "agent_runtime.manager.integrity": 3,
+    "agent_runtime.manager.jobs": 30,
 }
 
 #: Names under which modules can be imported in a checkout, but never by the code itself.
@@ -66,6 +75,14 @@ def test_imports_point_one_way(package: str) -> None:
             assert not any(_is_within(name, forbidden) for forbidden in FORBIDDEN[package]), f"{path}: {name}"
 
 
+@pytest.mark.parametrize("package", ["tasks", "worker", "examples"])
+def test_of_the_manager_only_public_names_are_used(package: str) -> None:
+    allowed = PUBLIC.keys() | {f"{module}.{name}" for module in PUBLIC for name in _public_names(module)}
+    for path in [_ROOT / "beat_schedule.py", *_files(package)]:
+        used = {name for name in _imports(path) if _is_within(name, "agent_runtime.manager")}
+        assert used <= allowed, f"{path}: {used - allowed}"
+
+
 def test_the_code_imports_itself_by_its_one_installed_name() -> None:
     folders = (*_PACKAGES, "src", "examples", "benchmarks", "tests")
     for path in [_ROOT / "beat_schedule.py", *(path for folder in folders for path in _files(folder))]:
@@ -89,16 +106,27 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
-def test_the_public_names_are_sorted_and_are_those_that_are_there() -> None:
-    public = {
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_are_few_and_documented(module: str) -> None:
+    names = _public_names(module)
+    assert len(names) <= PUBLIC[module]
+    for name in names:
+        assert getattr(importlib.import_module(module), name).__doc__, f"{name} has no docstring"
+
+
+@pytest.mark.parametrize("module", [name for name in PUBLIC if not name.endswith("errors")])
+def test_the_public_names_are_sorted_and_are_those_that_are_there(module: str) -> None:
+    listed = importlib.import_module(module).__all__
+    assert listed == sorted(listed)
+    assert set(listed) == _public_names(module)
+
+
+def _public_names(module: str) -> set[str]:
+    return {
         name
-        for name, value in vars(manager).items()
+        for name, value in vars(importlib.import_module(module)).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    assert manager.__all__ == sorted(manager.__all__)
-    assert set(manager.__all__) == public
-    for name in manager.__all__:
-        assert getattr(manager, name).__doc__, f"{name} has no docstring"
 
 
 def test_the_documented_import_path_gives_the_same_classes() -> None:
@@ -110,15 +138,15 @@ def test_the_documented_import_path_gives_the_same_classes() -> None:
 
 
 def test_every_public_error_has_the_root_and_the_bases_of_the_contract() -> None:
-    errors = [getattr(manager, name) for name in manager.__all__ if name.endswith("Error")]
-    assert all(issubclass(error, manager.AgentSessionsError) for error in errors)
+    classes = [getattr(errors, name) for name in _public_names(errors.__name__) if name.endswith("Error")]
+    assert all(issubclass(error, manager.AgentSessionsError) for error in classes)
     for error, base in [
         (manager.InvalidArgumentError, ValueError),
         (manager.SettingsError, ValueError),
         (manager.SessionNotFoundError, ValueError),
         (manager.SessionLimitError, RuntimeError),
-        (manager.JobNotFoundError, LookupError),
-        (manager.JobWaitTimeoutError, TimeoutError),
+        (errors.JobNotFoundError, LookupError),
+        (errors.JobWaitTimeoutError, TimeoutError),
         (manager.StoreUnavailableError, ConnectionError),
         (manager.StoreOutcomeUnknownError, TimeoutError),
         (manager.StoreUnavailableError, manager.StoreError),
@@ -129,7 +157,6 @@ def test_every_public_error_has_the_root_and_the_bases_of_the_contract() -> None
 
 
 def test_the_tree_of_errors_is_drawn_at_the_top_of_its_file() -> None:
-    errors = importlib.import_module("agent_runtime.manager.errors")
     defined = [name for name, value in vars(errors).items() if isinstance(value, type)]
     assert [name for name in defined if name not in (errors.__doc__ or "")] == []
 

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agent_runtime.manager import Settings, StoreRefusedError, StoreUnavailableError
-from agent_runtime.manager.transport.error_mapping import TLS_ADVICE, is_refused_tls
+from agent_runtime.manager.errors import tls_advice
 from agent_runtime.tasks.celery_urls import without_password
 
 #: The oldest version of Redis that has all commands of the scripts.
@@ -84,10 +84,8 @@ def _client(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
     except redis.ResponseError as error:
         raise StoreRefusedError(f"the server at {where} refused: {error}") from error
     except redis.RedisError as error:
-        if (tls or url.startswith("rediss://")) and is_refused_tls(error):
-            raise StoreRefusedError(
-                f"no connection to the server at {where}: {error} {TLS_ADVICE}"
-            ) from error
+        if (tls or url.startswith("rediss://")) and (advice := tls_advice(error)):
+            raise StoreRefusedError(f"no connection to the server at {where}: {error}{advice}") from error
         raise StoreUnavailableError(
             f"the server at {where} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
         ) from error

@@ -1,1 +1,6 @@
-"""Looking through a store for what should not be there, and mending it, while others work on it."""
+"""The check of a whole store: find what should not be there and mend it, while others work on it."""
+
+from agent_runtime.manager.integrity.scrubber import StoreScrubber
+from agent_runtime.manager.models.findings import Damage, Finding
+
+__all__ = ["Damage", "Finding", "StoreScrubber"]

@@ -1,1 +1,62 @@
-"""Bulk work on sessions as jobs: their records in Redis, the work itself, and its proof."""
+"""Bulk jobs: their models, their errors, and the one door to them.
+
+manager.jobs                      `Jobs`: open, list, control, preview and work on jobs
+JobSpec                           what a job does: `manager.jobs.user_deletion("user_123")`
+JobRequest · JobOptions           who asked for it, and with what limits
+JobProgress · JobState · Receipt  what callers get back
+"""
+
+from agent_runtime.manager.errors import (
+    EnqueueError,
+    JobCancelledError,
+    JobFailedError,
+    JobNotFoundError,
+    JobStateError,
+    JobWaitTimeoutError,
+    TooManyAffectedError,
+)
+from agent_runtime.manager.jobs.job_store import OpenedJob
+from agent_runtime.manager.jobs.jobs import Jobs
+from agent_runtime.manager.jobs.listing import JobFilter
+from agent_runtime.manager.jobs.receipts import ChainCheck
+from agent_runtime.manager.jobs.records import Record
+from agent_runtime.manager.jobs.request import JobOptions, JobRequest
+from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.keys import new_job_id
+from agent_runtime.manager.models.jobs import (
+    JobKind,
+    JobPage,
+    JobProgress,
+    JobState,
+    Preview,
+    Receipt,
+    Residue,
+)
+
+__all__ = [
+    "ChainCheck",
+    "EnqueueError",
+    "JobCancelledError",
+    "JobFailedError",
+    "JobFilter",
+    "JobKind",
+    "JobNotFoundError",
+    "JobOptions",
+    "JobPage",
+    "JobProgress",
+    "JobRequest",
+    "JobSpec",
+    "JobState",
+    "JobStateError",
+    "JobWaitTimeoutError",
+    "Jobs",
+    "OpenedJob",
+    "Preview",
+    "Receipt",
+    "Record",
+    "Residue",
+    "Slice",
+    "TooManyAffectedError",
+    "new_job_id",
+]

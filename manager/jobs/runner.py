@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from agent_runtime.manager.errors import (
     CorruptDataError,
-    InvalidArgumentError,
     JobNotFoundError,
     StoreError,
     StoreRefusedError,
@@ -26,8 +25,7 @@ from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.models.jobs import JobProgress, JobState
 from agent_runtime.manager.scripts import jobs as scripts
 from agent_runtime.manager.scripts.batches import BatchReply
-from agent_runtime.manager.settings import MOST_PARTITIONS, Settings
-from agent_runtime.manager.validation import check_count
+from agent_runtime.manager.settings import Settings
 
 #: How often a slice tells how far it is, seconds.
 _SHOW_SECONDS = 1.0
@@ -84,7 +82,7 @@ class Runner:
                 through cannot be read. After `max_batch_failures` in a row with nothing
                 done between them the job has failed, and this is not raised.
         """
-        _check(slice_)
+        Slice.check(slice_.shard, slice_.number)
         ends_at = time.monotonic() + self._settings.slice_seconds
         job = await self._ledger.read_opened(slice_.job_id)
         began, number = await self._begin(job, slice_)
@@ -192,11 +190,3 @@ class Runner:
         if failed:
             await self._records.keep_others(job, self._retention_ms)
         return failed
-
-
-def _check(slice_: Slice) -> None:
-    """Refuses what only a message that nobody here has sent can ask for."""
-    if check_count("shard", slice_.shard, 0) > MOST_PARTITIONS:
-        raise InvalidArgumentError(f"shard must be at most {MOST_PARTITIONS}, not {slice_.shard}")
-    if slice_.number is not None:
-        check_count("number", slice_.number, 1)

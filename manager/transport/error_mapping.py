@@ -1,7 +1,6 @@
 """Errors of the server and of redis-py, made ours. This happens here and nowhere else."""
 
 import re
-import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +13,10 @@ from agent_runtime.manager.errors import (
     StoreOutcomeUnknownError,
     StoreRefusedError,
     StoreUnavailableError,
+    tls_advice,
 )
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.script import Script
-
-#: Behind an error of a connection that was refused while it was made.
-TLS_ADVICE = "(with TLS: one side misses or does not trust the certificate of the other; docs/security.md)"
 
 #: How servers say, from within a script, that their user may not run a command or see a key: Valkey; Redis.
 _LACKS_RIGHTS = re.compile("^NOPERM|ACL failure in script|user executing the script can't")
@@ -52,8 +49,7 @@ def translated(reply: Any, call: Call | None = None) -> Any:
     elif isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
-        advice = f" {TLS_ADVICE}" if is_refused_tls(reply) else ""
-        error = StoreUnavailableError(f"no connection to the server: {reply}{advice}")
+        error = StoreUnavailableError(f"no connection to the server: {reply}{tls_advice(reply)}")
     elif isinstance(reply, redis.ResponseError):
         advice = advice_on_rights(reply, call.script) if call else ""
         error = StoreRefusedError(f"the server refused the call: {reply}{advice}")
@@ -83,17 +79,6 @@ def damage_told_by(message: str, keys: Sequence[Any] = ()) -> str:
         names = " or ".join(repr(key) for key in keys)
         return f"what lies at {names} cannot be read: {message}"
     return ""
-
-
-def is_refused_tls(error: BaseException | None) -> bool:
-    """Whether a connection may have failed because one side of TLS refused the other. (A server that wants
-    another certificate from its client, or TLS at all, may just break the connection.)
-    """
-    while error is not None:
-        if isinstance(error, ssl.SSLError | ConnectionResetError | BrokenPipeError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def advice_on_rights(reply: Exception, script: Script) -> str:

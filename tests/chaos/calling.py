@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from agent_runtime.manager import (
-    EnqueueError,
-    JobStateError,
     SessionManager,
     SessionNotFoundError,
     StoreOutcomeUnknownError,
     StoreUnavailableError,
 )
+from agent_runtime.manager.jobs import EnqueueError, JobStateError
 from agent_runtime.tasks import SessionJobs
 from tests.chaos.journal import Journal
 

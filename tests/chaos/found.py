@@ -8,7 +8,8 @@ from typing import Any
 
 import redis
 
-from agent_runtime.manager import JobNotFoundError, JobProgress, Receipt, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobNotFoundError, JobProgress, Receipt
 from agent_runtime.tasks import SessionJobs
 from tests.support.leftovers import find_leftovers
 

@@ -15,7 +15,8 @@ import redis
 from kombu.exceptions import OperationalError
 
 from agent_runtime import tasks
-from agent_runtime.manager import JobNotFoundError, new_session_id
+from agent_runtime.manager import new_session_id
+from agent_runtime.manager.jobs import JobNotFoundError
 from tests.chaos.calling import Answer, Caller
 
 #: Sessions of a round, usually and where a deletion is to take several batches.

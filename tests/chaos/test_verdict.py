@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.manager import JobKind, JobProgress, JobState, Receipt
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState, Receipt
 from agent_runtime.manager.models.jobs import Residue
 from tests.chaos.expected import replay
 from tests.chaos.found import Found, FoundSession

@@ -7,7 +7,7 @@ one more, and the lines say so.
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from agent_runtime.manager import JobKind, JobProgress, JobState
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState
 from tests.chaos.expected import Expected, ExpectedJob, ExpectedSession
 from tests.chaos.found import Found, FoundSession
 

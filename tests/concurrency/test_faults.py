@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 import redis
 
-from agent_runtime.manager import JobState, SessionLimitError, SessionManager, Settings
+from agent_runtime.manager import SessionLimitError, SessionManager, Settings
+from agent_runtime.manager.jobs import JobState
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import UNKNOWN, results
 from tests.concurrency.judgements import (

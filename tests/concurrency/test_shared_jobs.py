@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent_runtime.manager import JobState, SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs import JobState
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.judgements import assert_receipts, end_open_jobs

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
-from agent_runtime.manager import JobState, JobStateError, SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs import JobState, JobStateError
 from tests.concurrency.crew import Crew
 from tests.concurrency.history import results
 from tests.concurrency.judgements import end_open_jobs

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import DecryptionError, SessionManager
+from agent_runtime.manager import SessionManager
 from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED
+from agent_runtime.manager.errors import DecryptionError
 from tests.support.encryption import key_ring, stored_values
 from tests.support.talks import checkpoint_of, talk
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import CachedSessionManager, DecryptionError, SessionManager
+from agent_runtime.manager import CachedSessionManager, SessionManager
 from agent_runtime.manager.encryption.key_ring import KeyRing
 from agent_runtime.manager.encryption.user_keys import UserKeys
+from agent_runtime.manager.errors import DecryptionError
 from agent_runtime.manager.keys import UserKeyNames
 from agent_runtime.manager.scripts import user_keys as scripts
 from agent_runtime.manager.transport.script_client import ScriptClient

@@ -14,12 +14,12 @@ import redis
 from agent_runtime.manager import (
     CachedSessionManager,
     CorruptDataError,
-    DecryptionError,
     InvalidArgumentError,
     SessionManager,
     Settings,
     SettingsError,
 )
+from agent_runtime.manager.errors import DecryptionError
 from tests.manager.test_metadata import EXACT
 from tests.support.encryption import key_ring, stored_values
 from tests.support.keyspace import snapshot

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import DecryptionError, SessionManager, SettingsError
+from agent_runtime.manager import SessionManager, SettingsError
+from agent_runtime.manager.errors import DecryptionError
 from tests.support.encryption import check_erased, check_readable, key_ring, stored_values, talk
 from tests.support.keyspace import snapshot
 from tests.support.redis_server import RedisServer

@@ -1,6 +1,7 @@
 """Removing everything of a user or an agent at once."""
 
-from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobState
 
 
 async def test_a_user_is_erased(manager: SessionManager) -> None:

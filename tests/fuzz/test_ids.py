@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from agent_runtime.manager import (
     CachedSessionManager,
     InvalidArgumentError,
-    JobNotFoundError,
     SessionManager,
     SessionNotFoundError,
     Settings,
 )
+from agent_runtime.manager.jobs import JobNotFoundError
 from agent_runtime.manager.jobs.request import JobRequest
 from tests.fuzz import corpus, made
 from tests.fuzz.inputs import fuzz

@@ -8,12 +8,8 @@ import pytest
 import redis
 from hypothesis import strategies as st
 
-from agent_runtime.manager import (
-    AgentSessionsError,
-    InvalidArgumentError,
-    JobNotFoundError,
-    TooManyAffectedError,
-)
+from agent_runtime.manager import AgentSessionsError, InvalidArgumentError
+from agent_runtime.manager.jobs import JobNotFoundError, TooManyAffectedError
 from agent_runtime.manager.settings import ENV_PREFIX, load_settings
 from agent_runtime.tasks import app
 from agent_runtime.tasks import async_bridge as bridges

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import redis
 
-from agent_runtime.manager import Finding, Session, SessionManager
+from agent_runtime.manager import Session, SessionManager
+from agent_runtime.manager.integrity import Finding
 from agent_runtime.manager.keys import Keys
 from tests.support.sessions import create_sessions, save_turns
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import CorruptDataError, JobState, SessionManager, StoreError
+from agent_runtime.manager import CorruptDataError, SessionManager, StoreError
+from agent_runtime.manager.jobs import JobState
 from agent_runtime.manager.jobs.spec import JobSpec
 from tests.integrity.damages import Damaged, damaged_store
 from tests.support.keyspace import snapshot

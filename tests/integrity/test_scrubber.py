@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import Damage, Finding, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.integrity import Damage, Finding
 from tests.integrity.damages import LEFT, MENDED, Damaged, Planted, damaged_store, findings
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import find_leftovers, remove_namespace

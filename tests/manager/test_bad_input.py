@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import AgentSessionsError, InvalidArgumentError, JobKind, SessionManager
+from agent_runtime.manager import AgentSessionsError, InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobKind
 from agent_runtime.manager.jobs.slices import Slice
 from tests.support.keyspace import snapshot
 

@@ -11,7 +11,6 @@ from agent_runtime.manager import (
     AgentSessionsError,
     CachedSessionManager,
     CorruptDataError,
-    DecryptionError,
     InvalidArgumentError,
     Session,
     SessionLimitError,
@@ -21,6 +20,7 @@ from agent_runtime.manager import (
     StoreUnavailableError,
     new_session_id,
 )
+from agent_runtime.manager.errors import DecryptionError
 from tests.support.clients import ENGINES, client_for
 from tests.support.encryption import key_ring
 from tests.support.keyspace import script_calls

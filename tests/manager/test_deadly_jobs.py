@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import JobProgress, JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobState
 from agent_runtime.manager.jobs.slices import Slice
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from agent_runtime.manager import CorruptDataError, JobProgress, JobState, SessionManager
+from agent_runtime.manager import CorruptDataError, SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobState
 from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns, turns

@@ -9,13 +9,12 @@ import pytest
 
 from agent_runtime.manager import (
     CachedSessionManager,
-    JobState,
     Session,
     SessionLimitError,
     SessionManager,
     SessionNotFoundError,
-    TooManyAffectedError,
 )
+from agent_runtime.manager.jobs import JobState, TooManyAffectedError
 from tests.manager.test_connection_kinds import live_once
 from tests.support.clients import close
 from tests.support.leftovers import find_leftovers

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, JobNotFoundError, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobNotFoundError
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions
 

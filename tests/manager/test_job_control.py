@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from agent_runtime.manager import JobNotFoundError, JobState, JobStateError, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobNotFoundError, JobState, JobStateError
 from agent_runtime.manager.scripts.batches import BatchReply
 from tests.support.jobs import make_due, open_pruning, open_sweep
 from tests.support.keyspace import snapshot

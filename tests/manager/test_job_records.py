@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobKind, JobNotFoundError, JobState
 from agent_runtime.manager.jobs.listing import JobFilter
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.spec import JobSpec

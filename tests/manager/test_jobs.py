@@ -7,7 +7,8 @@ from datetime import UTC
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, JobKind, JobNotFoundError, JobState, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobKind, JobNotFoundError, JobState
 from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.scripts import batches
 from agent_runtime.manager.scripts import jobs as scripts

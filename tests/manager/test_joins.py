@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 import redis
 
-from agent_runtime.manager import JobProgress, JobState, JobStateError, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError
 from agent_runtime.manager.jobs.listing import JobFilter
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.spec import JobSpec

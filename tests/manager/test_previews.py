@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, JobKind, Preview, SessionManager, TooManyAffectedError
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobKind, Preview, TooManyAffectedError
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.keyspace import snapshot

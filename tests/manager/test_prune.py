@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobState
 from tests.support.sessions import let_expire, save_turns, turns
 
 HOUR_US = 3_600_000_000

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from agent_runtime.manager import Receipt, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import Receipt
 from tests.support.jobs import receipts_of
 from tests.support.sessions import create_sessions
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, JobState, Receipt, SessionManager
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobState, Receipt
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.models.sessions import from_microseconds
 from tests.support.jobs import open_pruning, open_sweep, receipts_of

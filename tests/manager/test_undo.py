@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import (
-    InvalidArgumentError,
-    JobProgress,
-    JobState,
-    JobStateError,
-    Session,
-    SessionManager,
-)
+from agent_runtime.manager import InvalidArgumentError, Session, SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError
 from tests.support.jobs import make_due, open_sweep
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import server_ms

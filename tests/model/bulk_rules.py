@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from agent_runtime.manager import JobStateError
+from agent_runtime.manager.jobs import JobStateError
 from agent_runtime.manager.jobs.spec import JobSpec
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, ModelBase, step
 from tests.model.jobs import Task

@@ -6,13 +6,8 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from agent_runtime.manager import (
-    InvalidArgumentError,
-    JobProgress,
-    JobStateError,
-    SessionManager,
-    TooManyAffectedError,
-)
+from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobStateError, TooManyAffectedError
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.keys import new_job_id
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, step

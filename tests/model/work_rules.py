@@ -5,7 +5,8 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 import pytest
 
-from agent_runtime.manager import JobProgress, JobState, JobStateError, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError
 from agent_runtime.manager.scripts import jobs as scripts
 from tests.model.base import MANAGER, PICK, step
 from tests.model.bulk_rules import older

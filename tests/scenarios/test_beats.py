@@ -4,7 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-from agent_runtime.manager import JobKind, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobKind
 from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer

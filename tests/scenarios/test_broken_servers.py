@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import JobNotFoundError, JobState, SessionManager, StoreError, StoreRefusedError
+from agent_runtime.manager import SessionManager, StoreError, StoreRefusedError
+from agent_runtime.manager.jobs import JobNotFoundError, JobState
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.tasks.celery_config import BULK_QUEUE
 from agent_runtime.tasks.publisher import Publisher

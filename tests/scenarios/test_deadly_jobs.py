@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobState
 from agent_runtime.tasks import Job, SessionJobs
 from tests.support.cli import run_cli
 from tests.support.jobs import finished

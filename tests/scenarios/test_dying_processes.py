@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobState
 from agent_runtime.tasks import SessionJobs
 from tests.support.callers import Callers
 from tests.support.jobs import finished, receipts_of

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.manager import EnqueueError, SessionManager, StoreUnavailableError
+from agent_runtime.manager import SessionManager, StoreUnavailableError
+from agent_runtime.manager.jobs import EnqueueError
 from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.processes import CeleryProcess

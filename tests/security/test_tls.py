@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from agent_runtime.manager import JobState, SessionManager, Settings, StoreUnavailableError
+from agent_runtime.manager import SessionManager, Settings, StoreUnavailableError
+from agent_runtime.manager.jobs import JobState
 from agent_runtime.tasks import SessionJobs
 from tests.support.cli import run_cli
 from tests.support.flower import FlowerProcess

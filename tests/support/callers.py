@@ -5,7 +5,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-from agent_runtime.manager import EnqueueError, Session, SessionManager, StoreError, StoreOutcomeUnknownError
+from agent_runtime.manager import Session, SessionManager, StoreError, StoreOutcomeUnknownError
+from agent_runtime.manager.jobs import EnqueueError
 from agent_runtime.tasks import Job, SessionJobs
 from tests.support.jobs import finished, receipts_of
 

@@ -7,7 +7,8 @@ import json
 import pytest
 import redis
 
-from agent_runtime.manager import DecryptionError, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.errors import DecryptionError
 
 
 def key_ring(*key_ids: str) -> str:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from agent_runtime.manager import JobProgress, Receipt, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobProgress, Receipt
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.wait_until import HANG_SECONDS, wait_until

@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.scripts import batches as scripts
 from tests.support.proxy import Proxy
 
 _BATCH = scripts._RECLAIM_BATCH.sha.encode()

@@ -4,7 +4,8 @@ import ssl
 
 import pytest
 
-from agent_runtime.manager import JobKind, Settings, SettingsError
+from agent_runtime.manager import Settings, SettingsError
+from agent_runtime.manager.jobs import JobKind
 from agent_runtime.tasks import app
 from agent_runtime.tasks.celery_config import celery_config, queue_of
 

@@ -9,7 +9,8 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from agent_runtime.manager import JobCancelledError, JobState, SessionManager, Settings
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs import JobCancelledError, JobState
 from agent_runtime.tasks import Job, SessionJobs
 from agent_runtime.tasks.celery_config import celery_config
 from tests.support.jobs import finished

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime.manager import JobFailedError, JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobFailedError, JobState
 from agent_runtime.tasks import SessionJobs
 from tests.support.jobs import finished, make_due
 from tests.support.processes import CeleryProcess, celery_worker, run_program
@@ -61,7 +62,7 @@ async def test_a_job_that_failed_raises_in_whoever_waits_for_it(
         await finished(job)
     setup = f"""
 from celery.result import AsyncResult
-from manager import JobFailedError
+from agent_runtime.manager.jobs import JobFailedError
 import tasks
 try:
     answer = AsyncResult("{job.id}", app=tasks.app).get(timeout=600)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from agent_runtime.manager import EnqueueError, JobKind, SessionManager, Settings, SettingsError
+from agent_runtime.manager import SessionManager, Settings, SettingsError
+from agent_runtime.manager.jobs import EnqueueError, JobKind
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.tasks import SessionJobs
 

@@ -6,16 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from agent_runtime.manager import (
-    EnqueueError,
-    InvalidArgumentError,
-    JobKind,
-    JobNotFoundError,
-    JobState,
-    JobWaitTimeoutError,
-    SessionManager,
-    Settings,
-)
+from agent_runtime.manager import InvalidArgumentError, SessionManager, Settings
+from agent_runtime.manager.jobs import EnqueueError, JobKind, JobNotFoundError, JobState, JobWaitTimeoutError
 from agent_runtime.tasks import SessionJobs
 from tests.support.processes import CeleryProcess
 from tests.support.redis_server import free_port

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from agent_runtime.manager import JobKind, JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobKind, JobState
 from agent_runtime.manager.jobs.runner import Step
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.tasks.publisher import Publisher

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from agent_runtime.manager import JobKind, JobProgress, JobState, Preview
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState, Preview
 from agent_runtime.worker.cli.commands.options import RequestOptions, with_request_options
 from agent_runtime.worker.cli.program import program
 from agent_runtime.worker.cli.terminal.formatting import (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 from humanize import naturalsize
 
-from agent_runtime.manager import JobOptions, Preview
+from agent_runtime.manager.jobs import JobOptions, Preview
 from agent_runtime.tasks import Job, SessionJobs
 from agent_runtime.worker.cli.actions.connection import Connection, connect
 from agent_runtime.worker.cli.actions.enqueue import enqueue

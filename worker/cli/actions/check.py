@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from agent_runtime.manager import Damage, Finding, StoreScrubber
+from agent_runtime.manager.integrity import Damage, Finding, StoreScrubber
 from agent_runtime.worker.cli.actions.connection import connect
 from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
 from agent_runtime.worker.cli.terminal.formatting import count, plain

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError
 
-from agent_runtime.manager import EnqueueError, JobProgress, JobState
+from agent_runtime.manager.jobs import EnqueueError, JobProgress, JobState
 from agent_runtime.tasks import Job, app
 from agent_runtime.tasks.celery_config import queue_of
 from agent_runtime.worker.cli.actions.connection import Connection

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from humanize import naturaldelta
 
-from agent_runtime.manager import JobKind, JobProgress, JobState
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState
 from agent_runtime.tasks import Job
 from agent_runtime.worker.cli.actions.connection import connect
 from agent_runtime.worker.cli.actions.enqueue import enqueue

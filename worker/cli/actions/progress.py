@@ -8,7 +8,8 @@ from datetime import timedelta
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from agent_runtime.manager import JobProgress, JobState, JobWaitTimeoutError, StoreError
+from agent_runtime.manager import StoreError
+from agent_runtime.manager.jobs import JobProgress, JobState, JobWaitTimeoutError
 from agent_runtime.tasks import Job
 from agent_runtime.worker.cli.actions.connection import Connection
 from agent_runtime.worker.cli.terminal.formatting import command_of, command_on

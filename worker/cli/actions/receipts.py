@@ -2,7 +2,8 @@
 
 import typer
 
-from agent_runtime.manager import Receipt, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import Receipt
 from agent_runtime.worker.cli.actions.connection import connect
 from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
 from agent_runtime.worker.cli.terminal.formatting import command_of, count, local_time, plain

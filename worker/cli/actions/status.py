@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import typer
 from humanize import naturaltime
 
-from agent_runtime.manager import JobKind, JobProgress, JobState, Settings
+from agent_runtime.manager import Settings
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState
 from agent_runtime.tasks import SessionJobs
 from agent_runtime.worker.cli.actions.connection import connect
 from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS

@@ -41,7 +41,8 @@ def _tell(error: Exception, as_json: bool) -> None:
 
 
 def _advice(error: Exception) -> str:
-    from agent_runtime.manager import StoreError, StoreRefusedError, TooManyAffectedError
+    from agent_runtime.manager import StoreError, StoreRefusedError
+    from agent_runtime.manager.jobs import TooManyAffectedError
 
     if "AGENT_SESSIONS_USER_KEYS_URL" in str(error):  # the error names the other server already
         return ""
@@ -53,13 +54,8 @@ def _advice(error: Exception) -> str:
 
 
 def _status_of(error: Exception) -> int:
-    from agent_runtime.manager import (
-        InvalidArgumentError,
-        JobNotFoundError,
-        JobStateError,
-        SettingsError,
-        TooManyAffectedError,
-    )
+    from agent_runtime.manager import InvalidArgumentError, SettingsError
+    from agent_runtime.manager.jobs import JobNotFoundError, JobStateError, TooManyAffectedError
 
     if isinstance(error, UsageError | InvalidArgumentError | SettingsError | JobNotFoundError):
         return USAGE_ERROR

@@ -7,7 +7,7 @@ from gettext import ngettext
 
 from humanize import naturalsize, precisedelta
 
-from agent_runtime.manager import JobKind, JobProgress, JobState, Preview
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobState, Preview
 from agent_runtime.worker.cli.terminal.exit_status import UsageError
 
 #: The kind of job that each command enqueues.

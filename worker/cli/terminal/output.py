@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from agent_runtime.manager import JobProgress, JobState
+from agent_runtime.manager.jobs import JobProgress, JobState
 from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
 from agent_runtime.worker.cli.terminal.formatting import describe_state
 
