@@ -73,6 +73,6 @@ def test_each_setting_is_in_one_table_of_the_page_of_settings() -> None:
 
 
 def test_the_glossary_is_sorted_and_has_each_term_once() -> None:
-    terms = re.findall(r"^\*\*(.+?)\*\* –", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    terms = re.findall(r"^\*\*(.+?)\*\*: ", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert len(terms) >= 30
     assert terms == sorted(set(terms), key=str.casefold)

@@ -10,11 +10,11 @@ _HEAD = """# Planted bugs
 
 This page is written by `python -m tests.planted.table`.
 
-A planted bug is one change of the code that breaks a promise. `make planted` copies the checkout, plants one bug
-after the other, runs the tests beside it and reports which bugs the tests caught. `python -m tests.planted AREA`
-does the same for one area; an area is a `.toml` file in this folder. `tests/test_planted_bugs.py` fails if a bug can
-no longer be planted or if its test is gone. [CONTRIBUTING](../../CONTRIBUTING.md#add-a-planted-bug) says how to add
-one.
+A planted bug is one change of the code that breaks a promise. `make planted` copies the checkout, plants one
+bug after the other, runs the tests beside it and reports which bugs the tests caught.
+`python -m tests.planted AREA` does the same for one area; an area is a `.toml` file in this folder.
+`tests/test_planted_bugs.py` fails if a bug can no longer be planted or if its test is gone.
+[CONTRIBUTING](../../CONTRIBUTING.md#add-a-planted-bug) says how to add one.
 """
 
 #: Areas and the headings of their sections, in the order of the page.
