@@ -4,6 +4,7 @@ import ast
 import graphlib
 import importlib
 import pkgutil
+import re
 import types
 from pathlib import Path
 
@@ -88,6 +89,33 @@ def test_the_code_imports_itself_by_its_one_installed_name() -> None:
     for path in [_ROOT / "beat_schedule.py", *(path for folder in folders for path in _files(folder))]:
         if path.parent.name != "contract_examples":  # they show the contract's own import path
             assert not {name.partition(".")[0] for name in _imports(path)} & SHORT, path
+
+
+def _layers() -> dict[str, int]:
+    """Number of the layer of each module or folder, from the top, as the architecture page draws them."""
+    page = (_ROOT / "docs" / "architecture.md").read_text()
+    drawn = re.search("<!-- layers: begin -->(.*)<!-- layers: end -->", page, re.DOTALL)
+    assert drawn is not None
+    layers = [names.split(" · ") for names in re.findall(r'L\d+\["(.+)"\]', drawn[1])]
+    return {f"agent_runtime/{name}": number for number, names in enumerate(layers) for name in names}
+
+
+def test_imports_go_down_the_layers_that_the_architecture_page_draws() -> None:
+    layers = _layers()
+
+    def layer_of(module: str) -> str | None:
+        """The longest name among the layers that a module lies in; None for the package's own face."""
+        names = [name for name in layers if _is_within(module, name.replace("/", "."))]
+        return max(names, key=len, default=None)
+
+    paths = [path for package in _PACKAGES for path in _files(package) if path.name != "__init__.py"]
+    for path in [_ROOT / "beat_schedule.py", *paths]:
+        own = layer_of(".".join(["agent_runtime", *path.relative_to(_ROOT).with_suffix("").parts]))
+        assert own is not None, f"{path} is in no layer"
+        imports = _imports(path)
+        assert not own.startswith("agent_runtime/manager") or "agent_runtime.manager" not in imports, path
+        for other in filter(None, map(layer_of, imports)):
+            assert other == own or layers[own] < layers[other], f"{path} imports {other}"
 
 
 @pytest.mark.parametrize("package", _PACKAGES)

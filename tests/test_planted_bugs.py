@@ -17,6 +17,6 @@ def test_bug_can_be_planted(bug: Bug) -> None:
         assert not name or name.rpartition("::")[2].partition("[")[0] in (ROOT / path).read_text()
 
 
-def test_the_page_on_guarantees_lists_them() -> None:
-    """To mend it: python -m tests.planted.table"""
+def test_the_page_of_planted_bugs_lists_them() -> None:
+    """To update the page: python -m tests.planted.table"""
     assert page() == PAGE.read_text()

@@ -12,7 +12,7 @@ class Bug(NamedTuple):
     """A change of one place that breaks a promise."""
 
     area: str
-    #: What users are promised, as in docs/guarantees.md.
+    #: What users are promised; docs/guarantees.md has the promises grouped for readers.
     promise: str
     #: What is wrong once it is planted, in a few words.
     bug: str
