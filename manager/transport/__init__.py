@@ -1,1 +1,1 @@
-"""Scripts on their way to the server and back: connections, pipelining, errors, invalidation."""
+"""Calls of scripts on a server: connections, pipelining, error mapping, invalidation."""

@@ -1,9 +1,9 @@
-"""From the client a caller hands over to channels that run batches of commands on the server.
+"""The async twin of a caller's client, as a channel that runs batches of commands on the server.
 
-Inside, everything is async. A synchronous `redis.Redis` (and an async one too, since a connection belongs to
-the loop that opened it) gets an async twin per event loop: the same server, TLS, credentials and database,
-as many connections, replies as bytes. A synchronous client of a kind that has no twin (fakeredis, Sentinel)
-is called in threads.
+Inside the manager everything is async. A synchronous `redis.Redis` gets an async twin for each event loop:
+the same server, TLS, credentials and database, as many connections, replies as bytes. An async client gets
+one too, since a connection belongs to the loop that opened it. A synchronous client of a kind without a twin
+(fakeredis, Sentinel) is called in threads.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from agent_runtime.manager.errors import InvalidArgumentError, SettingsError
 
 Command = tuple[Any, ...]
 
-#: Async connection class for each synchronous one.
+#: Async connection class by synchronous one.
 _ASYNC_CLASSES: dict[type, type] = {
     redis.Connection: aredis.Connection,
     redis.SSLConnection: aredis.SSLConnection,
     redis.UnixDomainSocketConnection: aredis.UnixDomainSocketConnection,
 }
 
-#: What the twin decides for itself. No socket timeout: redis-py 8.1 puts each send into `wait_for`, which on
-#: Python 3.11 swallows cancellations; calls are bounded from outside instead. No retry here either: it is
-#: done once, around the whole batch. RESP2, because every reply is made of strings, integers and lists.
+#: Arguments that the twin sets for itself. No socket timeout: redis-py 8.1 puts each send into `wait_for`,
+#: which swallows cancellations on Python 3.11; calls are bounded by the engines instead. No retry: the
+#: engines retry. RESP2, because every reply is made of strings, integers and lists.
 _OWN_ARGUMENTS: dict[str, Any] = {
     "decode_responses": False,
     "protocol": 2,
@@ -39,20 +39,20 @@ _OWN_ARGUMENTS: dict[str, Any] = {
     "socket_timeout": None,
 }
 
-#: What belongs to the original's own connections and must not reach the twin's.
+#: Arguments that belong to the original's own connections and must not reach the twin's, by their beginning.
 _NOT_COPIED = ("event_dispatcher", "maint_notifications_", "orig_", "himport_registry", "oss_cluster_")
 
-#: What only a synchronous connection can do.
+#: Arguments that only a synchronous connection supports.
 _SYNCHRONOUS_ONLY = ("redis_connect_func", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
 
-#: Seconds to wait for a connection where the original sets no bound.
+#: Longest time to wait for a connection if the original client sets none, seconds.
 _CONNECT_TIMEOUT_SECONDS = 2.0
 
 
 class Channel(Protocol):
-    """Something that runs a batch of commands, in order, and answers with a reply or error for each."""
+    """Runs batches of commands in order, and returns a reply or an error for each command."""
 
-    #: Batches that may run at once.
+    #: Most batches that may run at once.
     width: int
 
     async def connect(self) -> Any: ...
@@ -62,23 +62,24 @@ class Channel(Protocol):
 
 
 class PoolChannel:
-    """Batches over connections of an async pool."""
+    """Runs batches on connections of an async pool."""
 
     def __init__(self, pool: aredis.ConnectionPool) -> None:
         self._pool = pool
         self.width = pool.max_connections
-        #: Whether its connections are redis-py's own, so that their bytes can be handled elsewhere.
+        #: True if the connections are redis-py's own, so that an engine can take over their bytes.
         self.is_plain = pool.connection_class in _ASYNC_CLASSES.values()
 
     def new_connection(self) -> aredis.Connection:
-        """A connection like those of the pool, outside it, and not connected yet."""
+        """Return a connection like those of the pool, outside the pool and not connected yet."""
         return self._pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def connect(self) -> aredis.Connection:
         return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
-        # hiredis packs in C what redis-py's async connections pack in Python: a quarter of a gathered create.
+        # hiredis packs in C; redis-py's async connections pack in Python, a quarter of a gathered create's
+        # time.
         await connection.send_packed_command([b"".join(map(pack_command, commands))])
         replies = []
         for _ in commands:
@@ -96,7 +97,7 @@ class PoolChannel:
 
 
 class ThreadChannel:
-    """Batches over a synchronous client, each in a thread, so that the event loop is never blocked."""
+    """Runs batches on a synchronous client, each in a thread, so that the event loop is never blocked."""
 
     width = 8
 
@@ -119,25 +120,25 @@ class ThreadChannel:
         return None
 
     async def aclose(self) -> None:
-        """Nothing to close: the client is the caller's."""
+        """Close nothing: the client is the caller's."""
 
 
 def client_from_url(variable: str, url: str, connect_timeout_seconds: float) -> redis.Redis:
-    """A client for the server at that address.
+    """Return a client for the server at a URL.
 
     Raises:
-        SettingsError: it is no address; the message names the variable.
+        SettingsError: the URL is not valid; the message names the variable.
     """
-    with suppress(ValueError):  # its message may show a part of a password; ours must not even carry it
+    with suppress(ValueError):  # redis-py's message may show a part of a password, so ours does not chain it
         return redis.Redis.from_url(url, socket_connect_timeout=connect_timeout_seconds)
     raise SettingsError(f"{variable} must be like redis://host:6379/0, rediss:// with TLS, or unix://")
 
 
 def open_channel(conn: redis.Redis | aredis.Redis) -> Channel:
-    """A channel to the same server as `conn`, for the running event loop.
+    """Return a channel to the server of `conn`, for the running event loop.
 
     Raises:
-        InvalidArgumentError: `conn` is no Redis client, or one of a kind that cannot be used.
+        InvalidArgumentError: `conn` is not a Redis client, or is of a kind that is not supported.
     """
     pool = getattr(conn, "connection_pool", None)
     if pool is None or not isinstance(conn, redis.Redis | aredis.Redis):
@@ -148,17 +149,18 @@ def open_channel(conn: redis.Redis | aredis.Redis) -> Channel:
     if isinstance(conn, aredis.Redis):
         if type(pool) not in (aredis.ConnectionPool, aredis.BlockingConnectionPool):
             raise InvalidArgumentError(
-                f"conn has a pool of the kind {type(pool).__name__}; pass the synchronous client instead"
+                f"conn with a {type(pool).__name__} is not supported; pass the synchronous client instead"
             )
         return PoolChannel(_twin_pool(pool, pool.connection_class))
     twin_class = _ASYNC_CLASSES.get(pool.connection_class)
-    # A hook of a synchronous connection cannot be called by an async one, which has no OCSP either.
+    # An async connection cannot call a synchronous hook, and does not support OCSP.
     if twin_class is not None and not any(map(pool.connection_kwargs.get, _SYNCHRONOUS_ONLY)):
         return PoolChannel(_twin_pool(pool, twin_class))
     return ThreadChannel(_bytes_client(conn))
 
 
 def _twin_pool(pool: Any, connection_class: type) -> aredis.ConnectionPool:
+    """Return an async pool with the settings of a caller's pool."""
     known = _known_arguments(connection_class)
     arguments = {
         name: value
@@ -174,7 +176,7 @@ def _twin_pool(pool: Any, connection_class: type) -> aredis.ConnectionPool:
 
 
 def _known_arguments(connection_class: type) -> set[str] | None:
-    """Names that a connection of this class takes; None for one of another library, which knows its own."""
+    """Return the names of a connection class's arguments; None if the class is not redis-py's own."""
     if connection_class not in _ASYNC_CLASSES.values():
         return None
     return {
@@ -186,7 +188,7 @@ def _known_arguments(connection_class: type) -> set[str] | None:
 
 
 def _bytes_client(conn: redis.Redis) -> redis.Redis:
-    """`conn`, or if it decodes replies to text, a twin that leaves them as they are."""
+    """Return `conn`, or a twin that keeps replies as bytes if `conn` decodes them."""
     pool: Any = conn.connection_pool
     if not pool.connection_kwargs.get("decode_responses"):
         return conn

@@ -1,8 +1,8 @@
 """Automatic pipelining: the calls that an event loop makes in one tick leave together.
 
 There are two engines. `MultiplexedPipeline` keeps all calls on one connection. `PooledPipeline` sends them in
-batches over a pool of connections, or over a client that is called in threads. Both treat a call whose
-connection fails alike, and what they have in common is here.
+batches over a pool of connections, or over a client that is called in threads. Both inherit from
+`AutoPipeline` how long a call may take, and how often it is tried.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class AutoPipeline(ABC):
     Args:
         backoff: pause before another try, by the number of failures.
         retries: extra tries of a call whose connection fails.
-        timeout_seconds: longest a call may take from when it is taken up, all its tries together.
+        timeout_seconds: longest a call may take from when an engine takes it up, all its tries together.
     """
 
     def __init__(self, backoff: AbstractBackoff, retries: int, timeout_seconds: float) -> None:
@@ -31,7 +31,7 @@ class AutoPipeline(ABC):
         self._retries = retries
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
-        #: Calls that are not sent yet, or are to be sent again, in their order.
+        #: Calls that are not sent yet, or will be sent again, in their order.
         self._waiting: deque[Call] = deque()
         self._flush_is_due = False
 
@@ -53,10 +53,10 @@ class AutoPipeline(ABC):
 
     @abstractmethod
     def _flush(self) -> None:
-        """Send the calls that wait, as far as there is room."""
+        """Send waiting calls, as many as there is room for."""
 
     def _take_up(self, call: Call) -> float:
-        """Start the call's time if it has not begun. Return when the time ends, by the loop's clock."""
+        """Start the call's time if it has not started. Return when the time ends, by the loop's clock."""
         if call.due_at is None:
             call.due_at = self._loop.time() + self._timeout_seconds
         return call.due_at
@@ -69,8 +69,8 @@ class AutoPipeline(ABC):
                 call.answer(not_sent(self._timeout_seconds))
 
     def _is_over(self, call: Call, error: Exception) -> bool:
-        """Count a failure of the connection against a call that was taken up before; end the call if it has
-        no time or no tries left. Return True if the call has its answer.
+        """Count a failed connection against a call that was taken up, and end the call if no time or no tries
+        are left. Return True if the call has ended.
         """
         if call.reply.done() or call.due_at is None:
             return call.reply.done()

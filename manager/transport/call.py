@@ -1,4 +1,4 @@
-"""One call of a script, on its way to the server and back."""
+"""One call of a script, from its caller to the server and back."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from agent_runtime.manager.transport.script import Script
 
 
 class Call:
-    """A script call, and the caller who waits for it.
+    """A call of a script, and the future on which its caller waits.
 
-    It may be sent more than once: every script is safe to repeat.
+    A call may be sent more than once: every script is safe to repeat.
     """
 
     __slots__ = ("command", "due_at", "failures", "made_at", "reply", "script", "sent", "uncertain")
@@ -20,24 +20,26 @@ class Call:
         self.script = script
         self.command = command
         self.reply: asyncio.Future[Any] = loop.create_future()
-        #: When the caller made it, by the loop's clock.
+        #: When the caller made the call, by the loop's clock.
         self.made_at = loop.time()
-        #: When it ends if no answer comes. Counted from when it is taken up: of 60,000 calls made in one
-        #: tick, the last waited longer for this process than a server may take to answer.
+        #: When the call ends if no reply comes; None until an engine takes the call up. The time is counted
+        #: from then: of 60,000 calls made in one tick, the last waited longer for this process than a server
+        #: may take to answer.
         self.due_at: float | None = None
-        #: Whether the server may have seen it.
+        #: True if the server may have seen the call.
         self.sent = False
-        #: Whether an earlier sending of it had no answer, and may have been applied.
+        #: True if the call was sent before, had no reply, and may have been applied.
         self.uncertain = False
-        #: How many connections could not be made for it, or broke under it.
+        #: Number of connections that could not be made for the call, or broke while it was in flight.
         self.failures = 0
 
     @property
     def keys(self) -> Sequence[Any]:
+        """Return the keys that the script is called with."""
         return self.command[3 : 3 + self.command[2]]
 
     def answer(self, reply: Any) -> None:
-        """Hands a reply or an exception to the caller, if one still waits."""
+        """Hand a reply or an exception to the caller, if one still waits."""
         if self.reply.done():
             return
         if isinstance(reply, Exception):
@@ -46,8 +48,8 @@ class Call:
             self.reply.set_result(reply)
 
     def with_source(self) -> Command:
-        """The same for a server that does not know the script.
+        """Return the command for a server that does not know the script.
 
-        Loading alone would not do: another client may have the server forget its scripts again meanwhile.
+        Loading the script would not be enough: another client may flush the server's scripts in between.
         """
         return ("EVAL", self.script.source, *self.command[2:])

@@ -1,7 +1,8 @@
 """One connection that carries many calls at a time.
 
-Calls are written one behind the other; replies come in the same order and are matched by it. redis-py makes
-the connection (address, TLS, credentials, database); from then on its bytes are handled here.
+Calls are written one behind the other. Replies come in the same order, and are matched to calls by it.
+redis-py makes the connection (address, TLS, credentials, database); from then on this module reads and writes
+its bytes.
 """
 
 import asyncio
@@ -19,16 +20,17 @@ from agent_runtime.manager.transport.async_twin import Command
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.error_mapping import translated
 
-#: Most calls without an answer. More wait outside, where a silent server does not make them uncertain.
+#: Most calls in flight. Further calls wait unsent, so that a silent server does not make them uncertain.
 _MOST_UNANSWERED = 4_096
 
-#: Most bytes written at a time, and most that may wait in the socket's buffer before calls wait outside.
+#: Most bytes written at a time, and most that may wait in the socket's buffer before further calls wait
+#: unsent.
 _PORTION_BYTES = 1_048_576
 
-#: Between two parts of a long answer there is less than this, seconds.
+#: Longest pause between two reads of a server that is still replying, seconds.
 _PAUSE_SECONDS = 0.1
 
-#: Errors of the server that redis-py has a class for, by their first word.
+#: Errors of the server for which redis-py has a class, by their first word.
 _ERRORS: dict[str, type[redis.RedisError]] = {
     "NOSCRIPT": redis.exceptions.NoScriptError,
     "LOADING": redis.BusyLoadingError,
@@ -36,21 +38,26 @@ _ERRORS: dict[str, type[redis.RedisError]] = {
     "WRONGPASS": redis.AuthenticationError,
 }
 
-_NOTHING_YET = object()
+_INCOMPLETE = object()
 
 
 def server_error(text: str) -> redis.RedisError:
+    """Return the error reply of a server as an error of redis-py."""
     return _ERRORS.get(text.partition(" ")[0], redis.ResponseError)(text)
 
 
 async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
-    """Has redis-py make the connection, and hands its bytes to `protocol`; keep what is returned."""
+    """Let redis-py make the connection, then hand its bytes to `protocol`.
+
+    Keep the returned stream for as long as the connection is used.
+    """
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
-    except BaseException:  # cancelled in the handshake, it would stay open
+    except BaseException:  # cancelled in the handshake, the connection would stay open
         await connection.disconnect(nowait=True)
         raise
-    # redis-py has no public way to give a connection away. Without its streams it counts as closed.
+    # redis-py has no public way to give a connection away. Without its streams, it counts the connection
+    # closed.
     stream, connection._writer, connection._reader = connection._writer, None, None
     transport: Any = stream.transport  # type: ignore[union-attr]
     if transport.is_closing():
@@ -60,12 +67,12 @@ async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -
 
 
 class Connection(asyncio.Protocol):
-    """Calls on a connection of their own.
+    """A connection with many calls in flight.
 
     Args:
         timeout_seconds: longest a call may take from when it is first sent.
         on_room: called when more calls may be sent.
-        on_lost: called once, with the calls that have no answer, when the connection is gone.
+        on_lost: called once, when the connection is lost, with the calls that were in flight.
     """
 
     def __init__(
@@ -81,49 +88,50 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse,
             replyError=server_error,
-            notEnoughData=_NOTHING_YET,
+            notEnoughData=_INCOMPLETE,
         )
-        #: Calls without an answer, in the order they were sent; None where nobody needs the answer.
+        #: Calls in flight, in the order they were sent; None for a command whose reply nobody needs.
         self._unanswered: deque[Call | None] = deque()
         self._writable = True
         self._is_lost = False
         self._has_answered = False
-        self._heard_at = 0.0
-        self._watch: asyncio.TimerHandle | None = None
+        self._last_read_at = 0.0
+        self._silence_timer: asyncio.TimerHandle | None = None
         self._closed = self._loop.create_future()
 
     async def connect(self, connection: aredis.Connection) -> None:
-        """Has redis-py make the connection, and takes it over."""
+        """Let redis-py make the connection, and take it over."""
         self._stream = await take_over(connection, self)
         self._transport: Any = self._stream.transport
         self._transport.set_write_buffer_limits(_PORTION_BYTES)
-        self._news = select.poll()
-        self._news.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        self._poll = select.poll()
+        self._poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is on its way."""
+        """Return True if no call is in flight."""
         return not self._unanswered
 
     @property
     def unanswered(self) -> list[Call]:
-        """Calls on their way."""
+        """Return the calls in flight."""
         return [call for call in self._unanswered if call is not None]
 
     def drop_if_closed(self) -> None:
-        """Gives the connection up if the server closed it while idle, which the loop has not seen yet.
+        """Drop the connection if the server closed it while idle, and the event loop has not noticed yet.
 
-        What is sent on it would have an unknown outcome, while on a new one it has none until it is sent.
+        A call sent on the closed connection would have an unknown outcome. A call that waits for a new
+        connection was certainly not applied.
         """
-        if self._has_answered and not self._unanswered and self._news.poll(0):
+        if self._has_answered and not self._unanswered and self._poll.poll(0):
             self._lose(redis.ConnectionError("the server closed the connection"))
 
     def send(self, waiting: deque[Call]) -> None:
-        """Sends calls from `waiting`, as many as there is room for."""
+        """Send calls from `waiting`, as many as there is room for."""
         while waiting and self._writable and len(self._unanswered) < _MOST_UNANSWERED:
             self._send_portion(waiting)
-        if self._watch is None and self._unanswered:
-            self._watch = self._loop.call_later(self._timeout_seconds, self._look_for_silence)
+        if self._silence_timer is None and self._unanswered:
+            self._silence_timer = self._loop.call_later(self._timeout_seconds, self._check_for_silence)
 
     def _send_portion(self, waiting: deque[Call]) -> None:
         due_at = self._loop.time() + self._timeout_seconds
@@ -154,10 +162,10 @@ class Connection(asyncio.Protocol):
         reader, unanswered = self._reader, self._unanswered
         unknown: list[Call] = []
         self._has_answered = True
-        self._heard_at = self._loop.time()
+        self._last_read_at = self._loop.time()
         try:
             reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING_YET:
+            while (reply := reader.gets()) is not _INCOMPLETE:
                 call = unanswered.popleft()
                 if call is None:
                     continue
@@ -168,7 +176,7 @@ class Connection(asyncio.Protocol):
                 else:
                     call.answer(translated(reply, call))
         except (redis.exceptions.InvalidResponse, IndexError) as error:
-            self._lose(redis.ConnectionError(f"what came is no answer: {error!r}"))
+            self._lose(redis.ConnectionError(f"unreadable reply: {error!r}"))
             return
         if unknown:
             self._send_with_source(unknown)
@@ -186,30 +194,30 @@ class Connection(asyncio.Protocol):
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def _look_for_silence(self) -> None:
-        """Gives the connection up where the oldest call is overdue; else looks again when it would be."""
-        self._watch = None
+    def _check_for_silence(self) -> None:
+        """Drop the connection if its oldest call is overdue; otherwise check again when it would be."""
+        self._silence_timer = None
         calls = self.unanswered
         if not calls:
             return
         overdue_at = min(call.due_at or 0.0 for call in calls)
         now = self._loop.time()
         if overdue_at > now:
-            self._watch = self._loop.call_at(overdue_at, self._look_for_silence)
-        elif now - self._heard_at < _PAUSE_SECONDS or self._news.poll(0):
-            # It was this process that was busy: answers came in time, and are being read.
-            self._watch = self._loop.call_at(now + _PAUSE_SECONDS / 10, self._look_for_silence)
+            self._silence_timer = self._loop.call_at(overdue_at, self._check_for_silence)
+        elif now - self._last_read_at < _PAUSE_SECONDS or self._poll.poll(0):
+            # This process was busy, not the server: replies came in time, and are being read.
+            self._silence_timer = self._loop.call_at(now + _PAUSE_SECONDS / 10, self._check_for_silence)
         else:
-            self._lose(redis.TimeoutError("no answer in time"))
+            self._lose(redis.TimeoutError("no reply in time"))
 
     def _lose(self, error: Exception) -> None:
-        """Ends the connection."""
+        """End the connection, and hand back the calls in flight."""
         if self._is_lost:
             return
         self._is_lost = True
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
         self._writable = False
         if not self._transport.is_closing():
             self._transport.abort()
@@ -217,7 +225,7 @@ class Connection(asyncio.Protocol):
         self._on_lost(self, lost, error)
 
     async def aclose(self) -> None:
-        """Closes the connection, and returns when its socket is closed."""
+        """Close the connection, and return when its socket is closed."""
         if not self._transport.is_closing():
             self._transport.abort()
         await self._closed

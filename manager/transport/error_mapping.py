@@ -1,4 +1,4 @@
-"""Errors of the server and of redis-py, made ours. This happens here and nowhere else."""
+"""Maps errors of the server and of redis-py to errors of ours. No other module does."""
 
 import re
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from agent_runtime.manager.errors import (
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.script import Script
 
-#: How servers say, from within a script, that their user may not run a command or see a key: Valkey; Redis.
+#: Errors of a script whose user may not run a command or access a key, on Valkey and on Redis.
 _LACKS_RIGHTS = re.compile("^NOPERM|ACL failure in script|user executing the script can't")
 _COMMANDS = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?")
 
-#: What a connection that cannot be made, or breaks, raises.
+#: Errors of a connection that cannot be made, or breaks.
 CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, OSError)
 
-#: For redis-py these are connection errors too, but the server is there, and says no.
+#: Errors that redis-py counts as connection errors too, although the server is there and refuses.
 REFUSED_CREDENTIALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
-
-#: How a script says which key it cannot read, and what the server says of a key it can do nothing with.
+#: Beginning of a script's error that names a key it cannot read, and parts of the server's errors about a key
+#: that holds a value of the wrong kind.
 _CORRUPT, _DAMAGE = "CORRUPT ", ("WRONGTYPE", "hash value is not an integer")
 
 
@@ -38,14 +38,14 @@ class NotConnectedError(redis.ConnectionError):
 
 
 def translated(reply: Any, call: Call | None = None) -> Any:
-    """`reply` to a call, with an error of redis-py made one of ours."""
+    """Return a reply as it is, or the error of ours for an error of redis-py."""
     if not isinstance(reply, Exception) or isinstance(reply, StoreError):
         return reply
     error: AgentSessionsError
     if damage := damage_told_by(str(reply), call.keys if call else ()):
         error = CorruptDataError(damage)
-    elif call is not None and call.uncertain:  # whatever is said of a repetition, the first may be applied
-        error = StoreOutcomeUnknownError(f"the answer was lost, and when it was sent again: {reply}")
+    elif call is not None and call.uncertain:  # whatever became of this try, an earlier one may be applied
+        error = StoreOutcomeUnknownError(f"the reply was lost, and the next try failed: {reply}")
     elif isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
@@ -55,35 +55,38 @@ def translated(reply: Any, call: Call | None = None) -> Any:
         error = StoreRefusedError(f"the server refused the call: {reply}{advice}")
     else:
         reason = str(reply) or repr(reply)
-        error = StoreOutcomeUnknownError(f"the connection broke before the answer came: {reason}")
+        error = StoreOutcomeUnknownError(f"the connection broke before the reply came: {reason}")
     error.__cause__ = reply
     return error
 
 
 def no_answer(seconds: float, *, sent: bool) -> StoreError:
-    """The error of a call that had no answer in its time."""
+    """Return the error of a call that had no reply in its time."""
     error_class = StoreOutcomeUnknownError if sent else StoreUnavailableError
-    return error_class(f"no answer within {seconds} s")
+    return error_class(f"no reply within {seconds} s")
 
 
 def not_sent(seconds: float) -> StoreError:
-    """The error of a call that waited in vain behind others which had no answer."""
-    return StoreUnavailableError(f"not sent: no answer from the server for {seconds} s")
+    """Return the error of a call that waited, unsent, behind calls that had no reply."""
+    return StoreUnavailableError(f"not sent: no reply from the server for {seconds} s")
 
 
 def damage_told_by(message: str, keys: Sequence[Any] = ()) -> str:
-    """What cannot be read, with its key; '' where the error says nothing of that."""
+    """Return the error text for a value that cannot be read, with its key; '' if the message is about nothing
+    of the kind.
+    """
     if message.startswith(_CORRUPT):
-        return f"what lies at {message.removeprefix(_CORRUPT).encode()!r} cannot be read"
+        return f"the value at {message.removeprefix(_CORRUPT).encode()!r} cannot be read"
     if any(sign in message for sign in _DAMAGE):
         names = " or ".join(repr(key) for key in keys)
-        return f"what lies at {names} cannot be read: {message}"
+        return f"the value at {names} cannot be read: {message}"
     return ""
 
 
 def advice_on_rights(reply: Exception, script: Script) -> str:
-    """What to say behind a refusal: '' where it is not about rights. Redis does not say which command of a
-    script it was, so all are named.
+    """Return advice to append to a refusal; '' if the refusal is not about rights.
+
+    Redis does not say which command of a script was refused, so the advice names all of them.
     """
     if not (isinstance(reply, redis.exceptions.NoPermissionError) or _LACKS_RIGHTS.search(str(reply))):
         return ""

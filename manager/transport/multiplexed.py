@@ -1,6 +1,7 @@
-"""All calls of an event loop on one connection, made when it is needed, and again when it breaks.
+"""The engine that keeps all calls of an event loop on one connection.
 
-A call costs a future and a place in a queue: no checkout of a connection, no task, no lock.
+The connection is made when a call needs it, and made again when it breaks. A call costs a future and a place
+in a queue: no checkout from a pool, no task, no lock.
 """
 
 import asyncio
@@ -22,8 +23,9 @@ from agent_runtime.manager.transport.error_mapping import (
     translated,
 )
 
-#: So many calls are sent without waiting for more: the server works on them while others are made ready. Of a
-#: hundred gathered calls that made 1.1 to 1.3 times as many a second as all at once (8: no more, 4: fewer).
+#: Number of waiting calls that are sent without waiting for more, so that the server works on them while
+#: others are made ready. A hundred gathered calls ran 1.1 to 1.3 times as fast as when all left at once (8:
+#: no faster, 4: slower).
 _PORTION = 16
 
 
@@ -48,8 +50,9 @@ class MultiplexedPipeline(AutoPipeline):
         self._connecting: asyncio.Task[None] | None = None
 
     def submit(self, call: Call) -> "asyncio.Future[Any]":
-        """Sends the call: alone if nothing is on its way, else with others of this tick. Its reply, or an
-        error of ours.
+        """Send a call: at once if the connection is idle, otherwise with others of this tick.
+
+        Return its reply, or an error of ours.
         """
         self._waiting.append(call)
         if self._connection is not None and (self._connection.is_idle or len(self._waiting) >= _PORTION):
@@ -60,12 +63,10 @@ class MultiplexedPipeline(AutoPipeline):
         return call.reply
 
     async def drain(self) -> None:
-        """Waits until every call made so far has its answer."""
         while replies := self._unanswered():
             await asyncio.wait(replies)
 
     async def aclose(self) -> None:
-        """Closes the connection."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -100,7 +101,7 @@ class MultiplexedPipeline(AutoPipeline):
         self._flush()
 
     async def _try_to_connect(self) -> None:
-        """One try, on behalf of the calls that wait when it begins."""
+        """Try once to connect, on behalf of the calls that wait when the try begins."""
         due_at = min(map(self._take_up, self._waiting))
         connection = Connection(self._timeout_seconds, self._flush, self._lost)
         try:
@@ -114,12 +115,13 @@ class MultiplexedPipeline(AutoPipeline):
             failure = NotConnectedError(str(error))
             failure.__cause__ = error
             self._keep_waiting(list(self._waiting), failure)
-        except Exception as error:  # such as a database that the server has not
+        except Exception as error:  # for example, a database number that the server does not have
             self._fail_all_taken_up(error)
         else:
             self._connection = connection
 
     def _fail_all_taken_up(self, error: Exception) -> None:
+        """Fail the calls that waited when a try to connect began. Later ones wait for a try of their own."""
         calls, self._waiting = self._waiting, deque()
         for call in calls:
             if call.due_at is None:
@@ -128,7 +130,7 @@ class MultiplexedPipeline(AutoPipeline):
                 call.answer(translated(error))
 
     def _lost(self, connection: Connection, unanswered: list[Call], error: Exception) -> None:
-        """The connection is gone. What had no answer is sent again on the next one, or fails."""
+        """Note that the connection is lost. Calls in flight are sent again on the next one, or fail."""
         if self._connection is connection:
             self._connection = None
         for call in unanswered:
@@ -139,5 +141,5 @@ class MultiplexedPipeline(AutoPipeline):
         self._flush()
 
     def _keep_waiting(self, calls: list[Call], error: Exception) -> None:
-        """Of these calls, those with tries and time left wait for the next connection."""
+        """Let those of the calls that have tries and time left wait for the next connection."""
         self._waiting = deque(call for call in calls if not self._is_over(call, error))

@@ -1,6 +1,6 @@
-"""Calls in batches, each on a connection of a pool, or on a client that is called in threads.
+"""The engine that sends calls in batches, each on a connection of a pool or on a client called in threads.
 
-This engine is for clients whose connections cannot be taken over.
+It is for clients whose connections cannot be taken over.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from agent_runtime.manager.transport.error_mapping import (
 #: Most calls and most bytes in one batch, so that no caller waits long for the replies of others.
 _MAX_BATCH, _MAX_BATCH_BYTES = 1_024, 4_194_304
 
-#: Most batches on their way at once. A server runs one script at a time; more would only wait there.
+#: Most batches in flight. A server runs one script at a time, so more would only wait there.
 _MAX_PARALLEL = 8
 
 
@@ -75,7 +75,7 @@ class PooledPipeline(AutoPipeline):
             self._flush()
 
     async def _run(self, calls: list[Call]) -> None:
-        """Send a batch, and again what has no answer yet, until each call has one."""
+        """Send a batch, then its unanswered calls again, until each call has its answer."""
         due_at = min(map(self._take_up, calls))
         left, with_source = calls, False
         try:
@@ -92,7 +92,7 @@ class PooledPipeline(AutoPipeline):
             raise
 
     async def _try(self, calls: list[Call], *, with_source: bool) -> tuple[list[Call], bool]:
-        """Send calls once. Return those to send again, and True if the server does not know their scripts."""
+        """Send calls once. Return those to send again, and whether to send them with their source."""
         try:
             replies = await self._exchange(calls, with_source=with_source)
         except Exception as error:
@@ -108,14 +108,14 @@ class PooledPipeline(AutoPipeline):
         return unknown, True
 
     async def _left_after(self, error: Exception, calls: list[Call]) -> list[Call]:
-        """Return the calls to send again after a connection failed, once it is time to."""
+        """Wait before the next try, and return the calls that have tries and time left for it."""
         left = [call for call in calls if not self._is_over(call, error)]
         if left:
             await asyncio.sleep(self._backoff.compute(left[0].failures))
         return left
 
     async def _exchange(self, calls: list[Call], *, with_source: bool) -> list[Any]:
-        """Return the replies to calls, on a connection of their own."""
+        """Return the replies to calls, sent on one connection."""
         loads: list[Command] = []
         if with_source:
             loads = [("SCRIPT", "LOAD", source) for source in {call.script.source for call in calls}]

@@ -1,7 +1,7 @@
-"""The way to the server: calls of scripts, from any event loop.
+"""The client through which the manager calls scripts, from any event loop.
 
-Each event loop has a *connection*, which sends calls made at once together, tries again what a broken
-connection has cut off, and ends every call in time. So a thousand gathered calls cost a few writes and reads.
+Each event loop has an `AutoPipeline`, which sends calls made at once together, sends calls again if their
+connection breaks, and ends every call in time. So a thousand gathered calls cost a few writes and reads.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
 
 
 class ScriptClient:
-    """Scripts on one server, from any event loop.
+    """Calls scripts on one server, from any event loop.
 
     Args:
-        conn: the caller's client; it is never used for anything but its settings (or, for kinds of client
-            without an async twin, from threads).
-        timeout_seconds: longest the server may take to answer a call, retries included. It is counted from
-            when the call is taken up; where the server is silent, what waits behind the silent calls fails
+        conn: the caller's client. Only its settings are used; a client of a kind without an async twin is
+            called in threads.
+        timeout_seconds: longest the server may take to answer a call, retries included. The time is counted
+            from when the call is taken up. If the server is silent, calls waiting behind the silent ones fail
             with them, so a call ends within twice this time.
         connect_retries: extra tries when a connection fails. Every script is safe to repeat.
     """
@@ -43,7 +43,7 @@ class ScriptClient:
         timeout_seconds: float,
         connect_retries: int,
     ) -> None:
-        open_channel(conn)  # a client that cannot be used is refused here, not at the first call
+        open_channel(conn)  # refuse an unusable client here, not at the first call
         self._conn = conn
         self._timeout_seconds = timeout_seconds
         self._connect_retries = connect_retries
@@ -54,12 +54,12 @@ class ScriptClient:
         self._lock = threading.Lock()
 
     def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Awaitable[Any]:
-        """The script's reply, once it is awaited; the call is made at once.
+        """Call a script at once, and return an awaitable of its reply.
 
-        Raises:
-            StoreUnavailableError: not applied, no connection could be made.
+        Raises (when awaited):
+            StoreUnavailableError: no connection could be made, so the call was not applied.
             StoreRefusedError: the server answered with an error.
-            StoreOutcomeUnknownError: sent, but no answer came back in time.
+            StoreOutcomeUnknownError: the call was sent, but no reply came back in time.
         """
         loop = asyncio.get_running_loop()
         call = Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
@@ -67,7 +67,7 @@ class ScriptClient:
         return self._call_first(call, loop) if pipeline is None else pipeline.submit(call)
 
     async def aclose(self) -> None:
-        """Closes the connections of the running event loop. A later call opens new ones."""
+        """Close the connections of the running event loop. A later call opens new ones."""
         loop = asyncio.get_running_loop()
         with self._lock:
             pipeline, guard = self._pipelines.pop(loop, None), self._guards.pop(loop, None)
@@ -82,7 +82,7 @@ class ScriptClient:
 
     async def _open_pipeline(self, loop: asyncio.AbstractEventLoop) -> AutoPipeline:
         with self._lock:
-            # Loops that were closed by hand, so that nobody told their connections.
+            # A loop that was closed without shutting down its async generators did not close its pipeline.
             for closed in [other for other in self._pipelines if other.is_closed()]:
                 del self._pipelines[closed], self._guards[closed]
             pipeline = self._pipelines.get(loop)
@@ -105,16 +105,16 @@ class ScriptClient:
     async def _close_with_loop(
         self, loop: asyncio.AbstractEventLoop, pipeline: AutoPipeline
     ) -> AsyncGenerator[None]:
-        """Has the connections closed when the event loop shuts down.
+        """Close the pipeline when the event loop shuts down.
 
-        `asyncio.run` closes the async generators that are still open on its loop before it closes the loop
-        itself; so one generator, held open for that, lets a manager serve several `asyncio.run` in turn
-        without leaving sockets behind.
+        `asyncio.run` closes the async generators that are still open on its loop before it closes the loop.
+        So this generator, held open, lets one manager serve several `asyncio.run` in turn without leaving
+        sockets behind.
         """
         try:
             yield
         finally:
-            # A connection keeps its loop alive, so the one must not outlast the other here.
+            # A pipeline keeps its loop alive, so it must not stay in the dictionary.
             with self._lock:
                 if self._pipelines.get(loop) is pipeline:
                     del self._pipelines[loop], self._guards[loop]

@@ -156,12 +156,12 @@ async def test_a_server_that_is_gone_after_it_acted_is_not_said_to_have_done_not
 
 
 async def test_a_batch_that_half_failed_answers_the_other_half(
-    open_manager: Opener, breakable: RedisServer
+    open_manager: Opener, breakable: RedisServer, engine: str
 ) -> None:
     direct = open_manager(redis_url=breakable.url())
     session = await direct.create_session("ann", "bot")
     async with Proxy(breakable.port) as proxy:
-        manager = open_manager(redis_url=proxy.url(), connect_retries=0)
+        manager = open_manager(conn=client_for(engine, proxy.url()), connect_retries=0)
         assert await manager.session_exists(session.session_id)
         with breakable.client() as client:
             client.script_flush()
@@ -178,10 +178,10 @@ async def test_a_batch_that_half_failed_answers_the_other_half(
 
 
 async def test_the_number_of_tries_is_a_setting(
-    open_manager: Opener, manager: SessionManager, server: RedisServer
+    open_manager: Opener, manager: SessionManager, server: RedisServer, engine: str
 ) -> None:
     async with Proxy(server.port) as proxy:
-        impatient = open_manager(redis_url=proxy.url(), connect_retries=0)
+        impatient = open_manager(conn=client_for(engine, proxy.url()), connect_retries=0)
         await impatient.session_exists("sess_1")
         _lose_next(proxy, 1)
         calls = proxy.calls
