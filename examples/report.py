@@ -1,4 +1,4 @@
-"""What the demo shows: a line for each thing it did, and whether what was found is what was expected."""
+"""The result of the demo: a line for each step, and every difference from the caller's own records."""
 
 import time
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from rich.table import Table
 
 
 class Line(NamedTuple):
-    """One thing the demo did."""
+    """The figures of one step."""
 
-    what: str
-    count: int
+    step: str
+    amount: int
     unit: str
     seconds: float
 
 
 class Report:
-    """Measures, compares, and prints a table at the end."""
+    """Measures the steps, compares counts, and prints a table at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -28,33 +28,31 @@ class Report:
         self.differences: list[str] = []
 
     @contextmanager
-    def measured(self, what: str, unit: str) -> Iterator[list[int]]:
-        """Times the block; it appends how many things it did."""
+    def measure(self, step: str, unit: str) -> Iterator[list[int]]:
+        """Time the block, which appends the number of `unit` that it handled to the yielded list."""
         counts: list[int] = []
         started = time.perf_counter()
         yield counts
-        self._lines.append(Line(what, sum(counts), unit, time.perf_counter() - started))
+        self._lines.append(Line(step, sum(counts), unit, time.perf_counter() - started))
 
-    def compare(self, what: str, found: object, expected: object) -> None:
-        """Notes a difference between what was found and what the bookkeeping says."""
+    def compare(self, subject: str, found: object, expected: object) -> None:
+        """Count a check, and note the difference if the two are not equal."""
         self.checks += 1
         if found != expected:
-            self.differences.append(f"{what}: found {found!r}, expected {expected!r}")
+            self.differences.append(f"{subject}: found {found!r}, expected {expected!r}")
 
     def print(self) -> None:
-        table = Table(title="What was done")
-        table.add_column("what")
-        for heading in ("how many", "seconds", "per second"):
+        table = Table(title="Results")
+        table.add_column("step")
+        for heading in ("count", "seconds", "per second"):
             table.add_column(heading, justify="right")
         for line in self._lines:
-            rate = f"{line.count / line.seconds:,.0f}" if line.seconds > 0 else ""
-            table.add_row(line.what, f"{line.count:,} {line.unit}", f"{line.seconds:.2f}", rate)
+            rate = f"{line.amount / line.seconds:,.0f}" if line.seconds > 0 else ""
+            table.add_row(line.step, f"{line.amount:,} {line.unit}", f"{line.seconds:.2f}", rate)
         self._console.print(table)
         if self.differences:
-            self._console.print(f"[red]{len(self.differences)} of {self.checks} checks differ:[/red]")
+            self._console.print(f"[red]{len(self.differences)} of {self.checks} checks failed:[/red]")
             for difference in self.differences:
                 self._console.print(f"  {difference}", markup=False)
         else:
-            self._console.print(
-                f"[green]All {self.checks} checks agree with the caller's own bookkeeping.[/green]"
-            )
+            self._console.print(f"[green]All {self.checks} checks agree with the caller's records.[/green]")

@@ -90,7 +90,7 @@ async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
     assert (stayed.status, "still queued after 0.2 s" in stayed.err) == (1, True)
     for ended in (left, stayed):
         assert "The sessions are revoked already" in ended.err
-        assert "Beat's resume_stalled_jobs enqueues it" in ended.err
+        assert "Beat's task resume_stalled_jobs enqueues it" in ended.err
     assert await manager.get_active_session_count() == 0
     await manager.jobs.control(job["job_id"], "pause")
     resumed = run_cli("jobs", "resume", job["job_id"], **without_broker)

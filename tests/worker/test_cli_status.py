@@ -46,7 +46,7 @@ async def test_a_sweep_is_overdue_after_three_periods(
     await open_sweep(manager)  # the last may have found nothing
     on_time = await _status(**named)
     assert (on_time.status, "Sweeps are on time." in on_time.out) == (0, True)
-    assert re.search(r"interval +1 minute\n", on_time.out)
+    assert re.search(r"interval +1 minute\b", on_time.out)
 
     for job in (await manager.jobs.list()).jobs:
         await _age(manager, raw, job.job_id, "finished", 200)

@@ -1,4 +1,4 @@
-"""`make demo`, as it is."""
+"""`make demo`, run as a user runs it."""
 
 import subprocess
 import sys
@@ -21,4 +21,4 @@ def test_the_demo_ends_with_all_counts_right(tmp_path: Path) -> None:
     )
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "checks agree with the caller's own bookkeeping" in demo.stdout
+    assert "checks agree with the caller's records" in demo.stdout

@@ -1,21 +1,21 @@
-"""What the demo's caller knows by itself, to check the store against."""
+"""The caller's own records, to compare the store with."""
 
 import random
 from typing import Any, NamedTuple
 
 
 class Conversation(NamedTuple):
-    """One session as its caller remembers it."""
+    """A session as its caller remembers it."""
 
     session_id: str
     user_id: str
     agent_id: str
     turns: int
-    last: dict[str, Any]
+    last_state: dict[str, Any]
 
 
-class Books:
-    """All conversations that should be readable."""
+class Expected:
+    """The conversations that the store must hold."""
 
     def __init__(self) -> None:
         self._conversations: dict[str, Conversation] = {}
@@ -30,14 +30,14 @@ class Books:
         return len(self._of(user_id, agent_id))
 
     def remove(self, *, user_id: str | None = None, agent_id: str | None = None) -> int:
-        """Strikes out the conversations of a user or an agent; how many there were."""
-        gone = self._of(user_id, agent_id)
-        for conversation in gone:
+        """Remove the conversations of a user or an agent, and return their number."""
+        removed = self._of(user_id, agent_id)
+        for conversation in removed:
             del self._conversations[conversation.session_id]
-        return len(gone)
+        return len(removed)
 
     def prunable(self, keep_last: int) -> int:
-        """Checkpoints that a pruning should remove."""
+        """Return the number of checkpoints that a pruning must remove."""
         return sum(max(0, conversation.turns - keep_last) for conversation in self._conversations.values())
 
     def sample(self, size: int) -> list[Conversation]:
