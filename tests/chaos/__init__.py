@@ -12,5 +12,6 @@
     report     the tables that are printed
 
 The seed chooses the faults, their order and their pauses, and the callers' actions. Which call meets which
-fault is up to the machine. Nothing is judged by a caller's clock: callers wait for a session that is to expire.
+fault is up to the machine. Nothing is judged by a caller's clock: callers wait for a session that is to
+expire.
 """
