@@ -1,7 +1,7 @@
-"""Compares the lock file with the known vulnerabilities, by pip-audit.
+"""Compare the lock file with the known vulnerabilities, by pip-audit.
 
-Ends with 1 on a finding, and where a requirement has no hash. pip-audit ends with 0 also where it could look
-nothing up; that is said here, loudly, and never looks like a clean result.
+Exit with 1 on a finding, or if a requirement has no hash. pip-audit also exits with 0 if it could look
+nothing up. This script says so loudly, and never makes it look like a clean result.
 
     python .ci/audit.py [lock file] [further arguments of pip-audit]
 """
@@ -14,7 +14,7 @@ _NOTHING_REACHED = "NOT AUDITED: no advisory source could be reached"
 
 
 def main(lock_file: str = "requirements.lock", *further: str) -> int:
-    """Exit status."""
+    """Audit the lock file, and return the exit status."""
     command = [
         sys.executable,
         "-m",

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from agent_runtime.manager.transport.script import load_script
 
-#: All that Redis and Valkey offer a script. To read anything else is an error on the server.
+#: All globals that Redis and Valkey offer a script. Reading any other is an error on the server.
 _GLOBALS = (
     "KEYS ARGV redis cjson cmsgpack struct bit assert collectgarbage coroutine error getmetatable ipairs "
     "math next os pairs pcall rawequal rawget rawset select setmetatable string table tonumber tostring "
@@ -30,7 +30,7 @@ _FINDING = re.compile(r"^\s+(?P<script>.+?)\.lua:(?P<number>\d+):\d+: (?P<what>.
 
 
 class Finding(NamedTuple):
-    """One complaint: name of the script, luacheck's words, and the line of source that they are about."""
+    """One complaint: name of the script, luacheck's words, and the line of source."""
 
     script: str
     what: str
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def check(sources: Mapping[str, str], luacheck: str = "luacheck") -> list[Finding]:
-    """Return what luacheck finds in scripts, given as source by name.
+    """Return luacheck's findings in scripts, given as source by name.
 
     Raises:
         RuntimeError: luacheck itself failed.

@@ -28,7 +28,7 @@ from benchmarks.wakefulness import processors_awake
 
 _GROUPS: dict[str, Callable[[Bench], AsyncIterator[Result]]] = {
     "calls": call_cases,
-    "profile": profile_cases,  # before the store has held a million: its memory is slower from then on
+    "profile": profile_cases,  # before the store has held a million sessions: memory is slower from then on
     "batches": batch_cases,
     "cached": cached_cases,
     "network": network_cases,
@@ -69,7 +69,7 @@ def main() -> None:
         parser.error("--let-halt goes without --save")
     started = time.monotonic()
     gc.collect()
-    gc.freeze()  # modules are not gone through with each collection between measurements
+    gc.freeze()  # exclude modules from each collection between measurements
     if not options.render:
         kinds = [options.server[0]] if URL_VARIABLE in os.environ else options.server
         with nullcontext() if options.let_halt else processors_awake():
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _run(kind: str, groups: list[str], sizes: Sizes, options: argparse.Namespace) -> None:
-    """Every group on one server."""
+    """Measure every group on one server."""
     try:
         with bench_server(kind) as server:
             if options.save and not server.own:

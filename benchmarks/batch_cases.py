@@ -1,4 +1,4 @@
-"""Calls for many sessions at once against the same single calls gathered; reads from memory against reads."""
+"""Compare batch calls with the same single calls gathered, and reads from memory with reads by a call."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from benchmarks.timing import JobSpec, Result, Side, alternate, calls
 
 
 class _Batch(NamedTuple):
-    """One call for many, what an entry of it is, and the same for one."""
+    """A batch call, how one of its entries is made, and the single call for one entry."""
 
     name: str
     many: Callable[[SessionManager, list[Any]], Awaitable[list[Any]]]
@@ -52,7 +52,7 @@ _BATCHES = [
 
 
 async def batch_cases(bench: Bench) -> AsyncIterator[Result]:
-    """Each for 100 and for 1,000 sessions."""
+    """Yield the result of each batch call for 100 and for 1,000 sessions."""
     for batch in _BATCHES:
         for many in (100, 1_000):
             sides = [partial(_side, bench, batch, many, as_one=as_one) for as_one in (False, True)]
@@ -63,13 +63,13 @@ async def batch_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 async def cached_cases(bench: Bench) -> AsyncIterator[Result]:
-    """`get_session` that is answered from memory, against the same from the server."""
+    """Compare `get_session` answered from memory with the same call answered by the server."""
     items = new_items(bench.keys, SESSIONS)
     await live()(bench, items)
     cached = new_manager(bench.server, CachedSessionManager)
     async with cached:
         await cached.get_session(items[0].session_id)
-        await wait_until(cached.is_tracking_active, description="the server's word of changes")
+        await wait_until(cached.is_tracking_active, description="invalidation to become active")
         await asyncio.gather(*(cached.get_session(item.session_id) for item in items))
         for width in (1, 100):
             count = bench.count_for(width, 0.5)

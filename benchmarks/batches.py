@@ -1,4 +1,4 @@
-"""What the batches of a bulk job were like: their sizes, and how long their scripts ran on the server."""
+"""Sizes of the batches of a bulk job, and run times of their scripts on the server."""
 
 import statistics
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ class Batches:
     """Batches of several runs of a job.
 
     Args:
-        server: whose statistics tell how long scripts ran.
+        server: the server whose statistics say how long scripts ran.
     """
 
     def __init__(self, server: BenchServer) -> None:
@@ -24,7 +24,7 @@ class Batches:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """While this is open, every size that the pace chooses is noted."""
+        """Note every size that the pace chooses, for as long as the context is open."""
         runs = self._sizes
 
         class NotedPace(Pace):
@@ -45,7 +45,8 @@ class Batches:
         self._script_times_ms.append(self._server.script_times_ms())
 
     def summary(self) -> dict[str, Any]:
-        """Sizes that the pace settled on (the second half of each run), and medians of the script times."""
+        """Return sizes that the pace settled on (second half of each run), and medians of the script
+        times."""
         settled = [size for run in self._sizes for size in run[len(run) // 2 :]]
         deciles = statistics.quantiles(settled, n=10)
         summary: dict[str, Any] = {

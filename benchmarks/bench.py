@@ -1,4 +1,4 @@
-"""What every case works with."""
+"""The run that every case works with: server, sizes, manager and raw clients."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,31 +11,31 @@ from agent_runtime.manager import SessionManager, Settings
 from agent_runtime.manager.keys import Keys
 from benchmarks.server import BenchServer
 
-#: Connections of a pool: of the manager's, and of the raw client's in gathered cases.
+#: Connections in a pool: the manager's, and the raw client's in gathered cases.
 POOL_SIZE = 50
 MAX_SESSIONS = 100_000_000
 
 
 class Sizes(NamedTuple):
-    """How much one run does."""
+    """Amounts of work in one run."""
 
     rounds: int
     #: Calls in one round, in turn and gathered, of a case of average weight.
     sequential_calls: int
     gathered_calls: int
-    #: How many calls are gathered at a time.
+    #: Numbers of calls gathered at a time.
     widths: tuple[int, ...]
-    #: Most bytes of checkpoints that are on their way at a time.
+    #: Most bytes of checkpoints in flight at a time.
     most_gathered_bytes: int
     bulk_rounds: int
-    #: Sessions of one agent to reclaim, and expired ones to sweep.
+    #: Sessions of one agent to reclaim, and expired sessions to sweep.
     bulk: int
-    #: Sessions that are reclaimed or swept while another process reads, and how often.
+    #: Sessions that are reclaimed or swept while another process reads, and how many times.
     latency: tuple[tuple[int, int], ...]
-    #: Sessions of which memory is measured, and conversations.
+    #: Sessions whose memory is measured, and conversations.
     memory_sessions: int
     memory_talks: int
-    #: Sessions in the store, and calls of which the server's time is taken.
+    #: Sessions in the store, and calls whose server time is measured.
     growth: tuple[int, ...]
     growth_calls: int
 
@@ -77,23 +77,23 @@ class Bench(NamedTuple):
     sizes: Sizes
     manager: SessionManager
     keys: Keys
-    #: Raw redis-py asyncio as it comes, for calls in turn.
+    #: Raw redis-py asyncio with its defaults, for calls in turn.
     raw: aredis.Redis
-    #: The same with a pool that makes callers wait, for gathered calls.
+    #: The same client with a pool that makes callers wait, for gathered calls.
     raw_pool: aredis.Redis
 
     def raw_for(self, width: int) -> aredis.Redis:
         return self.raw if width == 1 else self.raw_pool
 
     def count_for(self, width: int, weight: float = 1) -> int:
-        """Calls of one round: whole gatherings, fewer of what takes longer."""
+        """Return the number of calls in one round: a multiple of `width`, fewer if a call takes longer."""
         calls = self.sizes.sequential_calls if width == 1 else self.sizes.gathered_calls
         return max(1, round(calls / weight / width)) * width if width > 1 else max(5, round(calls / weight))
 
 
 @asynccontextmanager
 async def open_bench(server: BenchServer, sizes: Sizes, *, url: str | None = None) -> AsyncIterator[Bench]:
-    """A run on the server, which is reached by `url`."""
+    """Open a run on the server, reached by `url`."""
     url = url or server.url
     waiting = aredis.BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE)
     async with (
@@ -111,7 +111,7 @@ def new_manager(
     url: str | None = None,
     **changes: object,
 ) -> SessionManager:
-    """A manager of the bench's namespace, which does bulk work with `pace=full`.
+    """Make a manager in the bench's namespace that does bulk work with `pace=full`.
 
     Args:
         changes: further settings.

@@ -1,4 +1,4 @@
-"""Bulk work: reclaiming what an index listed, sweeping what ran out."""
+"""Bulk work: reclaim the sessions of a revoked index, and sweep expired sessions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -22,12 +22,12 @@ _AIM_SCRIPT_MS = 5.0
 
 #: A raw counterpart, over one synchronous connection.
 _Bare = Callable[[redis.Redis], None]
-#: Opens a job (untimed) and returns the work, whose result is how many sessions it removed.
+#: Opens a job (untimed) and returns the work. The work's result is the number of sessions it removed.
 _OpenJob = Callable[[SessionManager], Awaitable[Callable[[], Awaitable[int]]]]
 
 
 async def reclaim_cases(bench: Bench) -> AsyncIterator[Result]:
-    """A job that reclaims one agent's sessions, against `UNLINK` of the sessions' own keys."""
+    """Compare a job that reclaims one agent's sessions with `UNLINK` of the sessions' own keys."""
     owned = new_owned(bench.sizes.bulk)
     what = Populated(AGENT, _CHECKPOINTS, conversation(_CHECKPOINT_BYTES))
     _fill(bench, owned, what)
@@ -38,7 +38,7 @@ async def reclaim_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 async def sweep_cases(bench: Bench) -> AsyncIterator[Result]:
-    """`cleanup_expired_sessions`, against the same removals without bounds and without counting."""
+    """Compare `cleanup_expired_sessions` with the same removals without bounds and without counting."""
     owned = new_owned(bench.sizes.bulk)
     expired = Populated(AGENT, 0, {}, expires_in_ms=-2 * len(owned), own_keys=False)
     bare = "ZREMRANGEBYSCORE + grouped ZREM", partial(bare_sweep, bench.keys, grouped(bench.keys, owned))
@@ -55,7 +55,7 @@ async def _bulk(
     bare: tuple[str, _Bare],
     aim: float,
 ) -> Result:
-    """Both measured in turn on the same sessions."""
+    """Measure both sides in turn on the same sessions."""
     batches = Batches(bench.server)
     sides = [
         partial(_job_side, bench, owned, what, open_job, batches),
@@ -118,13 +118,13 @@ async def _sweep(manager: SessionManager) -> Callable[[], Awaitable[int]]:
 
 
 def unlink(places: list[bytes], client: redis.Redis) -> None:
-    """Removes the keys, 1,000 in a command."""
+    """Remove the keys, 1,000 in a command."""
     for first in range(0, len(places), _KEYS_AT_ONCE):
         client.unlink(*places[first : first + _KEYS_AT_ONCE])
 
 
 def grouped(keys: Keys, owned: Owned) -> list[tuple[bytes, list[str]]]:
-    """Index keys, each with at most some members to remove from it."""
+    """Return index keys, each with a bounded number of members to remove from it."""
     by_user = groupby(owned, key=itemgetter(1))
     groups = [(keys.user_index(user), [session_id for session_id, _ in group]) for user, group in by_user]
     for first in range(0, len(owned), _KEYS_AT_ONCE):

@@ -23,12 +23,12 @@ _LISTED = 100
 _CHECKPOINTS = 10
 _CREATE = load_script("sessions/create_session")
 
-#: Sizes of checkpoints, how many average calls one takes, and whether 1,000 at a time are too many.
+#: Sizes of checkpoints, the number of average calls that one takes, and whether 1,000 at a time are too many.
 _SIZES = {"400 B": (400, 1), "2 KB": (2_048, 1), "50 KB": (51_200, 5), "1 MB": (1_048_576, 60)}
 
 
 async def call_cases(bench: Bench) -> AsyncIterator[Result]:
-    """The whole matrix."""
+    """Yield results for every call on sessions and checkpoints."""
     await _check_raw(bench)
     for case in session_cases(bench.keys) + checkpoint_cases(bench):
         async for result in measure(bench, case):
@@ -36,7 +36,7 @@ async def call_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 def session_cases(keys: Keys) -> list[Case]:
-    """Calls on sessions. Each create reads and writes what `keys` say."""
+    """Return the cases of calls on sessions. Each create reads and writes the keys that `keys` names."""
     raw = _Raw(keys)
     ours = SessionManager
     several = (10, 100, 1_000)
@@ -97,7 +97,7 @@ def session_cases(keys: Keys) -> list[Case]:
 
 
 def checkpoint_cases(bench: Bench, sizes: tuple[str, ...] = tuple(_SIZES)) -> list[Case]:
-    """`save_checkpoint` and `get_latest_checkpoint` of these sizes."""
+    """Return the cases of `save_checkpoint` and `get_latest_checkpoint` for these sizes."""
     cases = []
     for name in sizes:
         size, weight = _SIZES[name]
@@ -111,7 +111,7 @@ def checkpoint_cases(bench: Bench, sizes: tuple[str, ...] = tuple(_SIZES)) -> li
             partial(_set, text),
             saved(),
             {1: 0.9, 100: 2.0} if is_small else {},
-            # Into sessions that have none yet, where they would share what they have in common.
+            # Save into sessions that have no checkpoints yet; otherwise the checkpoints would share chunks.
             uses_up=size > 4_096,
             weight=weight,
             widths=tuple(
@@ -139,7 +139,7 @@ def checkpoint_cases(bench: Bench, sizes: tuple[str, ...] = tuple(_SIZES)) -> li
 
 
 async def _check_raw(bench: Bench) -> None:
-    """Fails unless what raw clients create is, for the manager, a session like its own."""
+    """Fail unless the manager takes a session created by a raw client for one of its own."""
     await _script(bench, [])
     for case in session_cases(bench.keys)[:2]:
         [item] = new_items(bench.keys, 1)
@@ -153,7 +153,7 @@ async def _check_raw(bench: Bench) -> None:
 
 
 async def _script(bench: Bench, items: list[Item]) -> None:
-    """The server knows the script, and nothing else."""
+    """Load the script into the server, and nothing else."""
     bench.server.client.script_load(_CREATE.source)
 
 
@@ -183,7 +183,7 @@ async def _users_of_many(bench: Bench, items: list[Item]) -> None:
 
 
 class _Raw:
-    """What the same takes by plain commands: no cap, no check that a session is live, the caller's clock."""
+    """The same calls by plain commands: no cap, no check that a session is live, the caller's clock."""
 
     def __init__(self, keys: Keys) -> None:
         self._prefix = keys.prefix

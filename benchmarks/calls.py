@@ -1,4 +1,4 @@
-"""A case: one call of the manager and what a careful user of raw redis-py writes for it, measured in turn."""
+"""A case: one call of the manager, measured in turn with the code of a careful user of raw redis-py."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from benchmarks.populate import SESSIONS_PER_USER, Populated, populate
 from benchmarks.timing import JobSpec, Result, Side, alternate, calls
 
 AGENT = "chatbot"
-#: As `populate` writes it.
+#: Metadata as `populate` writes it.
 METADATA = {"tier": "premium"}
-#: Sessions that calls go round, where they do not use them up.
+#: Sessions that calls cycle through, unless each call needs a session of its own.
 SESSIONS = 100
 
 
 class Item(NamedTuple):
-    """What one call is about. The names of keys are made beforehand, for raw calls."""
+    """The session that one call acts on. Names of keys are made beforehand, for raw calls."""
 
     session_id: str
     user: str
@@ -30,9 +30,9 @@ class Item(NamedTuple):
     checkpoints: bytes
     order: bytes
     user_index: bytes
-    #: Of the expiry index.
+    #: Member of the expiry index.
     member: str
-    #: Where a raw client keeps a value of its own.
+    #: Key that a raw client uses for a value of its own.
     raw: bytes
 
 
@@ -43,23 +43,23 @@ class Case(NamedTuple):
     ours: Callable[[SessionManager, Item], Awaitable[Any]]
     against: str
     raw: Callable[[aredis.Redis, Item], Awaitable[Any]]
-    #: Fills an empty store with what the calls are about.
+    #: Fills an empty store with the items that the calls act on.
     prepare: Callable[[Bench, list[Item]], Awaitable[None]]
     #: Lowest ratios that count as reached, by width.
     aims: Mapping[int, float] = {}
-    #: Whether calls change what they are about, so that each round begins anew.
+    #: True if calls change their items, so that each round begins anew.
     changes: bool = True
-    #: Whether each call needs a session of its own.
+    #: True if each call needs a session of its own.
     uses_up: bool = False
     sessions_per_user: int = SESSIONS_PER_USER
-    #: How many average calls one takes.
+    #: Number of average calls that one of these calls takes.
     weight: float = 1
-    #: Where not all widths are measured.
+    #: Widths to measure, or None for all.
     widths: tuple[int, ...] | None = None
 
 
 async def measure(bench: Bench, case: Case) -> AsyncIterator[Result]:
-    """One result for each width."""
+    """Yield one result for each width."""
     for width in (1, *bench.sizes.widths) if case.widths is None else case.widths:
         count = bench.count_for(width, case.weight)
         sides = await both_sides(bench, case, count, width)
@@ -70,7 +70,7 @@ async def measure(bench: Bench, case: Case) -> AsyncIterator[Result]:
 
 
 async def both_sides(bench: Bench, case: Case, count: int, width: int) -> list[Side]:
-    """So many calls of the raw side and of ours, in a store that holds only what they are about."""
+    """Return the raw side and our side, with `count` calls each, in a store that holds only their items."""
     items: list[Item] = []
 
     async def side(call: Callable[[Item], Awaitable[Any]]) -> JobSpec:
@@ -86,7 +86,7 @@ async def both_sides(bench: Bench, case: Case, count: int, width: int) -> list[S
 
 
 def new_items(keys: Keys, count: int, sessions_per_user: int = SESSIONS_PER_USER) -> list[Item]:
-    """Sessions that do not exist yet."""
+    """Make sessions that do not exist yet."""
     return [_new_item(keys, number, f"user_{number // sessions_per_user:06d}") for number in range(count)]
 
 
@@ -105,7 +105,7 @@ def _new_item(keys: Keys, number: int, user: str) -> Item:
 
 
 def live(checkpoints: int = 0, data: dict[str, Any] | None = None) -> Callable[..., Awaitable[None]]:
-    """Every session exists, with so many checkpoints."""
+    """Return a function that creates every session, with so many checkpoints."""
 
     async def prepare(bench: Bench, items: list[Item]) -> None:
         owned = [(item.session_id, item.user) for item in items]
@@ -115,10 +115,10 @@ def live(checkpoints: int = 0, data: dict[str, Any] | None = None) -> Callable[.
 
 
 def saved(*states: dict[str, Any], raw: bytes = b"") -> Callable[..., Awaitable[None]]:
-    """Every session exists; the manager has saved these checkpoints, one after the other.
+    """Return a function that creates every session and saves these checkpoints through the manager, in order.
 
     Args:
-        raw: what a raw client has instead.
+        raw: the value that a raw client has instead.
     """
 
     async def prepare(bench: Bench, items: list[Item]) -> None:
@@ -134,7 +134,7 @@ def saved(*states: dict[str, Any], raw: bytes = b"") -> Callable[..., Awaitable[
 
 
 async def in_groups(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any]) -> list[Any]:
-    """Calls for all of them, a hundred at a time."""
+    """Make the call for all items, a hundred at a time."""
     found: list[Any] = []
     for first in range(0, len(items), 100):
         found += await asyncio.gather(*map(call, items[first : first + 100]))

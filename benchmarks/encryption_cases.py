@@ -1,4 +1,4 @@
-"""What encryption costs: the same calls with keys and without, in one run."""
+"""Cost of encryption: the same calls with keys and without, in one run."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ _Call = Callable[[SessionManager, str], Awaitable[Any]]
 
 
 async def encryption_cases(bench: Bench) -> AsyncIterator[Result]:
-    """`save_checkpoint` and `get_latest_checkpoint` of 2 KB. The users' keys lie on the same server."""
+    """Compare saving and reading 2 KB with keys and without. The users' keys lie on the same server."""
     data = conversation(_BYTES)
 
     async def save(manager: SessionManager, session_id: str) -> None:

@@ -1,4 +1,4 @@
-"""A client that only reads, in a process of its own: what it feels of what others do to the server."""
+"""A client that only reads, in a process of its own, and notes how long its reads take while others work."""
 
 import asyncio
 import multiprocessing
@@ -15,11 +15,11 @@ import redis
 from agent_runtime.manager import SessionManager, Settings
 from benchmarks.bench import Bench
 
-#: Pauses between two reads, seconds. Random, so that reads do not fall in step with batches.
+#: Pauses between two reads, seconds. They are random, so that reads do not fall in step with batches.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.0009
 _METHOD = multiprocessing.get_context("spawn")
 
-#: Moments (`time.perf_counter`, the same in all processes on Linux) and how long a read took, seconds.
+#: Start of each read (`time.perf_counter`, the same in all processes on Linux) and its duration, seconds.
 Reads = list[tuple[float, float]]
 
 
@@ -33,7 +33,7 @@ class Felt(NamedTuple):
 
 
 def percentile_ms(reads: Reads, percent: float) -> float:
-    """That of how long reads took; 100 is the longest."""
+    """Return a percentile of the reads' durations; 100 is the longest."""
     taken = [seconds * 1_000 for _, seconds in reads]
     if percent == 100 or len(taken) < 2:
         return max(taken, default=0.0)
@@ -41,13 +41,13 @@ def percentile_ms(reads: Reads, percent: float) -> float:
 
 
 def percentiles_ms(reads: Reads) -> list[list[float]]:
-    """Pairs to draw a line through, closer together where few reads are."""
+    """Return pairs of percent and milliseconds to draw a line through, closer together at the slow end."""
     percents = [*range(1, 99), *(99 + tenth / 10 for tenth in range(10)), 100]
     return [[round(percent, 1), round(percentile_ms(reads, percent), 3)] for percent in percents]
 
 
 class Reader:
-    """A process that reads one key and one session in turn until it is asked what it felt."""
+    """A process that reads one key and one session in turn until it is told to stop."""
 
     def __init__(self, url: str, namespace: str, key: str, session_id: str) -> None:
         self._pipe, theirs = _METHOD.Pipe()
@@ -57,7 +57,7 @@ class Reader:
         assert self._pipe.recv() == "reading"
 
     def stop(self, started: float, ended: float) -> Felt:
-        """What was read between the two moments."""
+        """Stop the process, and return its reads that began between the two times."""
         self._pipe.send("stop")
         windows = [[read for read in reads if started <= read[0] < ended] for reads in self._pipe.recv()]
         self._process.join()
@@ -65,7 +65,7 @@ class Reader:
 
 
 async def start_reader(bench: Bench) -> Reader:
-    """A reader of a session and a key of its own, beside whatever else is on the server."""
+    """Start a reader with a session and a key of its own, beside whatever else is on the server."""
     session = await bench.manager.create_session("reader", "reader", {"tier": "premium"})
     key = f"{bench.server.namespace}:foreground"
     bench.server.client.set(key, "x" * 100)
@@ -80,7 +80,7 @@ def _read_until_told(pipe: Connection, url: str, namespace: str, key: str, sessi
             client, settings=Settings(_env_file=None, redis_url=url, namespace=namespace)
         )
         loop = runner.get_loop()
-        for _ in range(100):  # connections and scripts
+        for _ in range(100):  # open connections and load scripts
             client.get(key)
             loop.run_until_complete(manager.get_session(session_id))
         pipe.send("reading")

@@ -1,6 +1,6 @@
-"""Stores of ten thousand to a million sessions: how long the same scripts run in each, and what they take.
+"""Stores of ten thousand to a million sessions: run times of the same scripts in each store, and its memory.
 
-The stores lie in databases of their own of one server, so that they are measured in turn.
+Each store lies in a database of its own on one server, so that stores are measured in turn.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from benchmarks.populate import Owned, Populated, new_owned, populate
 from benchmarks.server import ANSWER_SECONDS, BenchServer
 from benchmarks.timing import Result
 
-#: Longest that opening the deletion of an agent may take, whatever the size.
+#: Longest time for opening the deletion of an agent, whatever the number of sessions.
 _AIM_REVOKE_MS = 5.0
 _REVOCATIONS = 10
 
@@ -33,16 +33,16 @@ class _Store(NamedTuple):
     manager: SessionManager
     keys: Keys
     owned: Owned
-    #: By which the server's memory grew.
+    #: Growth of the server's memory.
     bytes: int
 
 
-#: Makes so many calls in a store, and says what it has created.
+#: Makes so many calls in a store, and returns the ids of the sessions it has created.
 _Calls = Callable[[_Store, int], Awaitable[Sequence[str]]]
 
 
 async def growth_cases(bench: Bench) -> AsyncIterator[Result]:
-    """Microseconds of the server for each call, in each store against the smallest."""
+    """Yield server time in microseconds for each call, in each store against the smallest."""
     if not bench.server.own:
         print("growth: only on a server of the bench's own, whose statistics and databases it may use")
         return
@@ -95,7 +95,7 @@ async def _client(bench: Bench, database: int, sessions: int) -> AsyncIterator[_
 
 
 async def _server_micros(store: _Store, call: _Calls, count: int) -> float:
-    """How long the server worked on scripts for each of so many calls."""
+    """Return the time that the server worked on scripts for each of so many calls."""
     store.server.reset_script_times()
     created = await call(store, count)
     micros = store.server.command_micros()
@@ -104,7 +104,7 @@ async def _server_micros(store: _Store, call: _Calls, count: int) -> float:
 
 
 def _some(store: _Store, count: int) -> Iterator[tuple[str, str]]:
-    """Sessions from everywhere in the store."""
+    """Return sessions spread evenly over the store."""
     return islice(islice(store.owned, 0, None, len(store.owned) // count), count)
 
 
@@ -127,7 +127,8 @@ async def _list(store: _Store, count: int) -> Sequence[str]:
 
 
 async def _revocations(stores: list[_Store], rounds: int) -> list[Result]:
-    """Opening the deletion of the agent that has all sessions, which takes its index away."""
+    """Measure opening the deletion of the agent that has all sessions, which moves its index to the revoked
+    set."""
     micros: list[list[float]] = [[] for _ in stores]
     waited: list[list[float]] = [[] for _ in stores]
     for number in range(-1, rounds):
@@ -151,7 +152,7 @@ async def _revocations(stores: list[_Store], rounds: int) -> list[Result]:
 async def _revoke_and_put_back(store: _Store) -> float:
     order = JobRequest.checked()
     started = time.perf_counter()
-    # Asked for again and again while none is done, the requests would join.
+    # Requests for the same agent would join as long as none is done, hence `join=False`.
     await store.manager.jobs.open(store.manager.jobs.agent_deletion(AGENT), order, join=False)
     seconds = time.perf_counter() - started
     away = store.keys.prefix + f"revoked:{order.job_id}:1".encode()

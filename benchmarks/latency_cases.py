@@ -1,4 +1,4 @@
-"""What other clients feel while sessions are reclaimed or swept: politely, fully, by two workers, bare."""
+"""Latency of other clients while sessions are reclaimed or swept: politely, fully, by two workers, bare."""
 
 import asyncio
 import multiprocessing
@@ -22,21 +22,21 @@ from benchmarks.timing import Result
 
 _CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400
 _IDLE_SECONDS = 2.0
-#: Others' p99 is at most so many times the idle one, or so many ms if that is more.
+#: Aim for others' p99: at most so many times the idle p99, or so many ms if that is more.
 _AIM_TIMES_IDLE, _AIM_MS = 3.0, 2.0
-#: Each of these once; all others only for the smaller store.
+#: Loads that run once on the largest store; all other loads run only on the smaller store.
 _FOR_THE_LARGEST = ("idle", "UNLINK", "bare sweep", "reclaim, polite", "sweep, polite")
 
 _PaceName = Literal["polite", "full"]
-#: Does the whole work, in other processes or blocking this one.
+#: Does the whole work, either in other processes or by blocking this one.
 _Work = Callable[[], Any]
 
 
 class _Load(NamedTuple):
-    """Something that others may feel."""
+    """A kind of work that other clients may feel."""
 
     ready: Callable[[], Awaitable[_Work]]
-    #: What the store holds when it begins.
+    #: Contents of the store when the work begins.
     what: Populated
     #: The load whose speed is compared, and the lowest ratio that counts as reached.
     bare: str = ""
@@ -48,7 +48,7 @@ class _Round(NamedTuple):
     """One window of one kind of load."""
 
     felt: Felt
-    #: Scripts of bulk work, the 99th percentile.
+    #: The 99th percentile of the scripts of bulk work.
     script_p99_ms: float
 
     @property
@@ -57,7 +57,8 @@ class _Round(NamedTuple):
 
 
 async def latency_cases(bench: Bench) -> AsyncIterator[Result]:
-    """The speed of bulk work against bare commands, and others' `GET` against a server with nothing to do."""
+    """Yield the speed of bulk work against bare commands, and others' `GET` against a server with nothing to
+    do."""
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker()) for _ in range(2)]
         for place, (sessions, times) in enumerate(bench.sizes.latency):
@@ -112,7 +113,7 @@ async def _round(bench: Bench, owned: Owned, load: _Load) -> _Round:
 
 
 def _results(name: str, load: _Load, sessions: int, rounds: dict[str, list[_Round]]) -> list[Result]:
-    """What others felt, against idle; and the speed, where there is one to compare."""
+    """Return others' latency against idle, and the speed if the load has a bare counterpart."""
     ours = rounds[name]
     details: dict[str, Any] = {
         "load": name,
@@ -184,14 +185,14 @@ def _all_done(workers: list[ProcessPoolExecutor], sessions: int, *call: Any) -> 
 
 
 def _worker() -> ProcessPoolExecutor:
-    """A process that has imported what it needs."""
+    """Start a process that has imported what it needs."""
     worker = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
     worker.submit(load_script, "reclaim_batch").result()
     return worker
 
 
 def _run_job(url: str, namespace: str, pace: _PaceName, job_id: str) -> int:
-    """Works on the job until it is done, in a worker's process."""
+    """Work on the job until it is done, in a worker's process."""
 
     async def run(manager: SessionManager) -> int:
         return (await manager.jobs.run(job_id)).removed

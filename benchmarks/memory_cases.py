@@ -1,4 +1,4 @@
-"""What sessions and checkpoints take in the server: differences of `used_memory` over many of them."""
+"""Memory of sessions and checkpoints in the server: differences of `used_memory` over many of them."""
 
 import statistics
 import time
@@ -20,7 +20,8 @@ _TURNS = 50
 _CHECKPOINTS = 10
 _AIM_SESSION, _AIM_CONVERSATION = 3.0, 1 / 15
 _FAR_MS = 4_102_444_800_000
-#: Looks at the memory, seconds apart, until it stays as it is (connections give buffers back) or so many.
+#: Pause between two looks at the memory, seconds, and most looks. Looking ends when the memory stays the same
+#: (connections give buffers back).
 _LOOK_SECONDS, _MOST_LOOKS = 0.05, 100
 
 #: Writes something into an empty store.
@@ -28,7 +29,7 @@ _Fill = Callable[[], Awaitable[None]]
 
 
 async def memory_cases(bench: Bench) -> AsyncIterator[Result]:
-    """Bare sessions, checkpoints, and whole conversations."""
+    """Yield results for bare sessions, checkpoints, and whole conversations."""
     for per_user in (10, 1):
         yield await _bare_sessions(bench, per_user)
     for name, size in (("400 B", 400), ("2 KB", 2_048)):
@@ -37,7 +38,7 @@ async def memory_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 async def _bare_sessions(bench: Bench, per_user: int) -> Result:
-    """No metadata, no checkpoint."""
+    """Measure sessions without metadata and checkpoints."""
     items = new_items(bench.keys, bench.sizes.memory_sessions, per_user)
 
     async def ours() -> None:
@@ -61,7 +62,7 @@ async def _bare_sessions(bench: Bench, per_user: int) -> Result:
 
 
 async def _checkpoints(bench: Bench, name: str, data: dict[str, Any]) -> Result:
-    """Without the session itself."""
+    """Measure checkpoints without the session itself."""
     items = new_items(bench.keys, bench.sizes.memory_sessions // _CHECKPOINTS)
 
     async def ours() -> None:
@@ -79,7 +80,8 @@ async def _checkpoints(bench: Bench, name: str, data: dict[str, Any]) -> Result:
 
 
 async def _conversations(bench: Bench) -> Result:
-    """A checkpoint for each turn, with the whole history up to it; the session counts too."""
+    """Measure conversations with a checkpoint for each turn that holds the history up to it. The session
+    counts too."""
     items = new_items(bench.keys, bench.sizes.memory_talks)
     talks = [talk(_TURNS, begin) for begin in range(len(items))]
 
@@ -120,7 +122,7 @@ def _write_plain(client: redis.Redis, texts: dict[bytes, list[bytes]]) -> None:
 
 
 async def _by_turn(bench: Bench, history: list[dict[str, str]]) -> dict[str, list[int]]:
-    """What one conversation takes after each turn, as the server tells it of its keys."""
+    """Return the memory of one conversation after each turn, as the server reports it of the keys."""
     client = bench.server.client
     taken: dict[str, list[int]] = {}
     async with new_manager(bench.server, dedupe_above_bytes=1 << 30) as whole:
@@ -142,7 +144,7 @@ async def _by_turn(bench: Bench, history: list[dict[str, str]]) -> dict[str, lis
 
 
 async def _compared(bench: Bench, case: str, ours: _Fill, raw: _Fill, count: int, *, less: int = 0) -> Result:
-    """Bytes of each of so many; of ours without `less` in all."""
+    """Measure the bytes of each of `count` items. `less` is subtracted from our total."""
     our_bytes, raw_bytes = [], []
     for _ in range(bench.sizes.bulk_rounds):
         raw_bytes.append(await _grown(bench, raw) / count)
@@ -158,7 +160,7 @@ async def _compared(bench: Bench, case: str, ours: _Fill, raw: _Fill, count: int
 
 
 async def _grown(bench: Bench, fill: _Fill) -> int:
-    """Bytes by which the server's memory grew."""
+    """Return the bytes by which the server's memory grew."""
     bench.server.clean()
     before = _settled_memory(bench.server.client)
     await fill()

@@ -1,7 +1,7 @@
-"""A million sessions of one agent revoked and reclaimed by two real workers: `python -m benchmarks.million`.
+"""Revoke a million sessions of one agent; two real workers reclaim them: `python -m benchmarks.million`.
 
-Settings of the run come from the environment, as workers read them: `AGENT_SESSIONS_PACE`,
-`AGENT_SESSIONS_SLICE_SECONDS`, `AGENT_SESSIONS_PARTITIONS`. Server and namespace are its own.
+The settings come from the environment, as workers read them: `AGENT_SESSIONS_PACE`,
+`AGENT_SESSIONS_SLICE_SECONDS`, `AGENT_SESSIONS_PARTITIONS`. The run has a server and a namespace of its own.
 """
 
 import argparse
@@ -43,16 +43,17 @@ _LOOK_SECONDS, _CREATE_SECONDS, _SETTLE_SECONDS = 0.1, 0.25, 20.0
 _LONGEST_SECONDS = 1_800
 
 _AIM_DETACH_MS, _AIM_LAST_TENTH = 5.0, 0.8
-#: Share of what the large agent took that is given back. The server's own tables keep a little of their
-#: largest size: of a million sessions 4.6 MiB of 1,499.
+#: Share of the large agent's memory that is given back. The server's own tables keep a little of their
+#: largest size: for a million sessions, 4.6 MiB of 1,499.
 _AIM_GIVEN_BACK = 0.99
 
-#: A moment, and how many sessions the job had done by then.
+#: A time, and how many sessions the job had done by then.
 _Look = tuple[float, int]
 
 
 class _TimedManager(SessionManager):
-    """Notes how long a revocation takes, which is over before the message to the workers is sent."""
+    """A manager that notes how long a revocation takes, which is over before the message to the workers is
+    sent."""
 
     revoke_ms = 0.0
 
@@ -67,7 +68,7 @@ class _TimedManager(SessionManager):
 
 
 class _Reclaimed(NamedTuple):
-    """What was seen of the job."""
+    """Observations of the job."""
 
     revoke_ms: float
     seconds: float
@@ -154,7 +155,7 @@ def _fill(server: BenchServer, settings: Settings, agent: str, count: int) -> Ow
 
 
 async def _reclaim(manager: _TimedManager) -> _Reclaimed:
-    """Revokes the agent and looks on until it is reclaimed, while the agent gets new sessions."""
+    """Revoke the agent and watch until it is reclaimed, while the agent gets new sessions."""
     job = await SessionJobs(manager).delete_agent_sessions(_AGENT)
     started = time.perf_counter()
     looks: list[_Look] = []
@@ -173,7 +174,7 @@ async def _reclaim(manager: _TimedManager) -> _Reclaimed:
 
 
 async def _readable(manager: SessionManager, session_ids: list[str]) -> int:
-    """How many of the sessions can be read, with a checkpoint."""
+    """Count the sessions that can be read and have a checkpoint."""
     count = 0
     for first in range(0, len(session_ids), 1_000):
         some = session_ids[first : first + 1_000]
@@ -188,7 +189,7 @@ def _used_memory(server: BenchServer) -> int:
 
 
 def _settled_memory(server: BenchServer, aim: int) -> int:
-    """Memory at the end: the server makes its tables smaller little by little."""
+    """Return the memory at the end. The server shrinks its tables little by little."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while (used := _used_memory(server)) > aim and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -231,13 +232,13 @@ def _told(settings: Settings, sessions: int, reclaimed: _Reclaimed, memory: _Mem
 
 
 def _rates_by_tenths(looks: list[_Look], sessions: int) -> list[float]:
-    """Sessions per second in each tenth of the work, from the last look before any was done."""
+    """Return sessions per second in each tenth of the work, from the last look before the first session."""
     moments = [_moment_of(looks, sessions * tenth / 10) for tenth in range(11)]
     return [sessions / 10 / max(later - earlier, 1e-9) for earlier, later in pairwise(moments)]
 
 
 def _moment_of(looks: list[_Look], done: float) -> float:
-    """When so many were done, on a straight line between two looks."""
+    """Return the time at which so many were done, on a straight line between two looks."""
     later = next(place for place, look in enumerate(looks) if look[1] > 0 and look[1] >= done)
     (before_at, before), (at, now) = looks[max(later - 1, 0)], looks[later]
     return at if now == before else before_at + (at - before_at) * (done - before) / (now - before)

@@ -1,4 +1,4 @@
-"""Calls over a network whose round trip takes a millisecond longer, and what the proxy itself costs."""
+"""Calls over a network whose round trip takes a millisecond longer, and the cost of the proxy itself."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,7 +15,7 @@ _WIDTHS = (1, 100)
 
 
 async def network_cases(bench: Bench) -> AsyncIterator[Result]:
-    """Create, get, save and latest of 2 KB, both sides through a proxy."""
+    """Yield results for create, get, save and latest of 2 KB, both sides through a proxy."""
     server, sizes = bench.server, bench.sizes
     with slowed(server.url, DELAY_SECONDS) as url:
         async with open_bench(server, sizes, url=url) as far:
@@ -30,7 +30,7 @@ async def network_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 async def _proxy_itself(bench: Bench, near: Bench, width: int) -> Result:
-    """A raw client through a proxy that delays nothing; it takes the most chunks for a call."""
+    """Measure a raw client through a proxy without delay. This client needs the most chunks for a call."""
     items = new_items(bench.keys, SESSIONS)
     await live()(bench, items)
     keys = [items[place % SESSIONS].session for place in range(bench.count_for(width))]

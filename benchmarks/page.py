@@ -1,4 +1,4 @@
-"""`docs/performance.md`: words by hand, and between markers tables from the result files."""
+"""`docs/performance.md`: text written by hand, and tables from the result files between markers."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from benchmarks.results import Measured, load, million_runs
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
-#: By server, by group.
+#: Results by server and group.
 Servers = dict[str, dict[str, Measured]]
 
 _TABLES: dict[str, Callable[[Servers], str]] = {
@@ -29,14 +29,14 @@ _TABLES: dict[str, Callable[[Servers], str]] = {
 
 
 def render() -> list[Path]:
-    """Writes tables and plots anew; the files written."""
+    """Write tables and plots anew, and return the files written."""
     servers = load()
     PAGE.write_text(rendered(PAGE.read_text(), servers))
     return [PAGE, *plots.draw(servers, PAGE.parent)]
 
 
 def rendered(page: str, servers: Servers) -> str:
-    """The page with all tables as the results have them.
+    """Return the page with all tables filled from the results.
 
     Raises:
         ValueError: the page lacks the place of a table, or has one for a table that does not exist.

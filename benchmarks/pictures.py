@@ -1,7 +1,7 @@
 """The pictures in docs/, taken from a real run: `python -m benchmarks.pictures` (needs chromium).
 
-Starts the whole stack, has `agent-sessions` delete an agent on a terminal, and in the middle of it keeps what
-the terminal shows and has a browser look at Flower.
+The script starts the whole stack and has `agent-sessions` delete an agent on a terminal. In the middle of the
+deletion, it keeps what the terminal shows and has a browser take a picture of Flower.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def _take(stack: Stack, environment: dict[str, str], sessions: int) -> None:
 
 
 def _on_terminal(typed: str, environment: dict[str, str]) -> Iterator[str]:
-    """What a command prints on a terminal, bit by bit."""
+    """Yield what a command prints on a terminal, bit by bit."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
     command = typed.replace("agent-sessions", f"{sys.executable} -m worker.cli", 1)
@@ -79,13 +79,13 @@ def _on_terminal(typed: str, environment: dict[str, str]) -> Iterator[str]:
     try:
         while part := os.read(ours, 65_536):
             yield part.decode()
-    except OSError:  # how a terminal says that its program has ended
+    except OSError:  # a terminal says so that its program has ended
         pass
     assert process.wait() == 0
 
 
 def _screen(printed: str) -> str:
-    """The lines that a terminal shows, colours kept, of a program that rewrites its last lines."""
+    """Return the lines that a terminal shows, with colours, of a program that rewrites its last lines."""
     lines, row = [""], 0
     for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", printed):
         control = _CONTROL.fullmatch(token)
@@ -109,7 +109,7 @@ def _draw(text: str, name: str, when: str) -> None:
 
 
 def _look_at_flower(stack: Stack) -> "subprocess.Popen[bytes]":
-    """A browser that keeps a picture of the job's task in Flower."""
+    """Start a browser that keeps a picture of the job's task in Flower."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     assert chromium, "this needs chromium"
     profile = tempfile.mkdtemp()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, which all eyes tell apart.
+#: Okabe and Ito's colours, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREEN, _RED, _SKY, _PINK, _YELLOW = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442",
 )  # fmt: skip
@@ -35,7 +35,7 @@ _SHOWN_WIDTHS = (1, 100)
 
 
 def draw(servers: dict[str, dict[str, Measured]], folder: Path) -> list[Path]:
-    """Writes all plots that there are results for. They show the first server that has them."""
+    """Write all plots that have results. Each plot shows the first server that has them."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -53,7 +53,7 @@ def draw(servers: dict[str, dict[str, Measured]], folder: Path) -> list[Path]:
 
 
 def _ratios(figure: "Figure", measured: Measured) -> None:
-    """Bars of ratios, with their spread, and the aims."""
+    """Draw bars of ratios, with their spread, and the aims."""
     figure.set_size_inches(_WIDTH, 6.4)
     panels = figure.subplots(1, len(_SHOWN_WIDTHS), sharey=True)
     cases = list(dict.fromkeys(result.case for result in measured.results))
@@ -83,7 +83,7 @@ def _draw_bar(panel: "Axes", place: int, result: Result) -> None:
 
 
 def _latencies(figure: "Figure", measured: Measured) -> None:
-    """What share of others' reads took longer than so many milliseconds."""
+    """Draw the share of others' reads that took longer than a number of milliseconds."""
     figure.set_size_inches(_WIDTH, 3.4)
     felt = [result.details for result in measured.results if result.details]
     sizes = list(dict.fromkeys(details["sessions"] for details in felt))
@@ -113,7 +113,7 @@ def _latencies(figure: "Figure", measured: Measured) -> None:
 
 
 def _growth(figure: "Figure", measured: Measured) -> None:
-    """Server time by sessions in the store; hollow and dashed where extrapolated."""
+    """Draw server time by sessions in the store; extrapolated points are hollow and dashed."""
     figure.set_size_inches(_WIDTH, 3.2)
     series = growth_series(measured.results)
     memory = next(name for name in series if name.endswith("bytes"))
@@ -136,7 +136,7 @@ def _growth(figure: "Figure", measured: Measured) -> None:
 
 
 def _conversation(figure: "Figure", measured: Measured) -> None:
-    """Memory of one conversation, turn by turn."""
+    """Draw the memory of one conversation, turn by turn."""
     figure.set_size_inches(_WIDTH * 0.75, 3.0)
     panel = figure.subplots()
     taken = next(

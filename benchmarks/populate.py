@@ -1,4 +1,4 @@
-"""A hundred thousand sessions in about two seconds: the keys the manager writes, written by one script."""
+"""Write a hundred thousand sessions in about two seconds: one script writes the manager's keys."""
 
 from importlib.resources import files
 from itertools import chain
@@ -13,35 +13,36 @@ from agent_runtime.manager.keys import Keys, new_session_id
 _SCRIPT = (files("benchmarks") / "populate.lua").read_text()
 _BATCH = 1_000
 
-#: How long populated indexes live, milliseconds.
+#: Lifetime of populated indexes, milliseconds.
 _INDEX_LIFE_MS = 7_200_000
 
-#: Sessions of one user among the populated ones.
+#: Populated sessions of one user.
 SESSIONS_PER_USER = 10
 
 Owned = list[tuple[str, str]]
 
 
 class Populated(NamedTuple):
-    """What to write for each session."""
+    """Contents to write for each session."""
 
     agent: str
     checkpoints: int
     data: dict[str, object]
-    #: From now until the first session expires (each further one: 1 ms later); negative where it did.
+    #: Time until the first session expires (each further one: 1 ms later); negative if it has expired
+    #: already.
     expires_in_ms: int = 3_600_000
-    #: Redis drops the keys of an expired session itself, and only its places in the indexes are left.
+    #: False to write only the entries in the indexes: Redis itself drops the keys of an expired session.
     own_keys: bool = True
 
 
 def new_owned(count: int) -> Owned:
-    """Session ids, each with its user."""
+    """Return session ids, each with its user."""
     users = [f"user_{number // SESSIONS_PER_USER:06d}" for number in range(count)]
     return [(new_session_id(user), user) for user in users]
 
 
 def populate(client: redis.Redis, keys: Keys, owned: Owned, what: Populated) -> None:
-    """Writes the sessions of `owned`."""
+    """Write the sessions of `owned`."""
     script = client.register_script(_SCRIPT)
     data = packed(checkpoint_json(what.data, 1 << 30), 1 << 30)
     seconds, micros = client.time()
@@ -54,7 +55,7 @@ def populate(client: redis.Redis, keys: Keys, owned: Owned, what: Populated) -> 
 
 
 def own_keys(keys: Keys, owned: Owned, checkpoints: int) -> list[bytes]:
-    """The keys of the sessions themselves, without the indexes."""
+    """Return the keys of the sessions themselves, without the indexes."""
     makers = [keys.session]
     if checkpoints:
         makers += [keys.checkpoints, keys.checkpoint_order]
@@ -62,7 +63,7 @@ def own_keys(keys: Keys, owned: Owned, checkpoints: int) -> list[bytes]:
 
 
 async def check_populated(manager: SessionManager, owned: Owned, what: Populated) -> None:
-    """Fails unless the manager takes the populated sessions for its own."""
+    """Fail unless the manager takes the populated sessions for its own."""
     assert await manager.get_active_session_count() == len(owned)
     for session_id, user in (owned[0], owned[-1]):
         session = await manager.get_session(session_id)

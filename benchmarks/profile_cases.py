@@ -1,4 +1,4 @@
-"""Where the time of a call goes: in the client, in the server, and there in scripts."""
+"""Time of a call by part: the client, the server, and scripts in the server."""
 
 import gc
 import statistics
@@ -15,19 +15,19 @@ _WIDTHS = (1, 100)
 
 
 class _Spent(NamedTuple):
-    """Of one round, microseconds for each call."""
+    """Times of one round, microseconds for each call."""
 
     #: From the first call to the last answer.
     total: float
-    #: Of a processor, in the client's process and in the server's.
+    #: Processor time, in the client's process and in the server's.
     client: float
     server: float
-    #: The server's time in commands and scripts, which is part of that before.
+    #: The server's time in commands and scripts. It is part of `server`.
     commands: float
 
 
 async def profile_cases(bench: Bench) -> AsyncIterator[Result]:
-    """For create, get, save and latest of 2 KB: time of processors in each process, of both sides."""
+    """Yield processor time in each process, of both sides, for create, get, save and latest of 2 KB."""
     if not bench.server.own:
         print("profile: only on a server of the bench's own, whose statistics it may use")
         return

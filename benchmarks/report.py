@@ -9,10 +9,10 @@ from benchmarks.timing import Result
 
 
 def print_report(title: str, results: list[Result]) -> None:
-    """One line for each case. Ratios are what counts; the medians depend on the machine."""
+    """Print one line for each case. Compare ratios; the medians depend on the machine."""
     table = Table(
         title=title,
-        caption="ratio: our speed by the raw speed, or where the unit is not s, our figure by the raw one;"
+        caption="ratio: our speed by the raw speed, or if the unit is not s, our figure by the raw one;"
         " median and lowest..highest",
     )
     for name in ("case", "against"):

@@ -1,4 +1,4 @@
-"""Result files: one for each server, in it each group of cases as it was measured last."""
+"""Result files: one for each server, with each group of cases as measured last."""
 
 import json
 import os
@@ -21,14 +21,14 @@ _INFO = ("redis_version", "valkey_version", "os", "mem_allocator", "multiplexing
 
 
 class Measured(NamedTuple):
-    """One group of cases on one server, and what its figures hold for."""
+    """One group of cases on one server, and the setting of the run."""
 
     setting: dict[str, Any]
     results: list[Result]
 
 
 def setting(server: BenchServer, sizes: Sizes, *, is_quick: bool) -> dict[str, Any]:
-    """What the figures of a run hold for."""
+    """Return the setting that a run's figures hold for."""
     info = server.client.info("everything")
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -49,11 +49,11 @@ def setting(server: BenchServer, sizes: Sizes, *, is_quick: bool) -> dict[str, A
 
 
 def save(kind: str, group: str, measured: Measured) -> Path:
-    """Puts the group into the file of its server, in place of what was measured before."""
+    """Write the group into the file of its server, in place of its earlier results."""
     groups = _read(kind) | {group: _as_json(measured)}
     FOLDER.mkdir(exist_ok=True)
     path = _path(kind)
-    # A line for each case, so that changes can be read.
+    # Write a line for each case, so that changes can be read.
     lines = [
         f'{json.dumps(name)}: {{"setting": {json.dumps(each["setting"])}, "results": [\n'
         + ",\n".join(json.dumps(result, ensure_ascii=False) for result in each["results"])
@@ -65,7 +65,7 @@ def save(kind: str, group: str, measured: Measured) -> Path:
 
 
 def load() -> dict[str, dict[str, Measured]]:
-    """All that was measured: by server, by group."""
+    """Return all results, by server and by group."""
     servers = {kind: _read(kind) for kind in KINDS}
     return {
         kind: {name: _from_json(each) for name, each in groups.items()}
@@ -75,7 +75,7 @@ def load() -> dict[str, dict[str, Measured]]:
 
 
 def million_runs() -> list[dict[str, Any]]:
-    """What `python -m benchmarks.million` wrote."""
+    """Return the results of `python -m benchmarks.million`."""
     return [json.loads(path.read_text()) for path in sorted(FOLDER.glob("million*.json"))]
 
 
@@ -99,7 +99,7 @@ def _as_json(measured: Measured) -> dict[str, Any]:
 
 
 def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Seven digits are more than enough."""
+    """Round to seven digits, which are more than enough."""
     return fields | {side: [float(f"{each:.7g}") for each in fields[side]] for side in ("raw", "ours")}
 
 

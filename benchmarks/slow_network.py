@@ -1,8 +1,9 @@
 """A network that takes a millisecond longer: a TCP proxy in a process of its own, which holds replies back.
 
-Each chunk from the server is passed on after the delay; chunks to the server go at once. So a round trip
-takes the delay longer, in all. It is written close to the system calls, because it must cost less for each
-chunk than a client does: `python -m benchmarks --only network` measures what it costs without a delay.
+Each chunk from the server is passed on after the delay; chunks to the server are passed on at once. So a
+round trip takes exactly the delay longer. The proxy is written close to the system calls, because it must
+cost less for each chunk than a client does: `python -m benchmarks --only network` measures its cost without a
+delay.
 """
 
 import multiprocessing
@@ -21,7 +22,7 @@ _CHUNK_BYTES = 1 << 18
 
 @contextmanager
 def slowed(url: str, delay_seconds: float) -> Iterator[str]:
-    """The address by which the server can be reached through the proxy."""
+    """Run the proxy, and yield the address that reaches the server through it."""
     parts = urlsplit(url)
     ours, theirs = _METHOD.Pipe()
     arguments = (theirs, (parts.hostname, parts.port), delay_seconds)
@@ -45,13 +46,13 @@ class _Proxy:
         self._listener, self._server, self._delay = listener, server, delay_seconds
         self._epoll = select.epoll()
         self._epoll.register(listener, select.EPOLLIN)
-        #: By descriptor: an end, the other end of the connection, and whether it is the server's.
+        #: By descriptor: an end, the other end of the connection, and whether the end is the server's.
         self._ends: dict[int, tuple[socket.socket, socket.socket, bool]] = {}
-        #: When to pass on what to whom.
+        #: Due time, receiver and content of each chunk that is held back.
         self._held: deque[tuple[float, socket.socket, bytes]] = deque()
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Pass chunks on until the process ends."""
         while True:
             self._wait()
             for descriptor, _ in self._epoll.poll(0):
@@ -65,7 +66,8 @@ class _Proxy:
                 _send(end, chunk)
 
     def _wait(self) -> None:
-        """Until something arrives or is due. `epoll` itself counts in whole milliseconds."""
+        """Wait until a chunk arrives or is due. `select` is used because `epoll` counts in whole
+        milliseconds."""
         wait = max(0.0, self._held[0][0] - time.monotonic()) if self._held else None
         select.select([self._epoll], (), (), wait)
 
@@ -100,5 +102,5 @@ class _Proxy:
 def _send(end: socket.socket, chunk: bytes) -> None:
     try:
         end.sendall(chunk)
-    except OSError:  # closed meanwhile, and so noticed where it is read
+    except OSError:  # closed meanwhile; the read of this end notices
         return

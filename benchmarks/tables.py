@@ -8,21 +8,21 @@ from typing import Any
 from benchmarks.results import Measured
 from benchmarks.timing import Result, named
 
-#: By server, by group.
+#: Results by server and group.
 Servers = dict[str, dict[str, Measured]]
 
-#: Sessions that no run has, and so what is told of them is not measured.
+#: A number of sessions that no run has, so its figures are extrapolated.
 _EXTRAPOLATED = 10_000_000
 
 
 def table(head: list[str], rows: Iterable[list[str]], *, words: int = 1) -> str:
-    """A table; the first so many columns are words, all others figures."""
+    """Return a table whose first `words` columns hold text and all others figures."""
     marks = ["---"] * words + ["--:"] * (len(head) - words)
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, marks, *rows])
 
 
 def settings(servers: Servers) -> str:
-    """What the figures hold for; a warning where they are of a quick run."""
+    """Return a table of the settings behind the figures, with a warning if the run was quick."""
     rows, quick = [], []
     for groups in servers.values():
         for name, measured in groups.items():
@@ -46,7 +46,7 @@ def settings(servers: Servers) -> str:
 
 
 def aims(servers: Servers) -> str:
-    """Every aim, and whether each server reached it."""
+    """Return a table of every aim, and whether each server reached it."""
     rows = []
     for (name, against), by_server in _side_by_side(servers, *_all_groups(servers)):
         aimed = {server: result for server, result in by_server.items() if result.aim is not None}
@@ -57,7 +57,7 @@ def aims(servers: Servers) -> str:
 
 
 def by_width(servers: Servers, group: str) -> str:
-    """Ratios of one group: a table for each server, a column for each number of calls at a time."""
+    """Return ratios of one group: a table for each server, a column for each number of calls at a time."""
     return "\n\n".join(
         f"{_title(groups)}:\n\n{_widths_of(groups[group].results)}"
         for groups in servers.values()
@@ -66,7 +66,7 @@ def by_width(servers: Servers, group: str) -> str:
 
 
 def ratios(servers: Servers, *groups: str) -> str:
-    """A line for each case, a column for each server."""
+    """Return a table with a line for each case and a column for each server."""
     rows = [
         [name, against, *(_cell(by_server[server]) if server in by_server else "" for server in servers)]
         for (name, against), by_server in _side_by_side(servers, *groups)
@@ -75,7 +75,7 @@ def ratios(servers: Servers, *groups: str) -> str:
 
 
 def memory(servers: Servers) -> str:
-    """Bytes, and how they compare."""
+    """Return a table of bytes and their ratios."""
     rows = []
     for (name, against), by_server in _side_by_side(servers, "memory"):
         row = [name, against]
@@ -94,7 +94,7 @@ def memory(servers: Servers) -> str:
 
 
 def growth(servers: Servers) -> str:
-    """Server time and memory by the number of sessions, and what more of them would take."""
+    """Return server time and memory by the number of sessions, with an extrapolation."""
     found = []
     for groups in servers.values():
         if "growth" not in groups:
@@ -116,7 +116,7 @@ def growth(servers: Servers) -> str:
 
 
 def growth_series(results: list[Result]) -> dict[str, list[tuple[int, float]]]:
-    """By call with its unit: sessions in the store, and the median."""
+    """Return, by call and unit, pairs of sessions in the store and the median."""
     series: dict[str, list[tuple[int, float]]] = {}
     for result in results:
         name = f"{result.details['call']}, {result.unit}"
@@ -125,13 +125,14 @@ def growth_series(results: list[Result]) -> dict[str, list[tuple[int, float]]]:
 
 
 def extrapolated(points: list[tuple[int, float]]) -> float:
-    """What so many sessions would take, were each further power of ten a step like the last one, or none."""
+    """Estimate the figure for `_EXTRAPOLATED` sessions: each further power of ten adds the last step, or
+    nothing."""
     (earlier, before), (last, figure) = points[-2:]
     return figure + max(0.0, figure - before) * math.log10(_EXTRAPOLATED / last) / math.log10(last / earlier)
 
 
 def bulk(servers: Servers) -> str:
-    """Reclaiming and sweeping at full pace, and how long their scripts ran."""
+    """Return a table of reclaiming and sweeping at full pace, and run times of their scripts."""
     rows = []
     for server, groups in servers.items():
         for name in ("reclaim", "sweep"):
@@ -147,7 +148,7 @@ def bulk(servers: Servers) -> str:
 
 
 def latency(servers: Servers) -> str:
-    """What others felt under each load."""
+    """Return a table of others' latency under each load."""
     rows = []
     for groups in servers.values():
         results = groups["latency"].results if "latency" in groups else []
@@ -170,7 +171,7 @@ _FELT = ("p50", "p99", "longest")
 
 
 def million(runs: list[dict[str, Any]]) -> str:
-    """What `python -m benchmarks.million` wrote, run by run."""
+    """Return a table of the results of `python -m benchmarks.million`, run by run."""
     rows = []
     for run in runs:
         given, tenths = run["setting"], run["sessions_per_second_by_tenths"]
@@ -191,7 +192,8 @@ def million(runs: list[dict[str, Any]]) -> str:
 
 
 def profile(servers: Servers) -> str:
-    """Microseconds of each call: until the answer, of the processor in either process, in commands."""
+    """Return a table of microseconds per call: until the answer, of the processor in each process, in
+    commands."""
     rows = []
     for groups in servers.values():
         for result in groups["profile"].results if "profile" in groups else ():
@@ -222,12 +224,12 @@ def _widths_of(results: list[Result]) -> str:
 
 
 def _side_by_side(servers: Servers, *groups: str) -> Iterator[tuple[tuple[str, str], dict[str, Result]]]:
-    """Each case with its result on each server."""
+    """Yield each case with its result on each server."""
     found: dict[tuple[str, str], dict[str, Result]] = {}
     for group in groups:
         for server, measured in servers.items():
             for result in measured[group].results if group in measured else ():
-                # Where groups have the same case, the first has the aims.
+                # If two groups have the same case, the first has the aims.
                 found.setdefault((result.name, result.against), {}).setdefault(server, result)
     yield from found.items()
 

@@ -1,7 +1,7 @@
 """Conversations in English that do not repeat themselves.
 
-What is said comes from Python's own reference manual, which every Python has: prose of many authors, each
-sentence once (until all 250 KB are said, which is further back than compression looks).
+The text comes from Python's own reference manual, which every Python has. It is prose of many authors, and
+each sentence occurs once (until all 250 KB are used, which is further back than compression looks).
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Any
 
 from agent_runtime.manager.json_text import as_json
 
-#: Roughly the length of a question and of an answer, characters.
+#: Approximate length of a question and of an answer, characters.
 _QUESTION, _ANSWER = 60, 310
-#: What is no prose: examples, grammars, headings.
+#: Marks of text that is not prose: examples, grammars, headings.
 _NOT_PROSE = re.compile(r">>>|::=|\*\*\*\*|====|----")
 _SHORTEST_PARAGRAPH = 60
 
 
 @cache
 def sentences() -> list[str]:
-    """All sentences of the manual, in its order."""
+    """Return all sentences of the manual, in its order."""
     manual = "\n\n".join(topics.values()).translate({ord('"'): "'", ord("\\"): "/"})
     manual = manual.encode("ascii", "ignore").decode()  # now a character is a byte of JSON
     paragraphs = (re.sub(r"\s+", " ", part).strip() for part in manual.split("\n\n"))
@@ -35,7 +35,8 @@ def sentences() -> list[str]:
 
 
 def talk(turns: int, begin: int = 0) -> list[dict[str, str]]:
-    """The history of a conversation: in each turn, a question and an answer. Different for each `begin`."""
+    """Return the history of a conversation: a question and an answer in each turn, different for each
+    `begin`."""
     texts = sentences()
     start = begin * 1_009 % len(texts)
     said = cycle(texts[start:] + texts[:start])
@@ -54,13 +55,13 @@ def talk(turns: int, begin: int = 0) -> list[dict[str, str]]:
 
 
 def checkpoint_of(history: list[dict[str, str]], turn: int) -> dict[str, Any]:
-    """The state after that turn, with the whole history up to it."""
+    """Return the state after that turn, with the whole history up to it."""
     return {"turn": turn, "model": "small-1", "history": history[: 2 * turn]}
 
 
 @cache
 def conversation(size_bytes: int) -> dict[str, Any]:
-    """A checkpoint of a conversation that is exactly so long as JSON."""
+    """Return a checkpoint of a conversation whose JSON is exactly this long."""
     history: list[dict[str, str]] = []
     data: dict[str, Any] = {"turn": 0, "note": "", "history": history}
     room = size_bytes - len(as_json(data))

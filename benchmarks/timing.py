@@ -1,4 +1,4 @@
-"""Two ways to do the same, measured in turn, and what came out."""
+"""Measure two ways to do the same in turn, and keep the results."""
 
 import asyncio
 import gc
@@ -8,31 +8,32 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 JobSpec = Callable[[], Awaitable[Any]]
-#: Makes ready (untimed) and returns the work to be timed.
+#: Prepares (untimed) and returns the work to be timed.
 Side = Callable[[], Awaitable[JobSpec]]
 
 
 class Result(NamedTuple):
-    """What came out of one case: a figure of each round, ours and its raw counterpart's."""
+    """Results of one case: a figure for each round, ours and the raw counterpart's."""
 
     case: str
     against: str
     raw: list[float]
     ours: list[float]
-    #: Of the figures. Seconds are compared as speeds, so that more is better; of all else less is.
+    #: Unit of the figures. Seconds are compared as speeds (more is better); for all other units, less is
+    #: better.
     unit: str = "s"
-    #: Done in one round.
+    #: Operations in one round.
     operations: int = 1
-    #: Calls gathered at a time; 1 for calls in turn; None where that means nothing.
+    #: Calls gathered at a time; 1 for calls in turn; None if the number means nothing.
     width: int | None = None
-    #: The ratio to reach: at least that where speeds are compared, else at most.
+    #: The ratio to reach: at least this if speeds are compared, otherwise at most this.
     aim: float | None = None
-    #: Whatever else is worth telling.
+    #: Further facts about the case.
     details: dict[str, Any] = {}  # noqa: RUF012  (never changed)
 
     @property
     def ratios(self) -> list[float]:
-        """Our speed by the raw speed; or our bytes or times by the raw ones."""
+        """Our speed by the raw speed; for other units, our figure by the raw one."""
         pairs = zip(self.raw, self.ours, strict=True)
         return [raw / ours if self.unit == "s" else ours / raw for raw, ours in pairs]
 
@@ -42,7 +43,7 @@ class Result(NamedTuple):
 
     @property
     def reached(self) -> bool | None:
-        """Whether the aim is; None where there is none."""
+        """True if the ratio meets the aim; None if there is no aim."""
         if self.aim is None:
             return None
         return self.ratio >= self.aim if self.unit == "s" else self.ratio <= self.aim
@@ -70,7 +71,8 @@ async def alternate(
     warm_up: bool = True,
     after: Callable[[int], None] = lambda _: None,
 ) -> list[list[float]]:
-    """Seconds of each round, by side. The order turns round every time, so that a drift hits all alike.
+    """Return seconds of each round, by side. The order is reversed every time, so that drift affects all
+    sides alike.
 
     `after` is called with the place of each side that has just run.
     """
@@ -86,7 +88,7 @@ async def alternate(
 
 
 async def timed(work: JobSpec) -> float:
-    """How long the work took, seconds."""
+    """Return the duration of the work, seconds."""
     gc.collect()
     started = time.perf_counter()
     await work()
@@ -94,7 +96,7 @@ async def timed(work: JobSpec) -> float:
 
 
 def calls(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any], width: int) -> JobSpec:
-    """Work that makes one call per item: in turn, or `width` of them gathered at a time."""
+    """Return work that makes one call per item: in turn, or `width` of them gathered at a time."""
 
     async def in_turn() -> None:
         for item in items:

@@ -13,7 +13,7 @@ from tests.chaos.report import show
 
 
 def main() -> int:
-    """1 if a promise was broken."""
+    """Run chaos, and return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seed", default="")
@@ -21,7 +21,7 @@ def main() -> int:
     console = Console()
     seed = arguments.seed or secrets.token_hex(4)
     console.print(f"Chaos for {arguments.seconds:.0f} s, seed {seed}")
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # it too ends what was started
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # SIGTERM also ends all processes
     run = asyncio.run(run_chaos(seed, arguments.seconds))
     show(run, console)
     return int(bool(run.violations))

@@ -1,6 +1,6 @@
 """A process that calls all the time: `python -m tests.chaos.callers NAME SEED JOURNAL`.
 
-On SIGTERM it begins no more rounds and ends when those that are open are done.
+On SIGTERM, the process begins no more rounds and ends when its open rounds are done.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.chaos.rounds import forget, play
 #: Rounds that one process has open at a time.
 _ROUNDS_AT_ONCE = 3
 
-#: Rounds whose sessions stay. Older ones are deleted, or in some hours there would be millions.
+#: Rounds whose sessions stay. Sessions of older rounds are deleted, or in some hours there would be millions.
 _ROUNDS_KEPT = 250
 
 

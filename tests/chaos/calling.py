@@ -1,4 +1,4 @@
-"""Calls that are written down: what is asked, and what the caller is told."""
+"""Calls, and a record of each question and each answer."""
 
 import asyncio
 import random
@@ -15,8 +15,8 @@ from agent_runtime.manager.jobs import EnqueueError, JobStateError
 from agent_runtime.tasks import SessionJobs
 from tests.chaos.journal import Journal
 
-#: How long a caller rests after each call, seconds at most: enough calls for the faults to hit, and some of
-#: the machine left to the workers.
+#: Longest rest of a caller after each call, seconds. It is short enough for faults to hit many calls, and
+#: long enough to leave some of the machine to the workers.
 _REST_SECONDS = 0.03
 
 _OUTCOMES: list[tuple[type[Exception], str]] = [
@@ -28,7 +28,7 @@ _OUTCOMES: list[tuple[type[Exception], str]] = [
 
 
 class Answer(NamedTuple):
-    """How a call ended."""
+    """The end of a call: its outcome and its value."""
 
     outcome: str
     told: Any
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 class Caller:
-    """Calls, and writes down what it is told.
+    """A caller that records each answer.
 
     Args:
         round_: name of the round that the calls belong to.
@@ -53,14 +53,14 @@ class Caller:
         self._journal = journal
 
     async def call(self, call: str, do: Callable[[], Awaitable[Any]], **asked: Any) -> Answer:
-        """One try."""
+        """Try the call once."""
         outcome, told = await _outcome_of(do)
         self._journal.write(self.round, call, outcome, told, asked)
         await asyncio.sleep(self.rng.uniform(0, _REST_SECONDS))
         return Answer(outcome, told)
 
     async def insist(self, call: str, do: Callable[[], Awaitable[Any]], **asked: Any) -> Answer:
-        """Tries until there is an answer, as whoever is told "unknown" should."""
+        """Repeat the call until there is an answer, as a caller that is told "unknown" should."""
         while True:
             answer = await self.call(call, do, **asked)
             if answer.outcome not in ("unavailable", "unknown"):

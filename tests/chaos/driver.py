@@ -1,4 +1,4 @@
-"""One run: the stack is started, broken for a time, left in peace until it is done, and judged."""
+"""One run: start the stack, break it for a time, leave it in peace until it is done, and judge it."""
 
 import random
 import signal
@@ -21,15 +21,15 @@ from tests.chaos.stack import Process, Stack
 from tests.chaos.verdict import violations
 from tests.support.wait_until import wait_until
 
-#: How long the stack may take to be done once it is left in peace, seconds.
+#: Longest time that the stack may take to be done once it is left in peace, seconds.
 _PEACE_SECONDS = 90
 
-#: The longest time that the server stands still, in runs of up to so many seconds and in longer ones.
+#: Longest freeze of the server, in runs of up to so many seconds and in longer runs.
 _SHORT_RUN_SECONDS, _SHORT_FREEZE_SECONDS, _LONG_FREEZE_SECONDS = 300, 4.0, 30.0
 
 
 class Run(NamedTuple):
-    """What came of it."""
+    """The results of a run."""
 
     seed: str
     seconds: float
@@ -39,12 +39,12 @@ class Run(NamedTuple):
     expected: Expected
     found: Found
     violations: list[str]
-    #: Where journals and logs were kept, if something was violated.
+    #: Folder with journals and logs, if a promise was broken.
     kept: Path | None
 
 
 async def run_chaos(seed: str, seconds: float) -> Run:
-    """Breaks a stack of its own for so many seconds. Whether all promises were kept is in `violations`."""
+    """Break a stack of its own for so many seconds. `violations` lists the broken promises."""
     async with Stack(seed) as stack:
         longest_freeze = _SHORT_FREEZE_SECONDS if seconds <= _SHORT_RUN_SECONDS else _LONG_FREEZE_SECONDS
         saboteur = Saboteur(stack, random.Random(seed), longest_freeze)
@@ -73,7 +73,7 @@ async def run_chaos(seed: str, seconds: float) -> Run:
 
 
 async def _settle(stack: Stack, manager: SessionManager, broker: redis.Redis) -> list[str]:
-    """Lets callers and jobs come to their end; what did not."""
+    """Let callers and jobs end. Return one line for each process or job that did not."""
     for caller in stack.callers:
         caller.signal(signal.SIGTERM)
     problems = [await _until_ended(caller) for caller in stack.callers]
@@ -83,17 +83,18 @@ async def _settle(stack: Stack, manager: SessionManager, broker: redis.Redis) ->
     problems += [await _until_heard_of(*each) for each in zip(stack.workers, sizes, strict=True)]
     for process in [*stack.beats, *stack.workers]:
         problems.append("" if process.status is None else f"{process.name} is dead")
-    stack.end_beats()  # not before, for it is Beat's ticks that show that workers listen
-    if done:  # and the last sweeps that they asked for, one of which may have no message
+    stack.end_beats()  # not before, because Beat's ticks show that workers listen
+    if done:  # also the last sweeps that Beat asked for, one of which may have no message
         await _until_done(manager, rings=True)
     return [problem for problem in problems if problem]
 
 
 async def _until_done(manager: SessionManager, *, rings: bool = False) -> bool:
-    """Whether nothing is left to do, once that is so or takes too long; the verdict says what is left.
+    """Wait until nothing is left to do. Return False after too long a time; the verdict then says what is
+    left.
 
     Args:
-        rings: for what nobody works on, as Beat has workers do.
+        rings: requeue stalled jobs, as Beat has workers do.
     """
     publisher = Publisher(manager.settings)
 
@@ -123,7 +124,8 @@ async def _until_ended(caller: Process) -> str:
 
 
 async def _until_heard_of(worker: Process, size: int) -> str:
-    """A worker that is alive and takes no tasks is as good as none. Beat gives it some every second."""
+    """Wait until the worker takes a task. A worker that takes none is as good as none; Beat sends one every
+    second."""
     try:
         await wait_until(
             lambda: b"received" in worker.log_path.read_bytes()[size:],
@@ -131,7 +133,7 @@ async def _until_heard_of(worker: Process, size: int) -> str:
             timeout=_PEACE_SECONDS,
         )
     except AssertionError:
-        worker.signal(signal.SIGUSR1)  # Celery then logs what each thread does
+        worker.signal(signal.SIGUSR1)  # makes Celery log what each thread does
         with suppress(AssertionError):
             await wait_until(
                 lambda: b"MainThread\n=" in worker.log_path.read_bytes()[size:], description="its threads"
@@ -141,6 +143,7 @@ async def _until_heard_of(worker: Process, size: int) -> str:
 
 
 def _make_due(broker: redis.Redis) -> None:
-    """Has the broker hand out again what killed workers held, without waiting for the visibility timeout."""
+    """Make the broker hand out the messages of killed workers again, without waiting for the visibility
+    timeout."""
     for tag in broker.zrange("unacked_index", 0, -1):
         broker.zadd("unacked_index", {tag: 1}, xx=True)

@@ -1,8 +1,9 @@
-"""What must be true if callers were told the truth: the journals, replayed.
+"""The state that must hold if callers were told the truth: the journals, replayed.
 
-What belongs to one round was asked for in order by one caller, so there is one thing that can be true of each
-session; only the calls whose outcome stayed unknown leave two. Those are creations and saves, since a caller
-that repeats them makes another session or checkpoint. Everything else is repeated until there is an answer.
+Sessions of one round were used in order by one caller, so only one state is possible for each session. Calls
+of unknown outcome are the exception: they leave two possible states. These are creations and saves, because a
+caller that repeats them makes another session or checkpoint. Every other call is repeated until there is an
+answer.
 """
 
 from collections import Counter, defaultdict
@@ -26,7 +27,7 @@ class ExpectedSession:
     pins: set[str] = field(default_factory=set)
     #: Saves that may or may not have been applied.
     unknown_saves: int = 0
-    #: Ids of the deletions that have revoked it, by what they are about. Of two, either may count it.
+    #: Ids of the deletions that have revoked the session, by target. If there are two, either may count it.
     revoked_by: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
     expires: bool = False
@@ -35,12 +36,12 @@ class ExpectedSession:
 
     @property
     def readable(self) -> bool:
-        """Whether it must be there; a session that runs out, once it has."""
+        """True if the session must be there. A session that expires must be there until it has."""
         return not (self.deleted or self.revoked_by or self.expires)
 
     @property
     def kept_checkpoints(self) -> set[str]:
-        """Ids of those that must be there, if every save was answered."""
+        """Ids of the checkpoints that must be there, if every save was answered."""
         return set(self.checkpoints) if self.pruned_by is None else {*self.pins, *list(self.checkpoints)[-1:]}
 
 
@@ -52,7 +53,7 @@ class ExpectedJob:
     #: `user` or `agent` for a deletion; `prune` or `sweep`.
     what: str
     target: str = ""
-    #: Sessions it revoked.
+    #: Sessions that the job revoked.
     sessions: set[str] = field(default_factory=set)
     undone: bool = False
 
@@ -70,12 +71,12 @@ class Expected:
     requests: dict[str, str] = field(default_factory=dict)
     #: Calls, by name and outcome.
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: What callers were told that cannot have been right at that moment.
+    #: Answers that cannot have been right when they were given.
     lies: list[str] = field(default_factory=list)
 
 
 def replay(entries: Iterable[Entry]) -> Expected:
-    """What the entries, each journal in its order, say together."""
+    """Combine the entries, each journal in its order."""
     expected = Expected()
     for entry in entries:
         expected.calls[entry.call, entry.outcome] += 1
@@ -99,7 +100,7 @@ def _created(expected: Expected, entry: Entry) -> None:
 
 def _maybe_created(expected: Expected, entry: Entry) -> None:
     if entry.asked.get("session_id"):
-        return  # it is repeated until there is an answer, and is the same session
+        return  # the call is repeated until there is an answer, and the session stays the same
     expected.unknown_creates.update({entry.asked["user_id"]: 1, entry.asked["agent_id"]: 1})
 
 
@@ -114,7 +115,7 @@ def _maybe_expires(expected: Expected, entry: Entry) -> None:
 
 
 def _told_of_a_live_session(change: Callable[[ExpectedSession, Entry], None]) -> Any:
-    """For calls that answer whether the session was live, which all those asked about were."""
+    """Wrap `change` for calls that answer whether the session was live. All sessions in question were."""
 
     def told(expected: Expected, entry: Entry) -> None:
         session = expected.sessions[entry.asked["session_id"]]
@@ -142,7 +143,7 @@ def _expiring(session: ExpectedSession, entry: Entry) -> None:
 
 
 def _unchanged(session: ExpectedSession, entry: Entry) -> None:
-    """Nothing to expect of it but the answer."""
+    """Expect nothing of the session but the answer."""
 
 
 def _deleted(expected: Expected, entry: Entry) -> None:

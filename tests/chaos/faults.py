@@ -1,5 +1,6 @@
-"""What is broken: a method for each kind of fault. It returns when the fault is over: how many times it broke
-something.
+"""The faults: a method for each kind.
+
+A method returns when the fault is over. Its result is how many times the fault broke something.
 """
 
 import asyncio
@@ -25,7 +26,8 @@ _REMEMBERED = 500
 
 _LOOK_EVERY_SECONDS = 0.1
 
-#: From one fault to the next: some hit a stack that is still on its knees, others one that works again.
+#: Pause from one fault to the next. Some faults hit a stack that has not recovered, others one that works
+#: again.
 _PAUSE_SECONDS = (0.2, 3.0)
 
 
@@ -33,7 +35,7 @@ class Saboteur:
     """Breaks one thing after the other in a stack.
 
     Args:
-        longest_freeze: how long the server may stand still, seconds.
+        longest_freeze: longest time that the server may stand still, seconds.
     """
 
     def __init__(self, stack: Stack, rng: random.Random, longest_freeze: float) -> None:
@@ -43,11 +45,11 @@ class Saboteur:
         self._seen: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
         self._client = stack.server.client(socket_timeout=2)
         self._broker = stack.server.client(db=1, socket_timeout=2)
-        #: How often each kind of fault was injected.
+        #: Number of injections of each kind of fault.
         self.counts: Counter[str] = Counter()
 
     async def break_things(self, seconds: float) -> None:
-        """Injects faults for so long: all kinds in random order, and again."""
+        """Inject faults for so long: all kinds in random order, and again."""
         looking = asyncio.create_task(self._look_at_messages())
         ends_at = time.monotonic() + seconds
         try:
@@ -62,7 +64,7 @@ class Saboteur:
             await asyncio.to_thread(self._mend)
 
     async def _inject(self, name: str, fault: "Fault") -> None:
-        with suppress(redis.RedisError):  # where it finds the server broken already
+        with suppress(redis.RedisError):  # raised if the server is broken already
             self.counts[name] += await fault(self)
 
     def _mend(self) -> None:
@@ -87,7 +89,7 @@ class Saboteur:
         children = await asyncio.to_thread(pick(self._rng, self._stack.workers).children)
         for pid in children[:1]:
             with suppress(ProcessLookupError):
-                # Ours: the pool of a worker that this run has started.
+                # The process is ours: it belongs to the pool of a worker that this run has started.
                 os.kill(pid, signal.SIGKILL)
         return len(children[:1])
 
@@ -147,7 +149,7 @@ class Saboteur:
         return int(killed > 0)
 
     async def _look_at_messages(self) -> None:
-        """Remembers messages that wait, or that a worker holds."""
+        """Remember messages that wait, or that a worker holds."""
         while True:
             with suppress(redis.RedisError):
                 self._seen.extend(await asyncio.to_thread(self._waiting_messages))
@@ -163,7 +165,7 @@ class Saboteur:
 
 
 def _copy_of(text: bytes) -> str:
-    """The same message, as the broker would hold it had it been sent twice."""
+    """Return the same message as the broker would hold it if it had been sent twice."""
     message: dict[str, Any] = json.loads(text)
     message["properties"]["delivery_tag"] = str(uuid4())
     return json.dumps(message)

@@ -1,4 +1,4 @@
-"""What is there in the end, read through the manager as a caller would, and behind its back."""
+"""The state at the end, read through the manager as a caller would, and directly from the server."""
 
 import asyncio
 from collections.abc import Iterable
@@ -33,21 +33,21 @@ class Found:
     """Everything that the verdict looks at."""
 
     sessions: dict[str, FoundSession] = field(default_factory=dict)
-    #: All that the ledger lists, and all that callers were told of and that it knows.
+    #: Jobs that the job store lists, and jobs that callers were told of and the job store knows.
     jobs: dict[str, JobProgress] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
-    #: What is wrong with the chain of receipts.
+    #: Problems of the chain of receipts.
     chain: list[str] = field(default_factory=list)
-    #: What the store says is the number of live sessions.
+    #: The store's own count of live sessions.
     count: int = 0
-    #: Keys without TTL, ghosts, orphans, sessions that some index does not list.
+    #: Keys without TTL, ghosts, orphans, sessions that an index does not list.
     leftovers: list[str] = field(default_factory=list)
 
 
 async def look(
     manager: SessionManager, client: redis.Redis, sessions: Iterable[str], jobs: Iterable[str]
 ) -> Found:
-    """What is there of these sessions and jobs, and all else. `client` gives replies as bytes."""
+    """Read these sessions and jobs, and everything else. `client` gives replies as bytes."""
     namespace = manager.settings.namespace
     stored = {key.rpartition(b":")[2].decode() for key in client.scan_iter(f"{namespace}:*:s:*", count=1000)}
     found = Found(
@@ -75,7 +75,7 @@ async def _read(manager: SessionManager, session_id: str) -> FoundSession | None
 
 
 async def all_jobs(manager: SessionManager) -> list[JobProgress]:
-    """All that the ledger lists."""
+    """Return all jobs that the job store lists."""
     found: list[JobProgress] = []
     cursor = None
     while True:

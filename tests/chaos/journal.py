@@ -1,8 +1,8 @@
-"""What a caller was told, one line for each call, written at once so that it survives its writer.
+"""A caller's record of its answers: one line for each call, written at once so that it survives its writer.
 
 An outcome is one of
 
-    answered      the call returned; `told` is what
+    answered      the call returned; `told` is its result
     refused       the state of a job did not allow it, or a session was not live; nothing was changed
     unavailable   not applied: no connection could be made
     unknown       sent, but no answer came back
@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 class Entry(NamedTuple):
     """One call."""
 
-    #: Moment of the answer, seconds since the epoch.
+    #: Time of the answer, seconds since the epoch.
     at: float
-    #: The round it belongs to: users and agents of one round appear in no other.
+    #: The round of the call. Users and agents of one round appear in no other.
     round: str
-    #: What was called.
+    #: Name of the call.
     call: str
     outcome: str
-    #: What the caller was told.
+    #: The caller's answer.
     told: Any
-    #: What it had asked.
+    #: The caller's question.
     asked: dict[str, Any]
 
 
@@ -43,7 +43,7 @@ class Journal:
 
 
 def read_journals(paths: Iterable[Path]) -> Iterator[Entry]:
-    """All entries, each journal in its order."""
+    """Yield all entries, each journal in its order."""
     for path in paths:
         with path.open() as file:
             for line in file:

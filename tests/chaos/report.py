@@ -1,4 +1,4 @@
-"""What a run came to, in tables."""
+"""The results of a run, in tables."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from rich.table import Table
 
 from tests.chaos.driver import Run
 
-#: Violations that are printed; after so many, the rest says nothing new.
+#: Most violations that are printed. After so many, the rest says nothing new.
 _MOST_LINES = 50
 
 
 def show(run: Run, console: Console) -> None:
-    """Prints it."""
+    """Print the results."""
     console.print(_counts("Faults injected", run.faults))
     console.print(_calls(run))
     jobs = Counter(f"{job.kind}: {job.state}" for job in run.found.jobs.values())
     console.print(_counts("Jobs", jobs))
     console.print(_counts("Processes started again", run.restarts))
-    console.print(_counts("How they had ended", run.exits))
-    console.print(_counts("Looked at in the end", _seen(run)))
+    console.print(_counts("How these had ended", run.exits))
+    console.print(_counts("Found at the end", _seen(run)))
     for line in run.violations[:_MOST_LINES]:
         console.print(f"VIOLATION {line}", style="red", markup=False, highlight=False)
     if run.kept:
@@ -34,7 +34,7 @@ def _seen(run: Run) -> dict[str, int]:
     return {
         "sessions that callers were told of": len(expected.sessions),
         "of these deleted": sum(bool(each.deleted or each.revoked_by) for each in expected.sessions.values()),
-        "of these run out": sum(each.expires for each in expected.sessions.values()),
+        "of these expired": sum(each.expires for each in expected.sessions.values()),
         "sessions there": len(found.sessions),
         "checkpoints there": sum(len(each.checkpoints) for each in found.sessions.values()),
         "creations of unknown outcome": sum(expected.unknown_creates.values()) // 2,
@@ -46,7 +46,7 @@ def _seen(run: Run) -> dict[str, int]:
 def _calls(run: Run) -> Table:
     outcomes = ("answered", "refused", "unavailable", "unknown", "failed")
     counts = run.expected.calls
-    table = Table(title="Calls by what callers were told", title_justify="left")
+    table = Table(title="Calls by outcome", title_justify="left")
     table.add_column("call")
     for outcome in outcomes:
         table.add_column(outcome, justify="right")

@@ -1,6 +1,7 @@
-"""What callers do, round by round: some sessions of two users with two agents are made and used, and then
-something is done about them. Users and agents of one round appear in no other, so that the journal of one
-caller says what must become of them.
+"""The callers' actions, round by round.
+
+A round makes and uses some sessions of two users with two agents, and then does something about them. Users
+and agents of one round appear in no other, so the journal of one caller determines what must become of them.
 """
 
 import asyncio
@@ -19,12 +20,12 @@ from agent_runtime.manager import new_session_id
 from agent_runtime.manager.jobs import JobNotFoundError
 from tests.chaos.calling import Answer, Caller
 
-#: Sessions of a round, usually and where a deletion is to take several batches.
+#: Sessions of a round: usually, and if a deletion is to take several batches.
 _FEW, _MANY = (3, 9), 230
 
 
 async def play(caller: Caller) -> None:
-    """One round, chosen by chance."""
+    """Play one round, chosen by chance."""
     ending = caller.rng.choice(ENDINGS)
     if ending is delete_many:
         await asyncio.gather(*(_create(caller) for _ in range(_MANY)))
@@ -38,19 +39,19 @@ async def play(caller: Caller) -> None:
 
 
 async def forget(caller: Caller) -> None:
-    """Deletes what a round of some time ago has left."""
+    """Delete the sessions of a round of some time ago."""
     for number in range(2):
         await _revoke(caller, "user", _user(caller, number))
 
 
 async def keep(caller: Caller, sessions: list[str]) -> None:
-    """They stay as they are."""
+    """Leave the sessions as they are."""
     user_id = _user(caller, 0)
     await caller.insist("count", partial(caller.manager.get_active_session_count, user_id), user_id=user_id)
 
 
 async def delete_one_by_one(caller: Caller, sessions: list[str]) -> None:
-    """The first half goes."""
+    """Delete the first half of the sessions one by one."""
     for session_id in sessions[: len(sessions) // 2 + 1]:
         await caller.insist(
             "delete",
@@ -61,7 +62,7 @@ async def delete_one_by_one(caller: Caller, sessions: list[str]) -> None:
 
 
 async def delete_user(caller: Caller, sessions: list[str]) -> None:
-    """A user goes, comes back, and the request is repeated late: the new sessions stay."""
+    """Delete a user who comes back, and repeat the request late: the new sessions stay."""
     key = await _revoke(caller, "user", _user(caller, 0))
     await _read(caller, *sessions)
     await _create(caller, user=0)
@@ -69,18 +70,18 @@ async def delete_user(caller: Caller, sessions: list[str]) -> None:
 
 
 async def delete_agent(caller: Caller, sessions: list[str]) -> None:
-    """An agent goes, over all partitions."""
+    """Delete an agent, over all partitions."""
     await _revoke(caller, "agent", _agent(caller, 0))
     await _read(caller, *sessions)
 
 
 async def delete_many(caller: Caller, sessions: list[str]) -> None:
-    """An agent with enough sessions for several batches goes."""
+    """Delete an agent with enough sessions for several batches."""
     await delete_agent(caller, sessions)
 
 
 async def delete_both(caller: Caller, sessions: list[str]) -> None:
-    """A user and an agent with common sessions go at once."""
+    """Delete a user and an agent with common sessions at once."""
     await asyncio.gather(
         _revoke(caller, "user", _user(caller, 0)), _revoke(caller, "agent", _agent(caller, 0))
     )
@@ -88,20 +89,20 @@ async def delete_both(caller: Caller, sessions: list[str]) -> None:
 
 
 async def delete_again(caller: Caller, sessions: list[str]) -> None:
-    """A user goes, comes back and goes again, with the first job or with another."""
+    """Delete a user who comes back, and delete the user again, with the first job or with another."""
     await _revoke(caller, "user", _user(caller, 0))
     await _create(caller, user=0)
     await _revoke(caller, "user", _user(caller, 0))
 
 
 async def undo(caller: Caller, sessions: list[str]) -> None:
-    """A deletion is taken back in its grace."""
+    """Undo a deletion in its grace period."""
     await _revoke(caller, "agent", _agent(caller, 0), grace=120.0, then="undo")
     await _read(caller, *sessions)
 
 
 async def undo_late(caller: Caller, sessions: list[str]) -> None:
-    """A deletion is taken back at about the moment when it begins."""
+    """Undo a deletion at about the time at which it begins."""
     await _revoke(
         caller, "user", _user(caller, 0), grace=1.0, then="undo", after=caller.rng.uniform(0.5, 2.5)
     )
@@ -109,19 +110,19 @@ async def undo_late(caller: Caller, sessions: list[str]) -> None:
 
 
 async def pause(caller: Caller, sessions: list[str]) -> None:
-    """A deletion is paused, and goes on."""
+    """Pause a deletion, and resume it."""
     await _revoke(caller, "agent", _agent(caller, 1), then="pause")
     await _read(caller, *sessions)
 
 
 async def send_task(caller: Caller, sessions: list[str]) -> None:
-    """A user goes by a Celery message, which is repeated until the job is known, and comes back."""
+    """Delete a user by a Celery message, repeated until the job is known. The user comes back."""
     user_id, task_id = _user(caller, 0), f"task-{uuid4()}"
 
     def send() -> bool:
         try:
             tasks.delete_user_sessions.apply_async((user_id,), task_id=task_id, ignore_result=True)
-        except (OperationalError, redis.RedisError):  # what Celery raises while its broker is away
+        except (OperationalError, redis.RedisError):  # raised by Celery while its broker is away
             return False
         return True
 
@@ -142,7 +143,7 @@ async def send_task(caller: Caller, sessions: list[str]) -> None:
 
 
 async def expire(caller: Caller, sessions: list[str]) -> None:
-    """They run out."""
+    """Let the sessions expire."""
     for session_id in sessions:
 
         async def update(session_id: str = session_id) -> bool:
@@ -152,13 +153,13 @@ async def expire(caller: Caller, sessions: list[str]) -> None:
         await caller.insist("expire", update, session_id=session_id)
     for session_id in sessions:
         exists = partial(caller.manager.session_exists, session_id)
-        while (await caller.insist("exists", exists)).told:  # noqa: ASYNC110  (what is asked is a server)
+        while (await caller.insist("exists", exists)).told:  # noqa: ASYNC110  (the question goes to a server)
             await asyncio.sleep(0.2)
     await caller.insist("sweep", lambda: _id_of(caller.jobs.cleanup_expired_sessions()))
 
 
 async def prune(caller: Caller, sessions: list[str]) -> None:
-    """All but the newest checkpoint and those pinned go from the sessions of an agent."""
+    """Remove all checkpoints but the newest and the pinned ones from the sessions of an agent."""
     agent_id, key = _agent(caller, 0), uuid4().hex
     answer = await caller.insist(
         "prune",
@@ -198,8 +199,10 @@ def _agent(caller: Caller, number: int) -> str:
 
 
 async def _create(caller: Caller, user: int | None = None) -> str | None:
-    """Id of a new session. Half of the callers give it an id, and repeat the call until there is an answer.
-    The others do not, for another call would be another session.
+    """Create a session, and return its id if the call was answered.
+
+    Half of the callers choose the id, and repeat the call until there is an answer. The others do not repeat
+    the call, because another call would make another session.
     """
     user_id = _user(caller, caller.rng.randrange(2) if user is None else user)
     agent_id, metadata = _agent(caller, caller.rng.randrange(2)), {"made by": caller.round, "n": 0}
@@ -217,7 +220,7 @@ async def _create(caller: Caller, user: int | None = None) -> str | None:
 
 
 async def _use(caller: Caller, session_id: str) -> None:
-    """A conversation of some turns."""
+    """Hold a conversation of some turns."""
     manager, rng = caller.manager, caller.rng
     for turn in range(rng.randint(1, 4)):
         patch = {"n": turn + 1, f"turn {turn}": rng.random()}
@@ -241,7 +244,7 @@ async def _use(caller: Caller, session_id: str) -> None:
 
 
 async def _save(caller: Caller, session_id: str, data: dict[str, Any]) -> Answer:
-    """As with creations, half of them are repeated."""
+    """Save a checkpoint. Half of the saves are repeated until there is an answer, as with creations."""
     checkpoint_id = f"ckpt-{uuid4()}" if caller.rng.random() < 0.5 else None
     save = partial(caller.manager.save_checkpoint, session_id, data, checkpoint_id=checkpoint_id)
     call = caller.insist if checkpoint_id else caller.call
@@ -249,7 +252,7 @@ async def _save(caller: Caller, session_id: str, data: dict[str, Any]) -> Answer
 
 
 async def _read(caller: Caller, *sessions: str) -> None:
-    """Reads them, so that the journal says what a reader saw at that moment."""
+    """Read the sessions, so that the journal says what a reader saw at that time."""
     for session_id in sessions:
 
         async def read(session_id: str = session_id) -> dict[str, Any] | None:
@@ -269,8 +272,10 @@ async def _revoke(
     then: str | None = None,
     after: float = 0,
 ) -> str:
-    """Asks for the deletion of a user or an agent until there is an answer, and may then `then` "undo" or
-    "pause" it `after` so many seconds. The idempotency key, to repeat the request.
+    """Ask for the deletion of a user or an agent until there is an answer, and return the idempotency key.
+
+    If `then` is "undo" or "pause", do this to the job `after` so many seconds. The key serves to repeat the
+    request.
     """
     key = key or uuid4().hex
     method = caller.jobs.delete_user_sessions if what == "user" else caller.jobs.delete_agent_sessions

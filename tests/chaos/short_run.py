@@ -1,4 +1,5 @@
-"""What `make planted` runs to see a planted bug caught by chaos. Its name keeps it out of `make test`."""
+"""The test that `make planted` runs to see a planted bug caught by chaos. Its name keeps it out of `make
+test`."""
 
 import pytest
 

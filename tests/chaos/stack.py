@@ -1,5 +1,7 @@
-"""The whole stack on this machine: a server that keeps everything, a proxy before it, three workers, Beat
-twice, and callers. Workers and Beats that end are started again, as a supervisor would.
+"""The whole stack on this machine: a durable server, a proxy before it, three workers, Beat twice, and
+callers.
+
+Workers and Beats that end are started again, as a supervisor would.
 """
 
 import asyncio
@@ -23,11 +25,11 @@ WORKERS, BEATS, CALLERS = 3, 2, 2
 
 _CELERY = str(Path(sys.executable).parent / "celery")
 
-#: How quick the stack is to notice and to repair, so that two minutes hold many recoveries.
+#: Short times until the stack notices and repairs a fault, so that two minutes hold many recoveries.
 SETTINGS: dict[str, Any] = {
     "namespace": "chaos",
     "partitions": 2,
-    # Nothing may run out by itself, not even in a run of hours.
+    # Nothing may expire by itself, not even in a run of hours.
     "ttl": 30 * 86_400,
     "max_sessions": 10_000_000,
     "call_timeout_seconds": 1,
@@ -35,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "stalled_after_seconds": 2,
     "resume_interval_seconds": 1,
     "sweep_interval_seconds": 1,
-    # Every batch is refused now and then while the server is away; that is no reason to give up.
+    # Every batch is refused now and then while the server is away, which is no reason to give up.
     "max_batch_failures": 1000,
 }
 
@@ -43,7 +45,7 @@ _SUPERVISE_EVERY_SECONDS = 0.2
 
 
 class Process:
-    """A process of ours, with its children in a group of its own."""
+    """A process of ours. The process and its children form a group of their own."""
 
     def __init__(self, name: str, command: list[str], folder: Path, settings: dict[str, Any]) -> None:
         self.name = name
@@ -59,7 +61,7 @@ class Process:
 
     @property
     def status(self) -> int | None:
-        """Exit status; None while it runs."""
+        """Exit status; None while the process runs."""
         assert self._popen is not None
         return self._popen.poll()
 
@@ -76,7 +78,7 @@ class Process:
             )
 
     def children(self) -> list[int]:
-        """Pids of the pool."""
+        """Return the pids of the pool."""
         found = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False)
         return [int(pid) for pid in found.stdout.split()]
 
@@ -85,17 +87,17 @@ class Process:
             os.killpg(self.pid, number) if group else os.kill(self.pid, number)
 
     def clear_away(self) -> None:
-        """Ends it, and what its death left of its group."""
+        """End the process, and what its death left of its group."""
         if self._popen is not None:
             self.signal(signal.SIGKILL, group=True)
             self._popen.wait()
 
 
 class Stack:
-    """Everything that runs. Used as an asynchronous context manager, it ends all of it.
+    """All processes of a run. Used as an asynchronous context manager, the stack ends them all.
 
     Args:
-        seed: of what the callers do.
+        seed: seed of the callers' actions.
     """
 
     def __init__(self, seed: str) -> None:
@@ -103,11 +105,11 @@ class Stack:
         self.server = RedisServer(keeps_data=True)
         self.proxy = Proxy(self.server.port)
         self._seed = seed
-        #: Whether journals and logs stay in `folder` at the end.
+        #: True if journals and logs stay in `folder` at the end.
         self.keeps_logs = False
-        #: How often a process of each kind was started again.
+        #: Number of restarts of each kind of process.
         self.restarts: Counter[str] = Counter()
-        #: How they had ended.
+        #: The ways in which processes ended.
         self.exits: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
@@ -138,7 +140,7 @@ class Stack:
             shutil.rmtree(self.folder)
 
     def end_beats(self) -> None:
-        """For good."""
+        """End both Beats for good."""
         self._supervised = self.workers
         for beat in self.beats:
             beat.clear_away()
@@ -156,7 +158,7 @@ class Stack:
         return Process(name, command, self.folder, self.settings)
 
     async def _supervise(self) -> None:
-        """Starts workers and Beats again that have ended. Callers never end before they are told to."""
+        """Start workers and Beats again that have ended. Callers never end before they are told to."""
         while True:
             for process in self._supervised:
                 if process.status is not None:
@@ -175,6 +177,6 @@ def _words(status: int) -> str:
 
 
 def pick(rng: random.Random, processes: list[Process]) -> Process:
-    """One of those that run; where none does, any."""
+    """Pick one of the processes that run, or any if none runs."""
     running = [process for process in processes if process.status is None]
     return rng.choice(running or processes)

@@ -1,4 +1,4 @@
-"""The verdict of `make chaos` sees what it is there for: each test plants one lie where all agreed."""
+"""The verdict of `make chaos` sees every kind of lie: each test plants one into journals that agree."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ def _job(
 
 
 def _journal() -> list[Entry]:
-    """Sessions named after what becomes of them."""
+    """Return journals whose sessions are named after what becomes of them."""
     return [
         _create("kept"),
         _entry("merge", True, session_id="kept", patch={"n": 1}),
@@ -89,7 +89,7 @@ def _journal() -> list[Entry]:
 
 
 def _client() -> Found:
-    """What such a journal leaves."""
+    """Return the state that such journals leave."""
     sessions = [
         FoundSession("kept", "u0", "a0", {"n": 1}, {"c1": {"turn": 1}, "c2": {"turn": 2}}),
         FoundSession("pruned", "u0", "a1", {"n": 0}, {"p1": {}, "p3": {}}),
@@ -194,7 +194,7 @@ def _say(entry: Entry) -> Callable[[list[Entry], Found], None]:
     return lambda entries, found: entries.append(entry)
 
 
-#: What is wrong -> what the verdict says of it.
+#: Lie -> words of the verdict about it.
 LIES: dict[str, tuple[Callable[[list[Entry], Found], None], str]] = {
     "a session is lost": (_lose_session, "lost: session kept"),
     "a checkpoint is lost": (_lose_checkpoint, "lost: checkpoint c1"),

@@ -1,7 +1,7 @@
-"""How what is true differs from what callers were told: one line for each difference.
+"""Differences between what is true and what callers were told: one line for each difference.
 
-Counts are exact where the journals determine them. Each creation or save whose outcome stayed unknown allows
-one more, and the lines say so.
+Counts are exact if the journals determine them. Each creation or save of unknown outcome allows one more, and
+the lines say so.
 """
 
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from tests.chaos.found import Found, FoundSession
 
 
 def violations(expected: Expected, found: Found) -> list[str]:
-    """Every promise that was broken; none of them is the proof."""
+    """Return every promise that was broken. An empty list is the proof."""
     return [
         *expected.lies,
         *_sessions(expected, found),
@@ -47,7 +47,7 @@ def _contents(session: ExpectedSession, there: FoundSession) -> Iterator[str]:
         yield f"session {name} has the metadata {there.metadata}, not {session.metadata}"
     kept = session.kept_checkpoints
     unknown = there.checkpoints.keys() - session.checkpoints.keys()
-    if unknown and session.pruned_by:  # the newest one may be one that nobody knows of
+    if unknown and session.pruned_by:  # the newest checkpoint may be one that nobody knows of
         kept = session.pins
     for checkpoint_id in sorted(kept - there.checkpoints.keys()):
         yield f"lost: checkpoint {checkpoint_id} of session {name}"
@@ -62,7 +62,7 @@ def _contents(session: ExpectedSession, there: FoundSession) -> Iterator[str]:
 
 
 def _strays(expected: Expected, found: Found) -> Iterator[str]:
-    """Sessions that no caller was told of: at most as many as were perhaps created."""
+    """Yield sessions that no caller was told of, beyond the number of creations of unknown outcome."""
     strays = Counter(
         session.user_id for name, session in found.sessions.items() if name not in expected.sessions
     )
@@ -85,7 +85,7 @@ def _jobs(expected: Expected, found: Found) -> Iterator[str]:
 
 
 def _removals(expected: Expected, found: Found) -> Iterator[str]:
-    """Of each group of deletions that share sessions, the counts; of each pruning, its own."""
+    """Check the count of each group of deletions that share sessions, and of each pruning."""
     for group in _groups(expected):
         jobs = [found.jobs[job.job_id] for job in group if job.job_id in found.jobs]
         sessions = set().union(*(job.sessions for job in group))
@@ -106,7 +106,7 @@ def _removals(expected: Expected, found: Found) -> Iterator[str]:
 
 
 def _groups(expected: Expected) -> list[list[ExpectedJob]]:
-    """Deletions, those together that have sessions in common."""
+    """Return deletions in groups: those that share sessions are together."""
     group_of: dict[str, list[ExpectedJob]] = {
         job.job_id: [job] for job in expected.jobs.values() if job.what in ("user", "agent")
     }
@@ -123,7 +123,7 @@ def _groups(expected: Expected) -> list[list[ExpectedJob]]:
 def _count(
     jobs: list[JobProgress], known: int, unknown: int, what: str, *, undone: bool = False
 ) -> Iterator[str]:
-    """Whether the jobs together removed, or brought back, so many; each unknown call allows one more."""
+    """Check that the jobs together removed (or brought back) so many. Each unknown call allows one more."""
     counted = sum(job.restored if undone else job.removed for job in jobs)
     if not known <= counted <= known + unknown:
         names = ", ".join(job.job_id for job in jobs)
@@ -134,7 +134,7 @@ def _count(
 
 
 def _sweeps(expected: Expected, found: Found) -> Iterator[str]:
-    """Each session that ran out is counted once, whoever swept."""
+    """Check that each session that expired is counted once, whoever swept."""
     ran_out = sum(session.expires for session in expected.sessions.values())
     swept = sum(job.removed for job in found.jobs.values() if job.kind is JobKind.SWEEP)
     if ran_out != swept:

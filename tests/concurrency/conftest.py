@@ -1,4 +1,4 @@
-"""The processes, the rounds and the faults of these tests."""
+"""Fixtures for the processes, the rounds and the faults."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from tests.concurrency.crew import Crew
 
 _SIZE = 4
 
-#: How many times as many rounds as in CI.
+#: Factor by which rounds are more than in CI.
 _FACTOR = int(os.environ.get("AGENT_SESSIONS_TEST_ROUNDS", "1"))
 
 
@@ -26,14 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def crew() -> Iterator[Crew]:
-    """Four processes."""
+    """Start four processes."""
     with Crew(_SIZE) as crew:
         yield crew
 
 
 @pytest.fixture
 def rounds(settings: Settings) -> Callable[..., Iterator[Settings]]:
-    """Settings for each round, with a namespace of its own: `for settings in rounds(3, partitions=4)`."""
+    """Return settings for each round, with a namespace of its own: `for settings in rounds(3,
+    partitions=4)`."""
 
     def rounds_(count: int, **changes: Any) -> Iterator[Settings]:
         for number in range(count * _FACTOR):
@@ -45,7 +46,7 @@ def rounds(settings: Settings) -> Callable[..., Iterator[Settings]]:
 
 @pytest.fixture
 def cut_connections(raw: redis.Redis) -> Callable[[], Awaitable[None]]:
-    """Has the server kill all connections but one's own, over and over."""
+    """Return a function that has the server kill all connections but its own, over and over."""
 
     async def cut_connections_() -> None:
         while True:

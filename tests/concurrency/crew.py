@@ -1,4 +1,4 @@
-"""Processes that do one script after another, all released at the same moment."""
+"""Processes that run one script after another, all released at the same moment."""
 
 import asyncio
 import multiprocessing
@@ -17,7 +17,7 @@ from tests.support.wait_until import HANG_SECONDS, wait_until
 
 _TIMEOUT_SECONDS = HANG_SECONDS
 
-#: From the moment that all are ready to the one that releases them.
+#: Time from the moment when all are ready to the moment of release.
 _LEAD_SECONDS = 0.01
 
 _spawning = multiprocessing.get_context("spawn")
@@ -33,7 +33,7 @@ class _Process:
         theirs.close()
 
     async def hear(self) -> str:
-        """What it says next; 'killed' where it was."""
+        """Return the process's next message, or 'killed' if it was killed."""
         waiting: Connection = self.orders
         if not await asyncio.to_thread(waiting.poll, _TIMEOUT_SECONDS):
             raise AssertionError(f"process {self.process.name} said nothing for {_TIMEOUT_SECONDS} s")
@@ -53,7 +53,7 @@ class _Process:
 
 
 class Crew:
-    """So many processes, which stay from round to round.
+    """A number of processes, which stay from round to round.
 
     Example:
         >>> with Crew(4) as crew:
@@ -74,11 +74,11 @@ class Crew:
         max_sessions: int = 10_000,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> History:
-        """Has every process do the script; the history of all, in the order of the calls.
+        """Have every process run the script, and return the history of all, in the order of the calls.
 
         Args:
-            arguments: what the script gets besides its member.
-            meanwhile: what happens beside it, from the moment of the release until all have ended.
+            arguments: arguments of the script besides its member.
+            meanwhile: runs beside the script, from the moment of the release until all processes have ended.
         """
         self._replace_killed()
         self._rounds += 1
@@ -98,7 +98,7 @@ class Crew:
         return sorted((each for journal in journals for each in journal), key=lambda it: it.invoked)
 
     async def kill_after(self, number: int, operations: int) -> None:
-        """SIGKILL for this process once it was answered so often in this round."""
+        """Kill this process by SIGKILL once it has had so many answers in this round."""
 
         def is_due() -> bool:
             return sum(each.answered for each in read_journal(self._journal(number))) >= operations
@@ -133,7 +133,7 @@ def _expect(good: set[str], said: list[str]) -> None:
 
 
 async def _end(beside: "asyncio.Task[None] | None") -> None:
-    """Ends what happened beside the scripts. If it ended before with an error, that is the test's."""
+    """End the coroutine that ran beside the scripts. If it ended before with an error, raise the error."""
     if beside is None:
         return
     beside.cancel()

@@ -1,7 +1,7 @@
-"""What several processes did, when, and what they were answered.
+"""A record of operations of several processes: their times and their answers.
 
-A process writes its operations to a journal, a file, before and after each call. So the journal of a process
-that was killed holds all it had done, and the call that it never saw the answer of.
+A process writes its operations to a journal, a file, before and after each call. So the journal of a killed
+process holds everything it had done, and the call whose answer it never saw.
 """
 
 import math
@@ -16,7 +16,7 @@ from agent_runtime.manager.errors import AgentSessionsError, StoreOutcomeUnknown
 
 
 class Unknown(Enum):
-    """The result of an operation that was not answered: it happened later on, or never."""
+    """The result of an operation that was not answered: it took effect later, or never."""
 
     UNKNOWN = "unknown"
 
@@ -25,14 +25,14 @@ UNKNOWN = Unknown.UNKNOWN
 
 
 class Operation(NamedTuple):
-    """One call of one process. Moments are of the monotonic clock, which all processes here share."""
+    """One call of one process. Times are of the monotonic clock, which all processes here share."""
 
     name: str
     arguments: tuple[Any, ...]
-    #: What it returned, the class of the error that refused it, or `UNKNOWN`.
+    #: The returned value, the class of the error that refused the call, or `UNKNOWN`.
     result: Any
     invoked: float
-    #: Infinite where the result is unknown.
+    #: Infinite if the result is unknown.
     responded: float
     member: int
 
@@ -45,7 +45,7 @@ History = list[Operation]
 
 
 class Journal:
-    """Where one process writes what it does."""
+    """The file in which one process records its operations."""
 
     def __init__(self, path: Path, member: int) -> None:
         self._file = path.open("ab", buffering=0)
@@ -55,7 +55,7 @@ class Journal:
     async def record(
         self, name: str, call: Awaitable[Any], *arguments: Any, take: Callable[[Any], Any] = lambda it: it
     ) -> Any:
-        """Awaits the call; its result (what `take` makes of it), which is also written down."""
+        """Await the call, and record and return its result as `take` transforms it."""
         number, self._written = self._written, self._written + 1
         invoked = time.monotonic()
         self._write(number, Operation(name, arguments, UNKNOWN, invoked, math.inf, self._member))
@@ -76,17 +76,17 @@ class Journal:
 
 
 def read_journal(path: Path) -> History:
-    """The operations in the order of their calls."""
+    """Return the operations in the order of their calls."""
     found: dict[int, Operation] = {}
     with path.open("rb") as file:
         while True:
             try:
                 number, fields = pickle.load(file)
-            except (EOFError, pickle.UnpicklingError):  # the end, or what a killed process wrote half
+            except (EOFError, pickle.UnpicklingError):  # the end, or an entry cut off by a kill
                 return list(found.values())
             found[number] = Operation(*fields)
 
 
 def results(history: History, *names: str) -> list[Any]:
-    """The results of the answered operations with one of these names."""
+    """Return the results of the answered operations with one of these names."""
     return [each.result for each in history if each.name in names and each.answered]

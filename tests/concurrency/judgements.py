@@ -1,4 +1,4 @@
-"""What has to hold when all processes have ended, used by several tests."""
+"""Conditions that hold when all processes have ended, used by several tests."""
 
 import redis
 
@@ -9,8 +9,11 @@ from tests.support.leftovers import find_leftovers
 
 
 def assert_before_gone_and_after_there(history: History, live: set[str]) -> None:
-    """All deletions are of the one user or agent of all sessions: one that was answered before a deletion
-    was called is gone, and one that was called after all of them were answered is live.
+    """Assert that deletions remove exactly the sessions that were created before them.
+
+    All deletions are of the one user or agent of all sessions. A session whose creation was answered before a
+    deletion was called is gone. A session whose creation was called after all deletions were answered is
+    live.
     """
     deletions = [each for each in history if each.name.startswith("delete_")]
     for created in (each for each in history if each.name == "create"):
@@ -21,10 +24,10 @@ def assert_before_gone_and_after_there(history: History, live: set[str]) -> None
 
 
 async def assert_receipts(manager: SessionManager, deleted: int) -> None:
-    """The chain of receipts is whole and covers so many sessions.
+    """Assert that the chain of receipts is whole and covers so many sessions.
 
-    Their residue may be more than 0 here: what another deletion of the same target, which began before, has
-    revoked and not reclaimed yet.
+    The residue of a receipt may be more than 0 here: an earlier deletion of the same target may have sessions
+    in the revoked set that are not reclaimed yet.
     """
     receipts = await receipts_of(manager)
     assert (await manager.jobs.receipts.verify()).problems == []
@@ -32,7 +35,7 @@ async def assert_receipts(manager: SessionManager, deleted: int) -> None:
 
 
 async def assert_listed_by_own_agent_alone(raw: redis.Redis, settings: Settings, agents: list[str]) -> None:
-    """No live session is in the indexes of two of these agents, or in none."""
+    """Assert that every live session is in the index of exactly one of these agents."""
     assert find_leftovers(raw, settings.namespace) == []
     async with SessionManager.from_settings(settings) as manager:
         listed = [
@@ -46,7 +49,7 @@ async def assert_listed_by_own_agent_alone(raw: redis.Redis, settings: Settings,
 
 
 async def end_open_jobs(manager: SessionManager, *, undo: bool = False) -> None:
-    """What processes have left open, drained or undone."""
+    """Run or undo the jobs that processes have left open."""
     for job in (await manager.jobs.list(limit=500)).jobs:
         if not job.state.ended:
             if undo:

@@ -1,9 +1,9 @@
-"""Whether a history is linearizable: the search of Wing and Gong, with the memory of Lowe.
+"""Decide if a history is linearizable: the search of Wing and Gong, with the memory of Lowe.
 
-An operation takes effect at some moment between its call and its answer. So the next one in a sequential
-order may be any that was called before all that are still missing were answered. The search tries each, as
-long as the specification allows what it was answered. It does not try the same again: the same operations
-done, with the same state reached.
+An operation takes effect at some time between its call and its answer. So the next operation in a sequential
+order may be any that was called before the earliest answer among the operations still missing. The search
+tries each of these, as long as the specification allows its answer. It does not try the same combination of
+operations done and state reached again.
 """
 
 import math
@@ -12,12 +12,12 @@ from typing import Any
 
 from tests.concurrency.history import History, Operation
 
-#: The state after an operation, or None where in this state it could not have had its result. States are
-#: hashable. An operation with an unknown result is allowed in every state.
+#: The state after an operation, or None if the operation could not have had its result in this state. States
+#: are hashable. An operation with an unknown result is allowed in every state.
 Step = Callable[[Any, Operation], Any]
 
-#: Whether the first took effect before the second, as far as an answer tells. It spares the search the other
-#: orders, which that answer would refute only when it comes to it.
+#: True if an answer tells that the first took effect before the second. This spares the search the other
+#: orders, which that answer would refute only when the search comes to it.
 Precedes = Callable[[Operation, Operation], bool]
 
 
@@ -28,7 +28,8 @@ def _nothing_known(_first: Operation, _second: Operation) -> bool:
 def find_order(
     history: Iterable[Operation], initial: Any, step: Step, precedes: Precedes = _nothing_known
 ) -> History | None:
-    """A sequential order that explains every answer, or None. Unanswered operations may be left out."""
+    """Return a sequential order that explains every answer, or None. Unanswered operations may be left
+    out."""
     calls = sorted(history, key=lambda operation: operation.invoked)
     answered = sum(1 << place for place, call in enumerate(calls) if call.answered)
     needs = [sum(1 << place for place, first in enumerate(calls) if precedes(first, call)) for call in calls]
@@ -83,7 +84,8 @@ def _unrolled(order: tuple[Any, ...]) -> History:
 
 
 def _first_bad_prefix(calls: History, initial: Any, step: Step, precedes: Precedes) -> int:
-    """How many calls, in the order in which they were made, it takes for there to be no order."""
+    """Return the length of the shortest prefix of calls, in order of their start, that has no sequential
+    order."""
     good, bad = 0, len(calls)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -95,6 +97,6 @@ def _first_bad_prefix(calls: History, initial: Any, step: Step, precedes: Preced
 
 
 def _as_known_at(moment: float, calls: History) -> History:
-    """The history at that moment: calls that were still on their way may have had their effect, or not."""
+    """Return the history as known at that time: calls in flight may have had their effect, or not."""
     made = [call for call in calls if call.invoked < moment]
     return [call if call.responded < moment else call._replace(responded=math.inf) for call in made]

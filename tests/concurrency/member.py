@@ -1,4 +1,4 @@
-"""One process of a crew: a manager of its own, and a journal of what it did."""
+"""One process of a crew: a manager of its own, and a journal of its operations."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ import redis
 from agent_runtime.manager import SessionManager, Settings
 from tests.concurrency.history import Journal
 
-#: What a process does in one round: a coroutine function of a test module, called with the member.
+#: The script of a round: a coroutine function of a test module, called with the member.
 Script = Callable[..., Awaitable[None]]
 
 
 class Round(NamedTuple):
-    """What every member of a crew is told at the beginning of a round."""
+    """Instructions for every member of a crew at the beginning of a round."""
 
     script: Script
     arguments: tuple[Any, ...]
@@ -30,17 +30,17 @@ class Round(NamedTuple):
 
 
 class Member:
-    """What a script gets. Each method is one call of the manager, recorded under the method's name."""
+    """The argument of a script. Each method is one call of the manager, recorded under the method's name."""
 
     def __init__(self, number: int, manager: SessionManager, journal: Journal) -> None:
-        #: From 0.
+        #: Number of the process, from 0.
         self.number = number
         self.manager = manager
         self.random = random.Random()
         self.record = journal.record
 
     async def create(self, user_id: str, agent_id: str) -> Any:
-        """Id of the new session."""
+        """Return the id of the new session."""
         call = self.manager.create_session(user_id, agent_id)
         return await self.record("create", call, user_id, agent_id, take=lambda it: it.session_id)
 
@@ -58,7 +58,7 @@ class Member:
         return await self.record("hand_over", call, session_id, agent_id)
 
     async def of_user(self, user_id: str) -> Any:
-        """Ids of the user's sessions."""
+        """Return the ids of the user's sessions."""
         return await self.record("of_user", self.manager.get_sessions_by_user(user_id), user_id, take=_ids)
 
     async def of_agent(self, agent_id: str) -> Any:
@@ -76,7 +76,7 @@ class Member:
         return await self.record("delete_agent", self.manager.delete_agent_sessions(agent_id), agent_id)
 
     async def revoke_user(self, user_id: str, **options: Any) -> Any:
-        """Id of the job."""
+        """Return the id of the job."""
         call = self.manager.revoke_user_sessions(user_id, **options)
         return await self.record("revoke_user", call, user_id)
 
@@ -85,12 +85,12 @@ class Member:
         return await self.record("revoke_agent", call, agent_id)
 
     async def undo(self, job_id: str) -> Any:
-        """State of the job then, or the error that refused it."""
+        """Return the state of the job then, or the error that refused the undo."""
         call = self.manager.jobs.control(job_id, "undo")
         return await self.record("undo", call, job_id, take=lambda it: it.state)
 
     async def work(self, job_id: str) -> Any:
-        """What the job has removed, once it has ended."""
+        """Return the number of sessions that the job has removed, once it has ended."""
         return await self.record("work", self.manager.jobs.run(job_id), job_id, take=lambda it: it.removed)
 
     async def merge(self, session_id: str, metadata: dict[str, Any]) -> Any:
@@ -118,12 +118,12 @@ class Member:
         return await self.record("unpin", call, session_id, checkpoint_id)
 
     async def latest(self, session_id: str) -> Any:
-        """Id of the newest checkpoint."""
+        """Return the id of the newest checkpoint."""
         call = self.manager.get_latest_checkpoint(session_id)
         return await self.record("latest", call, session_id, take=lambda it: it and it["checkpoint_id"])
 
     async def checkpoints(self, session_id: str) -> Any:
-        """Ids of the checkpoints, oldest first."""
+        """Return the ids of the checkpoints, oldest first."""
         call = self.manager.list_checkpoints(session_id)
         return await self.record(
             "checkpoints", call, session_id, take=lambda found: tuple(it["checkpoint_id"] for it in found)
@@ -142,7 +142,7 @@ class Member:
 
 
 def serve(number: int, orders: Connection) -> None:
-    """The life of the process: one round after the other, until the other end is closed."""
+    """Run one round after the other, until the other end of the pipe is closed."""
     with asyncio.Runner() as runner:
         while True:
             try:

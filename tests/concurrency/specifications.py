@@ -1,6 +1,6 @@
-"""What the operations mean when nothing else goes on: one step from a state to the next.
+"""Sequential meaning of the operations: one step from a state to the next, with nothing else going on.
 
-Each is a `Step` (see `linearizability.py`): None says that the answer is wrong in this state. Names and
+Each step is a `Step` (see `linearizability.py`): None says that the answer is wrong in this state. Names and
 arguments of operations are those of `Member`'s methods.
 """
 
@@ -16,7 +16,7 @@ State = frozenset[Any]
 
 
 def metadata_step(state: State, operation: Operation) -> State | None:
-    """The metadata of one live session; the state is the set of its items."""
+    """Step of the metadata of one live session. The state is the set of its items."""
     if operation.name == "read_metadata":
         return _if(operation, operation.result == dict(state), state)
     (given,) = operation.arguments[1:]
@@ -25,7 +25,7 @@ def metadata_step(state: State, operation: Operation) -> State | None:
 
 
 def cap_step(max_sessions: int) -> Callable[[int, Operation], int | None]:
-    """One partition with room for so many sessions; the state is how many there are."""
+    """Step of one partition with room for so many sessions. The state is the number of sessions."""
 
     def step(state: int, operation: Operation) -> int | None:
         if operation.name == "create":
@@ -48,7 +48,7 @@ class Placed(NamedTuple):
 
 
 def sessions_step(state: State, operation: Operation) -> State | None:
-    """All sessions of one partition; the state is the set of those that are live, as `Placed`."""
+    """Step of all sessions of one partition. The state is the set of live sessions, as `Placed`."""
     name, result, (first, *rest) = operation.name, operation.result, operation.arguments
     if name == "create":
         return state | {Placed(result, first, *rest)}
@@ -58,7 +58,7 @@ def sessions_step(state: State, operation: Operation) -> State | None:
     if name in ("delete_user", "delete_agent", "revoke_user", "revoke_agent"):
         owner = 1 if name.endswith("user") else 2
         gone = {each for each in state if each[owner] == first}
-        # What a mere revocation returns, the id of its job, says nothing of the sessions.
+        # A mere revocation returns the id of its job, which says nothing of the sessions.
         return _if(operation, name.startswith("revoke") or result == len(gone), state - gone)
     found = {each for each in state if each.session_id == first}
     if result is not UNKNOWN and result is not bool(found):
@@ -81,7 +81,7 @@ class Saved(NamedTuple):
 def checkpoints_step(
     max_checkpoints: int | None = None,
 ) -> Callable[[tuple[Saved, ...], Operation], tuple[Saved, ...] | None]:
-    """The checkpoints of one session, oldest first."""
+    """Step of the checkpoints of one session, oldest first."""
 
     def step(state: tuple[Saved, ...], operation: Operation) -> tuple[Saved, ...] | None:
         name, result = operation.name, operation.result
@@ -109,9 +109,9 @@ def checkpoints_step(
 
 
 def listed_order(history: Iterable[Operation]) -> Precedes:
-    """Saves come in the order in which the lists of the history have what they saved.
+    """Order saves as the lists of checkpoints in the history order them.
 
-    Saves side by side may have come in any order, and only a list later on tells which. A search that tries
+    Saves side by side may have come in any order, and only a later list tells which. A search that tries
     orders until it meets that list took 700,000 steps for 160 operations instead of 900, and once in CI it
     did not end within two minutes.
     """
@@ -128,7 +128,7 @@ def listed_order(history: Iterable[Operation]) -> Precedes:
 
 
 def newest_step(state: str | None, operation: Operation) -> str | None:
-    """Which checkpoint of one session is the newest, of which nothing but saves makes another one so."""
+    """Step of the newest checkpoint of one session. Only saves change which one is the newest."""
     if operation.name == "save":
         return str(operation.result)
     assert operation.name == "latest", operation.name
@@ -136,7 +136,7 @@ def newest_step(state: str | None, operation: Operation) -> str | None:
 
 
 def life_step(state: bool, operation: Operation) -> bool | None:
-    """One session that runs out at some moment: `expire` is an operation that nobody is told of."""
+    """Step of one session that expires at some time. Nobody is told of the `expire` operation."""
     if operation.name == "expire":
         return False
     return _if(operation, operation.result is state, state)
@@ -147,7 +147,7 @@ def _if(operation: Operation, allowed: bool, after: Any) -> Any:
 
 
 def _bounded(state: tuple[Saved, ...], most: int | None) -> tuple[Saved, ...]:
-    """Without the oldest that are not pinned beyond `most`; the newest always stays."""
+    """Drop the oldest unpinned checkpoints beyond `most`. The newest always stays."""
     unpinned = [each for each in state if not each.pinned]
     excess = 0 if most is None else max(0, len(unpinned) - most)
     gone = [each for each in unpinned if each != state[-1]][:excess]

@@ -67,7 +67,7 @@ async def test_processes_that_create_until_they_are_refused_use_every_place(
 
 
 def _by_partition(history: History, settings: Settings) -> list[History]:
-    """Creations by their user, deletions by their session; counts are of all partitions and left out."""
+    """Group creations and deletions by partition. Counts cover all partitions and are left out."""
     partitions = Partitions(settings.namespace, settings.partitions)
     parts: list[History] = [[] for _ in partitions.all]
     for each in history:

@@ -1,4 +1,4 @@
-"""The crew itself: its processes are many, and at work at the same time."""
+"""A crew has many processes, and they are at work at the same time."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ async def _fail(member: Member) -> None:
 
 
 async def test_members_are_processes_and_their_calls_overlap(crew: Crew, settings: Settings) -> None:
-    """In a round now and then one may get no processor until the others have ended."""
+    """A round now and then may give one process no processor until the others have ended."""
     alone = {0, 1, 2, 3}
     for _ in range(20):
         history = await crew.run(_look, settings, 50)

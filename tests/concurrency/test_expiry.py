@@ -1,7 +1,7 @@
-"""Sessions that run out while many processes refresh them.
+"""Sessions that expire while many processes refresh them.
 
-Expiry is of the server's clock, in milliseconds, and moments here are of the callers' on the same machine. So
-what is said of moments leaves out what lies within 2 ms.
+Expiry follows the server's clock, in milliseconds; times here follow the callers' clocks on the same machine.
+So assertions about times leave out whatever lies within 2 ms.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _SLACK_SECONDS = 0.002
 
 
 async def _refresh_late(member: Member, session_ids: list[str]) -> None:
-    """Refreshes and looks at about the moment at which a session runs out, until all have."""
+    """Refresh and look at about the time at which a session expires, until all have expired."""
     living = list(session_ids)
     while living:
         member.random.shuffle(living)
@@ -50,7 +50,7 @@ async def test_a_session_lives_as_long_as_its_last_refresh_said_and_never_comes_
 
 
 def _expiry(asked: History) -> Operation:
-    """It happens at some moment, and nobody is told."""
+    """Return the expiry as an operation: it happens at some time, and nobody is told."""
     return asked[0]._replace(name="expire", result=UNKNOWN, responded=float("inf"))
 
 
@@ -60,11 +60,11 @@ def _assert_lifetime(asked: History) -> None:
         before = [it for it in extended if it.responded < each.invoked]
         lives_until = max((it.invoked + _TTL_SECONDS - _SLACK_SECONDS for it in before), default=0.0)
         if each.responded < lives_until:
-            assert each.result is True, f"{each} within the life that was given by {before}"
-    # The first refresh ends the long life that the session was created with.
+            assert each.result is True, f"{each} within the lifetime given by {before}"
+    # The first refresh ends the long lifetime that the session was created with.
     began = min((it.responded for it in extended), default=float("inf"))
     for each in asked:
         possible = [it for it in extended if it.invoked < each.responded]
         ends_by = max((it.responded + _TTL_SECONDS + _SLACK_SECONDS for it in possible), default=0.0)
         if each.invoked > max(ends_by, began):
-            assert each.result is False, f"{each} is beyond the life that was given"
+            assert each.result is False, f"{each} is beyond the lifetime given"

@@ -1,4 +1,4 @@
-"""The same with processes killed in the middle, and with connections that break all the time."""
+"""Concurrent calls with processes killed in the middle, and with connections that break all the time."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -32,7 +32,7 @@ _AGENTS = ["first", "second"]
 
 
 def _turns(member: Member, operations: int) -> Iterator[int]:
-    """Process 0 goes on until it is killed."""
+    """Number the operations of a member. Process 0 goes on until it is killed."""
     return count() if member.number == 0 else iter(range(operations))
 
 
@@ -46,7 +46,7 @@ async def _merge_replace_and_read(member: Member, session_id: str, operations: i
 
 async def _merge_my_own_key(member: Member, session_id: str, operations: int) -> None:
     for number in range(operations):
-        # Over again until it is answered, as callers are told to.
+        # Repeat the call until it is answered, as callers are told to.
         while await member.merge(session_id, {str(member.number): number}) is UNKNOWN:
             pass
         await member.read_metadata(session_id)
@@ -189,7 +189,7 @@ async def test_over_broken_connections_deletions_leave_nothing_from_before_and_t
             await assert_receipts(manager, removed)
         assert live.isdisjoint(each.session_id for each in before)
         assert_before_gone_and_after_there(history, live)
-        # A creation that was repeated inside after its session was deleted has made it twice.
+        # If the manager repeated a creation after its session was deleted, the session was made twice.
         assert removed + len(live) >= 20 + len(results(history, "create"))
 
 

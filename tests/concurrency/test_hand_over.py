@@ -1,4 +1,4 @@
-"""Sessions handed from agent to agent, while either agent and the user are deleted."""
+"""Sessions handed from agent to agent, while both agents and the user are deleted."""
 
 from collections.abc import Callable, Iterator
 
@@ -30,7 +30,7 @@ async def _hand_over_and_revoke(member: Member, session_ids: list[str], operatio
 
 
 async def _hand_all_over_once(member: Member, session_ids: list[str]) -> None:
-    """Three processes hand every session to another agent, while the fourth deletes that they come from."""
+    """Three processes hand every session to another agent, while the fourth deletes the first agent."""
     if member.number == 0:
         await member.delete_agent("first")
         return

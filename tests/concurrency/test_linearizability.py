@@ -1,4 +1,4 @@
-"""The judge itself: histories known to be linearizable and known not to be."""
+"""The judge itself, on histories known to be linearizable and histories known not to be."""
 
 import itertools
 import math

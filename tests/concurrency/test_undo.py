@@ -1,4 +1,4 @@
-"""Deletions that are taken back while others create and delete."""
+"""Deletions that are undone while others create and delete."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ async def _undo_against_deletions(member: Member, rounds: int) -> None:
 
 
 async def _work_or_undo(member: Member, job_id: str) -> None:
-    """Two processes begin the deletion, two take it back: whoever is first decides."""
+    """Two processes begin the deletion, two undo it: whoever is first decides."""
     if member.number % 2:
         await asyncio.sleep(member.random.uniform(0, 0.002))
         await member.undo(job_id)
