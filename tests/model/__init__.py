@@ -1,8 +1,8 @@
 """Model checking: a state machine drives real managers on a real server, and a plain model beside them.
 
-`model.py` and `jobs.py` are the model, without Redis; `stored.py` says how the model lies in Redis and
-compares it with all that is there; the `*_rules.py` are the steps; `machine.py` puts them together; `run.py`
-runs them.
+`model.py` and `jobs.py` are the model, without Redis. `stored.py` maps the model to keys in Redis and
+compares it with everything there. The `*_rules.py` are the steps; `machine.py` combines them; `run.py` runs
+them.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""`make model`: runs the machine for as long as is wanted. Arguments: steps, seed."""
+"""`make model`: run the machine for so many steps. Arguments: steps, seed."""
 
 import secrets
 import sys

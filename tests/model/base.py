@@ -1,4 +1,4 @@
-"""What all rules stand on: the managers, the model, and the look at everything after each step."""
+"""The base of all rules: the managers, the model, and the check of everything after each step."""
 
 import asyncio
 import functools
@@ -23,11 +23,11 @@ from tests.support.redis_server import RedisServer
 
 NAMESPACE = "model"
 
-#: One user for each of three partitions, and names that could be taken for parts of an index's members.
+#: One user for each of three partitions, and names that could be mistaken for parts of an index's members.
 USERS = ["ann", "bob", "zoë ß 3"]
 AGENTS = ["bot", "bot 2"]
 
-#: Times to live of the managers, seconds: one of them shortens what the others give.
+#: Times to live of the managers, seconds. One of them shortens the lives that the others give.
 _TTLS = (3_600, 1_800, 7_200)
 CACHED = 2
 _HASTY_TTL = 0.002
@@ -42,18 +42,18 @@ METADATA = st.dictionaries(st.sampled_from(["tier", "ß", "n"]), st.sampled_from
 
 
 class Tally:
-    """What really happened in a run."""
+    """Counts of what happened in a run."""
 
     def __init__(self) -> None:
         self.steps = 0
         self.rules: Counter[str] = Counter()
-        #: Of the managers.
+        #: Uses of the managers' methods.
         self.methods: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
 
 
 def step(**draws: Any) -> Callable[[Callable[..., Awaitable[None]]], Any]:
-    """A rule: it is run on the machine's event loop and counted, and then everything is looked at."""
+    """Make a rule: run it on the machine's event loop, count it, and check everything afterwards."""
 
     def made(body: Callable[..., Awaitable[None]]) -> Any:
         @functools.wraps(body)
@@ -68,7 +68,7 @@ def step(**draws: Any) -> Callable[[Callable[..., Awaitable[None]]], Any]:
 
 
 class _Counted:
-    """Counts which methods of a manager are used."""
+    """Counts the uses of a manager's methods."""
 
     def __getattribute__(self, name: str) -> Any:
         ModelBase.tally.methods[name] += 1
@@ -114,14 +114,14 @@ class ModelBase(RuleBasedStateMachine):
         self.raw = redis.Redis(unix_socket_path=self.server.socket_path)
         self.inspector = Inspector(self.raw, NAMESPACE)
         self.managers = [self._open(number) for number in range(3)]
-        #: One whose sessions run out at once.
+        #: A manager whose sessions expire at once.
         self.hasty = SessionManager(self.raw, _HASTY_TTL, max_sessions, settings=self.settings)
         self.acting: int | None = None
-        #: When the step began.
+        #: Start of the step.
         self.began = 0.0
-        #: Whether the last step ended as it should.
+        #: True if the last step ended as it should.
         self.sound = True
-        #: What the copies of the manager that keeps some may show: the views since it read, newest last.
+        #: Views that the caching manager's copies may show: those since it read the session, newest last.
         self.copies: dict[str, list[Session | None]] = {}
 
     def _open(self, number: int) -> SessionManager:
@@ -145,7 +145,7 @@ class ModelBase(RuleBasedStateMachine):
             await manager.aclose()
 
     def manager(self, number: int) -> SessionManager:
-        """The manager that does this step."""
+        """Return the manager that does this step."""
         self.acting = number
         return self.managers[number]
 
@@ -168,7 +168,8 @@ class ModelBase(RuleBasedStateMachine):
         assert not found, "\n".join(found)
 
     def follow_copies(self) -> None:
-        """What a manager changed itself it sees at once; what others changed, it may see later."""
+        """Update the views: a manager sees its own changes at once, and the changes of others possibly
+        later."""
         for session_id, views in list(self.copies.items()):
             view = self.view(session_id)
             if view != views[-1]:
@@ -178,12 +179,12 @@ class ModelBase(RuleBasedStateMachine):
                     views.append(view)
 
     def view(self, session_id: str) -> Session | None:
-        """What a caller who asks the server is to get."""
+        """Return the session as a caller who asks the server must get it."""
         session = self.model.find(session_id)
         return None if session is None else session.public()
 
     def expect_read(self, number: int, session_id: str, found: Session | None) -> None:
-        """Checks what a manager read."""
+        """Check the session that a manager read."""
         truth = self.view(session_id)
         views = self.copies.get(session_id) if number == CACHED else None
         assert found in (views or [truth])
@@ -195,7 +196,7 @@ class ModelBase(RuleBasedStateMachine):
             self.copies.pop(session_id, None)
 
     def forget_copies(self) -> None:
-        """As if `max_staleness` had passed."""
+        """Act as if `max_staleness` had passed."""
         cached = self.managers[CACHED]
         assert isinstance(cached, CachedSessionManager)
         for session_id, copy in cached._copies.items():
@@ -203,8 +204,10 @@ class ModelBase(RuleBasedStateMachine):
         self.copies.clear()
 
     async def some_id(self, pick: int, number: int | None = None) -> str:
-        """The id of a live session, mostly, and for the manager that keeps copies of one that it has read;
-        else of any, or one that never was.
+        """Return the id of a session.
+
+        Usually the session is live; for the manager that keeps copies, it is one that the manager has read.
+        Sometimes it is any session, or one that never existed.
         """
         if number == CACHED and self.copies and pick % 2:
             return list(self.copies)[pick % len(self.copies)]
@@ -216,8 +219,10 @@ class ModelBase(RuleBasedStateMachine):
         return known[pick % len(known)] if known and pick < 62 else "sess_00unknown"
 
     async def create_some(self, count: int, agent_id: str | None = None) -> list[ModelSession]:
-        """So many sessions of the users in turn, where there is room, each with three checkpoints, one
-        pinned. All that live.
+        """Create so many sessions of the users in turn, as far as there is room, and return all live
+        sessions.
+
+        Each session gets three checkpoints, one of them pinned.
         """
         manager = self.managers[0]
         for _ in range(count):
@@ -233,7 +238,7 @@ class ModelBase(RuleBasedStateMachine):
     async def save_some(
         self, manager: SessionManager, session: ModelSession, data: dict[str, Any], pins: list[bool]
     ) -> None:
-        """Checkpoints in the same tick, one for each of `pins`, which says whether it is pinned."""
+        """Save checkpoints in the same tick, one for each of `pins`, which says if it is pinned."""
         session_id, before = session.session_id, len(session.checkpoints)
         calls = (manager.save_checkpoint(session_id, data, pin=pin) for pin in pins)
         for checkpoint_id, pin in zip(await asyncio.gather(*calls), pins, strict=True):
@@ -243,7 +248,7 @@ class ModelBase(RuleBasedStateMachine):
         await self.learn_moments(session)
 
     async def learn_moments(self, session: ModelSession) -> None:
-        """When its new checkpoints were made: the server chose the moments; they rise strictly."""
+        """Learn the creation times of new checkpoints. The server chose the times; they rise strictly."""
         found = await self.managers[0].list_checkpoints(session.session_id)
         moments = [each["created_at"] for each in found]
         assert all(one < other for one, other in itertools.pairwise(moments))

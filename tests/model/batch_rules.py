@@ -12,7 +12,8 @@ _PICKS = st.lists(PICK, min_size=1, max_size=4)
 
 
 class BatchRules(ModelBase):
-    """Every method for many sessions. An entry does what the single call does, in the order of the input."""
+    """Every method for many sessions. An entry does the same as the single call, in the order of the
+    input."""
 
     @step(number=MANAGER, users=st.lists(USER, min_size=1, max_size=4), agent_id=AGENT, metadata=METADATA)
     async def create_batch(

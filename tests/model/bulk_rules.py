@@ -19,7 +19,7 @@ SCOPE = st.sampled_from(["", "session", "agent"])
 
 
 def older() -> datetime:
-    """The moment before which a checkpoint is too old. Checkpoints are hours older than that, or new."""
+    """Return the time before which a checkpoint is too old. Checkpoints are hours older than that, or new."""
     return datetime.now(UTC) - timedelta(seconds=AGE_SECONDS)
 
 
@@ -102,7 +102,7 @@ class BulkRules(ModelBase):
         return Task("prune", target, *limits, except_agents, scope)
 
     def work_of(self, task: Task) -> JobSpec:
-        """The same in the words of the manager."""
+        """Return the manager's JobSpec for the task."""
         manager = self.managers[0]
         if task.kind == "user":
             return manager.jobs.user_deletion(task.target)

@@ -35,7 +35,7 @@ class CheckpointRules(ModelBase):
 
     @step(number=MANAGER, pick=PICK, data=DATA, pin=st.booleans(), count=st.integers(1, 3))
     async def save(self, number: int, pick: int, data: dict[str, Any], pin: bool, count: int) -> None:
-        """One, or some in the same tick."""
+        """Save one checkpoint, or several in the same tick."""
         manager, session_id = self.manager(number), await self.some_id(pick)
         session = self.model.find(session_id)
         if session is None:
@@ -95,7 +95,7 @@ class CheckpointRules(ModelBase):
 
     @step(pick=PICK, count=st.integers(1, 3))
     async def let_checkpoints_age(self, pick: int, count: int) -> None:
-        """The oldest have been there for long, by the moments in Redis."""
+        """Make the oldest checkpoints old, by their times in Redis."""
         session = self.model.find(await self.some_id(pick))
         if session is None or not session.checkpoints:
             return

@@ -1,4 +1,4 @@
-"""Steps that ask for bulk jobs, and look at them."""
+"""Steps that ask for bulk jobs, and check the jobs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +82,7 @@ class JobRules(BulkRules):
         grace: int,
         most: int | None,
     ) -> None:
-        """For a sweep or a pruning."""
+        """Ask for a sweep or a pruning."""
         sweep = scope == "sweep"
         task = Task("sweep") if sweep else await self.pruning_task(pick, scope, agent_id, limits, spared)
         manager, order = self.manager(number), JobRequest.checked(grace=grace, max_affected=most)
@@ -97,7 +97,7 @@ class JobRules(BulkRules):
 
     @step(number=MANAGER, pick=PICK, kind=_KIND, user_id=USER, agent_id=AGENT)
     async def repeat_request(self, number: int, pick: int, kind: str, user_id: str, agent_id: str) -> None:
-        """A request under an id that is known: the same answer for the same work, a refusal for other."""
+        """Repeat a known request id: the same work gets the same answer, other work is refused."""
         if not self.model.requests:
             return
         manager = self.manager(number)
@@ -130,7 +130,7 @@ class JobRules(BulkRules):
 
     @step(number=MANAGER)
     async def look_at_jobs(self, number: int) -> None:
-        """The list of jobs and the chain of receipts."""
+        """Check the list of jobs and the chain of receipts."""
         manager = self.manager(number)
         page = await manager.jobs.list(limit=5)
         listed = page.jobs
@@ -154,7 +154,7 @@ class JobRules(BulkRules):
             self.saw("a receipt told of a residue")
 
     async def compare(self, manager: SessionManager, job: ModelJob) -> None:
-        """The job's record, as any manager reads it."""
+        """Compare the job's record, as any manager reads it."""
         self.expect_progress(job, await manager.jobs.progress(job.job_id))
 
     def expect_progress(self, job: ModelJob, progress: JobProgress) -> None:
@@ -167,7 +167,7 @@ class JobRules(BulkRules):
     async def some_job(
         self, pick: int, wanted: Callable[[ModelJob], bool], *, grace: bool = False
     ) -> ModelJob | None:
-        """One that is wanted, mostly, and if need be a new deletion; else any."""
+        """Return a wanted job in most cases, if need be a new deletion; otherwise any job."""
         jobs = [each for each in self.model.jobs.values() if pick < 52 and wanted(each)]
         if not jobs and pick < 40:
             jobs = await self._ask_for_deletion(AGENTS[pick % 2], grace)
@@ -176,12 +176,12 @@ class JobRules(BulkRules):
         return jobs[-1 - pick % len(jobs)] if jobs else None
 
     async def _ask_for_deletion(self, agent_id: str, grace: bool) -> list[ModelJob]:
-        """The job that deletes the sessions of this agent, among them some new ones."""
+        """Return the job that deletes the sessions of this agent, among them some new ones."""
         task, order = Task("agent", agent_id), JobRequest.checked(grace=3_600 if grace else 0)
         await self.create_some(4, agent_id)
         if self.model.is_being_undone(task):
             return []
         opened = await self.managers[0].jobs.open(self.work_of(task), order)
         job = self.model.open(task, order.job_id, opened.added, grace=grace)
-        self.follow_copies()  # another manager than the one that acts in this step has revoked them
+        self.follow_copies()  # another manager than the acting one has revoked them
         return [job]

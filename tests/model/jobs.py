@@ -1,4 +1,4 @@
-"""What bulk jobs are to do, as plain objects in memory."""
+"""Specification of bulk jobs, as plain objects in memory."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,14 +8,14 @@ from tests.model.model import Model, ModelCheckpoint, ModelSession
 
 
 class Task(NamedTuple):
-    """What a job is to do. Equal tasks are the same work, so that a request for one can join the other."""
+    """The work of a job. Equal tasks are the same work, so a request for one can join the other."""
 
     kind: str  # 'user' | 'agent' | 'sweep' | 'prune'
     target: str = ""
     keep_last: int | None = None
     older_than: float | None = None
     except_agents: tuple[str, ...] = ()
-    #: Of a pruning: whether `target` is a 'session' or an 'agent'.
+    #: For a pruning: 'session' or 'agent' says what `target` is.
     scope: str = ""
 
     @property
@@ -24,7 +24,7 @@ class Task(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What the receipt of a deletion is to say."""
+    """The expected contents of a deletion's receipt."""
 
     sessions: int
     checkpoints: int
@@ -33,24 +33,24 @@ class Proof(NamedTuple):
 
 @dataclass(eq=False)
 class ModelJob:
-    """A job and what it holds."""
+    """A job and the sessions it holds."""
 
     job_id: str
     task: Task
     state: str
     total: int = 0
-    #: What it has looked at, as it says itself.
+    #: Number of sessions that the job says it has looked at.
     done: int = 0
     removed: int = 0
     restored: int = 0
     checkpoints: int = 0
     begun: bool = False
-    #: Its grace is not over.
+    #: True while the grace period lasts.
     waits: bool = False
     is_undo: bool = False
-    #: A pruning of which a slice has been done: it will not look again at what it has passed.
+    #: True for a pruning of which a slice has been done: it will not look again at places it has passed.
     has_passed: bool = False
-    #: What it took away, one list for each request, by partition.
+    #: Revoked sessions, one list for each request, by partition.
     revoked_sets: dict[int, list[list[ModelSession]]] = field(default_factory=dict)
     cutoff: int = 0
 
@@ -60,7 +60,7 @@ class ModelJob:
 
     @property
     def can_begin(self) -> bool:
-        """Whether a slice of it would be worked on now."""
+        """True if a slice of the job would be worked on now."""
         return self.goes_on or (self.state == "scheduled" and not self.waits)
 
     @property
@@ -68,7 +68,8 @@ class ModelJob:
         return self.goes_on or self.state == "scheduled"
 
     def holds(self, partition: int) -> list[ModelSession]:
-        """What it has still to reclaim in a partition, in the order in which it will."""
+        """Return the sessions that the job has still to reclaim in a partition, in the order of
+        reclaiming."""
         return [
             session
             for revoked in self.revoked_sets.get(partition, [])
@@ -89,20 +90,20 @@ class JobModel(Model):
         self.jobs = {}
         #: The job that a request for the same work finds.
         self.found_by_task: dict[Task, ModelJob] = {}
-        #: Requests that were taken: the job of each, and what it added.
+        #: Accepted requests: the job of each, and the number of sessions it added.
         self.requests: dict[str, tuple[ModelJob, int]] = {}
         self.proofs: list[Proof] = []
 
     def owned(self, kind: str, owner: str) -> list[ModelSession]:
-        """What a deletion would take now: also what a deletion of the other kind has revoked."""
+        """Return the sessions that a deletion would revoke now, also if one of the other kind has revoked them."""
         return [each for each in self.existing() if each.is_of(kind, owner) and kind not in each.revoked]
 
     def could_be_listed(self, kind: str, owner: str) -> int:
-        """Sessions that ran out and that the index of this owner may still list."""
+        """Count expired sessions that the index of this owner may still list."""
         return sum(each.unswept and each.is_of(kind, owner) for each in self.sessions.values())
 
     def pruned(self, task: Task, older: datetime) -> list[tuple[ModelSession, list[ModelCheckpoint]]]:
-        """What a pruning would remove now. older: the moment before which checkpoints are too old."""
+        """Return the checkpoints that a pruning would remove now. Those from before `older` are too old."""
         oldest = None if task.older_than is None else older
         found = (
             (session, session.due(task.keep_last, oldest))
@@ -120,7 +121,7 @@ class JobModel(Model):
         return sum(len(due) for _, due in self.pruned(task, older))
 
     def added_range(self, task: Task) -> range:
-        """What a request may add to the total of the job that it opens or joins."""
+        """Return the numbers that a request may add to the total of the job that it opens or joins."""
         if task.deletes:
             low = len(self.owned(task.kind, task.target))
             return range(low, low + self.could_be_listed(task.kind, task.target) + 1)
@@ -143,7 +144,7 @@ class JobModel(Model):
         return job is not None and (job.state == "undoing" or (job.state == "failed" and job.is_undo))
 
     def open(self, task: Task, request_id: str, added: int, *, grace: bool) -> ModelJob:
-        """A request that is not refused; the job that it opens or joins."""
+        """Accept a request, and return the job that it opens or joins."""
         job = self.found_by_task.get(task)
         if job is not None and self._joinable(job):
             self._join(job, grace)
@@ -160,7 +161,7 @@ class JobModel(Model):
 
     def _join(self, job: ModelJob, grace: bool) -> None:
         stopped = job.state in ("cancelled", "failed")
-        # What was stopped waits for the grace asked for now; else the sooner begin counts.
+        # A stopped job waits for the grace of this request; otherwise the earlier begin counts.
         job.waits = grace if stopped else job.waits and grace
         if stopped:
             job.state = "scheduled" if job.waits and not job.begun else "queued"
@@ -180,7 +181,7 @@ class JobModel(Model):
             self.finish(job)
 
     def begin(self, job: ModelJob) -> bool:
-        """A slice: whether the job may be worked on now."""
+        """Begin a slice. Return True if the job may be worked on now."""
         worked = job.can_begin
         if worked and job.state != "undoing":
             job.state, job.begun = "running", True
@@ -211,7 +212,7 @@ class JobModel(Model):
         self.proofs.append(Proof(job.removed, job.checkpoints, residue))
 
     def delete_now(self, task: Task) -> int:
-        """A deletion that does its work beside any job; how many it removes."""
+        """Delete directly, beside any job, and return the number of removed sessions."""
         job = ModelJob("", task, "running")
         self._take(job)
         self.reclaim(job, len(job.held()))
@@ -226,7 +227,7 @@ class JobModel(Model):
         return removed
 
     def control(self, job: ModelJob, action: str) -> bool:
-        """Whether the job's state allows it; then it is done."""
+        """Apply the action if the job's state allows it. Return True if it does."""
         met = {
             "pause": ("paused",),
             "resume": ("scheduled", "queued", "running"),
@@ -253,7 +254,7 @@ class JobModel(Model):
         return True
 
     def fail(self, job: ModelJob) -> bool:
-        """The server refused a batch once too often: whether the job was at work, and so has failed."""
+        """Count a refused batch too many. Return True if the job was at work, and so has failed."""
         if job.goes_on:
             job.state = "failed"
         return job.state == "failed"

@@ -1,6 +1,6 @@
-"""What sessions and checkpoints are to do, as plain objects in memory.
+"""Specification of sessions and checkpoints, as plain objects in memory.
 
-The model knows no clock: it is told the moments that the server chose, and what has run out.
+The model has no clock: it is told the times that the server chose, and which sessions have expired.
 """
 
 import json
@@ -13,7 +13,7 @@ from agent_runtime.manager import Session
 
 OWNER = {"user": "user_id", "agent": "agent_id"}
 
-#: A moment that the server chose and that nobody has told the model yet.
+#: Stands for a time that the server chose and the model does not know yet.
 NOT_KNOWN = datetime.max.replace(tzinfo=UTC)
 
 
@@ -29,7 +29,7 @@ class ModelCheckpoint:
 
 @dataclass(eq=False)
 class ModelSession:
-    """A session, also one that has ended."""
+    """A session, live or ended."""
 
     session_id: str
     user_id: str
@@ -40,13 +40,13 @@ class ModelSession:
     partition: int
     #: Oldest first.
     checkpoints: list[ModelCheckpoint] = field(default_factory=list)
-    #: False once it has run out, was deleted, or was reclaimed.
+    #: False once the session has expired, was deleted, or was reclaimed.
     exists: bool = True
-    #: It has run out, and no sweep has seen it yet.
+    #: True if the session has expired and no sweep has seen it yet.
     unswept: bool = False
-    #: The deletions that have revoked it: of its 'user', of its 'agent'.
+    #: The deletions that have revoked the session: of its 'user', of its 'agent'.
     revoked: dict[str, Any] = field(default_factory=dict)
-    #: When its user and its agent came to have it, by the model's count of what happened.
+    #: Count of events at which its user and its agent came to own the session.
     since: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -57,11 +57,11 @@ class ModelSession:
         return bool(getattr(self, OWNER[whose]) == owner)
 
     def in_order(self) -> tuple[int, str]:
-        """Place among others: next to expire first."""
+        """Return the sort key by expiry: next to expire first."""
         return expiry_ms(self), self.session_id
 
     def public(self) -> Session:
-        """What a caller gets to see."""
+        """Return the session as a caller sees it."""
         return Session(
             session_id=self.session_id,
             user_id=self.user_id,
@@ -75,7 +75,7 @@ class ModelSession:
         return next((each for each in self.checkpoints if each.checkpoint_id == checkpoint_id), None)
 
     def due(self, keep_last: int | None, oldest: datetime | None) -> list[ModelCheckpoint]:
-        """Checkpoints that a policy no longer keeps; the newest and pinned ones always stay."""
+        """Return checkpoints that a policy no longer keeps. The newest and pinned ones always stay."""
         over = 0 if keep_last is None else len(self.checkpoints) - keep_last
         if oldest is not None:
             over = max(over, sum(each.created_at < oldest for each in self.checkpoints))
@@ -87,7 +87,7 @@ def expiry_ms(session: ModelSession) -> int:
 
 
 def metadata_size(metadata: dict[str, Any]) -> int:
-    """What counts against the limit, bytes: each value with its format byte."""
+    """Return the bytes that count against the limit: each value with its format byte."""
     return sum(len(key.encode()) + 1 + len(_json(value).encode()) for key, value in metadata.items())
 
 
@@ -97,7 +97,7 @@ def _json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings that decide what is refused and what is dropped."""
+    """The settings that decide which calls are refused and which checkpoints are dropped."""
 
     partitions: int
     max_sessions: int
@@ -105,7 +105,7 @@ class Limits:
     max_metadata_bytes: int
 
     def share(self, partition: int) -> int:
-        """Sessions that a partition may hold."""
+        """Return the number of sessions that a partition may hold."""
         return self.max_sessions // self.partitions + (partition < self.max_sessions % self.partitions)
 
 
@@ -119,12 +119,12 @@ class Model:
         self.clock = 0
 
     def find(self, session_id: str) -> ModelSession | None:
-        """The session, if it is live."""
+        """Return the session if it is live."""
         session = self.sessions.get(session_id)
         return session if session is not None and session.live else None
 
     def live(self, **owner: str) -> list[ModelSession]:
-        """Live sessions, of a user_id or an agent_id if one is given."""
+        """Return live sessions, of a user_id or an agent_id if one is given."""
         return [
             each
             for each in self.sessions.values()
@@ -139,7 +139,8 @@ class Model:
         ]
 
     def count(self) -> int:
-        """The count of all, low by what open deletions of a user and an agent share."""
+        """Count all live sessions; too low by the sessions shared by open deletions of a user and an
+        agent."""
         counts = []
         for partition in range(self.limits.partitions):
             existing = self.existing(partition)
@@ -148,7 +149,7 @@ class Model:
         return sum(counts)
 
     def room(self, user_id: str) -> int:
-        """How many sessions may still be created where those of this user lie."""
+        """Return the number of sessions that may still be created in the partition of this user."""
         partition = self.partition_of[user_id]
         return self.limits.share(partition) - len(self.existing(partition))
 
@@ -178,16 +179,16 @@ class Model:
         return metadata_size(metadata) > self.limits.max_metadata_bytes
 
     def end(self, session: ModelSession) -> None:
-        """Deleted or reclaimed: nothing of it is left."""
+        """End a deleted or reclaimed session: nothing of it is left."""
         session.exists = session.unswept = False
         session.revoked.clear()
 
     def run_out(self, session: ModelSession, expired_at: datetime) -> None:
-        """Its time is over: its indexes still list it until a sweep comes."""
+        """Let the session expire: its indexes still list it until a sweep comes."""
         session.exists, session.unswept, session.expires_at = False, True, expired_at
 
     def unswept(self) -> list[ModelSession]:
-        """What a sweep will find, in its order."""
+        """Return the sessions that a sweep will find, in its order."""
         found = (each for each in self.sessions.values() if each.unswept)
         return sorted(found, key=lambda each: (each.partition, *each.in_order()))
 
@@ -208,6 +209,6 @@ class Model:
         session.checkpoints = [each for each in session.checkpoints if each.checkpoint_id not in gone]
 
     def age(self, session: ModelSession, count: int, by: timedelta) -> None:
-        """Has the oldest checkpoints be older than they are."""
+        """Make the oldest checkpoints older than they are."""
         for checkpoint in session.checkpoints[:count]:
             checkpoint.created_at -= by

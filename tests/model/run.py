@@ -1,4 +1,4 @@
-"""Runs the machine for a number of steps, from a seed."""
+"""Run the machine for a number of steps, from a seed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.model.base import ModelBase, Tally
 from tests.model.machine import Machine
 from tests.support.redis_server import RedisServer
 
-#: Steps after which the machine begins anew, and how often it does so from one seed.
+#: Steps after which the machine begins anew, and number of such cases from one seed.
 STEPS_OF_A_CASE, CASES_OF_A_SEED = 60, 34
 
 #: Batches and pages so small that a few sessions take several.
@@ -35,8 +35,11 @@ _SMALL: list[tuple[ModuleType, dict[str, int]]] = [
 
 
 def run(steps: int, seed: int, *, shrink: bool) -> Iterator[Tally]:
-    """What has happened so far, after each seed; the next seeds follow the first. Ends with an AssertionError
-    where the managers and the model differ; with `shrink`, it shows the fewest steps that lead there.
+    """Run the machine, and yield the tally so far after each seed. The next seeds follow the first.
+
+    Raises:
+        AssertionError: the managers and the model differ. With `shrink`, it shows the fewest steps that lead
+            there.
     """
     tally = Tally()
     with RedisServer() as server, asyncio.Runner() as runner, _small_batches():

@@ -17,7 +17,7 @@ from tests.support.wait_until import wait_until
 _EXPIRY = st.sampled_from(
     [None, None, None, timedelta(seconds=100), timedelta(hours=5), timedelta(seconds=-1)]
 )
-#: How far apart the server's clock and this process's may be, at most, milliseconds. It is one clock, which
+#: Largest difference between the server's clock and this process's, milliseconds. Both are one clock, which
 #: the server reads to the millisecond.
 _CLOCKS_MS = 2
 
@@ -27,7 +27,8 @@ class SessionRules(ModelBase):
 
     @step()
     async def create_next(self) -> None:
-        """Hypothesis likes this rule best, for it takes no arguments: so there is something to work on."""
+        """Create a session. Hypothesis prefers this rule because it takes no arguments, so there is always
+        work to do."""
         await self.create_some(1)
 
     @step(number=MANAGER, user_id=USER, agent_id=AGENT, metadata=METADATA)
@@ -49,7 +50,7 @@ class SessionRules(ModelBase):
 
     @step(numbers=st.tuples(MANAGER, MANAGER), user_id=USER, agent_id=AGENT, count=st.integers(2, 4))
     async def create_many(self, numbers: tuple[int, int], user_id: str, agent_id: str, count: int) -> None:
-        """Through two managers at once."""
+        """Create sessions through two managers at once."""
         room = self.model.room(user_id)
         managers = [self.managers[number] for number in numbers]
         created = await asyncio.gather(
@@ -65,7 +66,8 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, user_id=USER, agent_id=AGENT)
     async def create_and_run_out(self, number: int, user_id: str, agent_id: str) -> None:
-        """A session runs out by itself, by the server's clock; who keeps a copy does not return it then."""
+        """Let a session expire by itself, by the server's clock. A manager with a copy does not return it
+        then."""
         if self.model.room(user_id) <= 0:
             return
         created = await self.hasty.create_session(user_id, agent_id)
@@ -89,7 +91,7 @@ class SessionRules(ModelBase):
 
     @step(pick=PICK)
     async def read_again(self, pick: int) -> None:
-        """What the manager that keeps copies has read before, if there is such."""
+        """Read a session again that the manager with copies has read before, if there is one."""
         kept = list(self.copies)
         session_id = kept[-1 - pick % len(kept)] if kept else await self.some_id(pick)
         self.expect_read(CACHED, session_id, await self.manager(CACHED).get_session(session_id))
@@ -154,7 +156,7 @@ class SessionRules(ModelBase):
         session = self.model.find(session_id)
         assert await manager.refresh_session(session_id) is (session is not None)
         if session is not None:
-            # The server chose the moment.
+            # The server chose the time.
             found = await self.managers[0].get_session(session_id)
             assert found is not None
             session.expires_at = found.expires_at
@@ -162,7 +164,7 @@ class SessionRules(ModelBase):
 
     @step(pick=PICK)
     async def hand_over_elsewhere(self, pick: int) -> None:
-        """Another manager hands over a session that the one with copies has just read."""
+        """Have another manager hand over a session that the one with copies has just read."""
         session_id = await self.some_id(pick)
         session = self.model.find(session_id)
         if session is not None:
@@ -201,7 +203,7 @@ class SessionRules(ModelBase):
 
     @step(pick=PICK)
     async def run_out(self, pick: int) -> None:
-        """A live session runs out by the server's clock."""
+        """Let a live session expire by the server's clock."""
         session = self.model.find(await self.some_id(pick))
         if session is None:
             return
@@ -222,7 +224,7 @@ class SessionRules(ModelBase):
 
     @step(pick=PICK, vanish=st.booleans())
     async def let_run_out(self, pick: int, vanish: bool) -> None:
-        """A session runs out, revoked or not, by its expiry being written anew."""
+        """Make a session expire, revoked or not, by rewriting its expiry."""
         session = self.some_existing(pick)
         if session is None:
             return
@@ -233,7 +235,7 @@ class SessionRules(ModelBase):
 
     @step(number=MANAGER, what=st.sampled_from(["scripts", "copies", "connections"]))
     async def lose(self, number: int, what: str) -> None:
-        """What is only kept to be quick: the server's scripts, copies of sessions, and connections."""
+        """Lose state that only saves time: the server's scripts, copies of sessions, or connections."""
         if what == "scripts":
             self.raw.script_flush()
         elif what == "copies":

@@ -1,4 +1,4 @@
-"""All that lies in a namespace, read at once, and compared with what the model says must lie there."""
+"""All keys of a namespace, read at once, and their comparison with the model."""
 
 import json
 from collections import defaultdict
@@ -27,9 +27,9 @@ end
 return {time[1] * 1000 + math.floor(time[2] / 1000), found}
 """
 
-#: Has a session run out as if its time were over: Redis drops its keys, and every index that lists it has it
-#: by a score that is past. ARGV: prefix, id, expiry member, user, agent, 1 to have indexes vanish,
-#: as they do when all their members have run out.
+#: Makes a session expire as if its time were over: Redis drops its keys, and every index that lists the
+#: session has it with a score in the past. ARGV: prefix, id, expiry member, user, agent, 1 to have indexes
+#: vanish, as they do when all their members have expired.
 _RUN_OUT = """
 local prefix, id, packed, user, agent, vanish = unpack(ARGV)
 local past = redis.call('TIME')[1] * 1000 - 1000
@@ -46,7 +46,7 @@ end
 return past
 """
 
-#: How much later than it was set the server may count a time to live, milliseconds.
+#: Most milliseconds by which the server may start a time to live late.
 _SLACK_MS = 2_000
 
 _KINDS = {"s", "c", "o", "u", "a", "x", "revoked", "revocations", "jobs", "job", "open", "history", "answer"}
@@ -61,12 +61,12 @@ class Key(NamedTuple):
 
 
 class Stored:
-    """What lies in a namespace, by partition, kind and name."""
+    """The contents of a namespace, by partition, kind and name."""
 
     def __init__(self, now_ms: int, found: list[Any]) -> None:
         self.now_ms = now_ms
         self.keys: dict[tuple[int, str], dict[str, Key]] = defaultdict(dict)
-        #: What is wrong with the chunks of checkpoints, by partition and session.
+        #: Problems of the chunks of checkpoints, by partition and session.
         self.chunks: dict[tuple[int, str], list[str]] = {}
         for key, ttl, flat in found:
             partition, _, rest = key.decode().partition("{")[2].partition("}:")
@@ -80,7 +80,7 @@ class Stored:
             self.keys[int(partition), kind][name] = Key(ttl, held)
 
     def members(self, partition: int, kind: str, name: str = "") -> tuple[dict[str, int], set[str]]:
-        """Members of an index: those to come, with their scores, and those that are due."""
+        """Return an index's members that are not due yet, with their scores, and its due members."""
         held = self.keys[partition, kind].get(name, Key(0, {})).held
         scores = {member: int(float(score)) for member, score in held.items()}
         coming = {member: score for member, score in scores.items() if score > self.now_ms}
@@ -88,7 +88,7 @@ class Stored:
 
 
 class Inspector:
-    """Looks behind the managers' backs."""
+    """Reads and changes keys directly, without a manager."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._dump = client.register_script(_DUMP)
@@ -99,19 +99,19 @@ class Inspector:
         return Stored(*self._dump(args=[self._namespace]))
 
     def let_run_out(self, session: ModelSession, *, vanish: bool) -> int:
-        """The moment (ms) at which the session has run out."""
+        """Make the session expire, and return the time (ms) at which it has expired."""
         prefix = f"{self._namespace}:{{{session.partition}}}:"
         args = [prefix, session.session_id, packed(session), session.user_id, session.agent_id, int(vanish)]
         return int(self._run_out(args=args))
 
 
 def packed(session: ModelSession) -> str:
-    """The session's member of the expiry index."""
+    """Return the session's member of the expiry index."""
     return f"{session.session_id} {len(session.user_id.encode())} {session.user_id}{session.agent_id}"
 
 
 def differences(stored: Stored, model: JobModel) -> list[str]:
-    """One line for each thing in Redis that is not as the model says."""
+    """Return one line for each thing in Redis that is not as the model says."""
     lines = _lifetimes(stored)
     for partition in range(model.limits.partitions):
         sessions = [each for each in model.sessions.values() if each.partition == partition]
@@ -127,7 +127,7 @@ def _same(what: str, found: Any, expected: Any) -> list[str]:
 
 
 def _lifetimes(stored: Stored) -> list[str]:
-    """Every key has a time to live, and an index at least that of its last member."""
+    """Check that every key has a time to live, and an index at least that of its last member."""
     lines = []
     for (partition, kind), keys in stored.keys.items():
         if kind not in _KINDS | _RECEIPT_KINDS:
@@ -158,7 +158,7 @@ def _sessions(stored: Stored, partition: int, sessions: list[ModelSession]) -> l
 
 def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
     name, fields, expires = session.session_id, key.held, expiry_ms(session)
-    # Behind the format byte.
+    # The metadata value follows the format byte.
     metadata = {each[2:]: json.loads(value[1:]) for each, value in fields.items() if each.startswith("m:")}
     order = stored.keys[session.partition, "o"].get(name, Key(0, {}))
     data = stored.keys[session.partition, "c"].get(name, Key(0, {}))
@@ -184,8 +184,9 @@ def _session(stored: Stored, session: ModelSession, key: Key) -> list[str]:
 
 
 def _indexes(stored: Stored, partition: int, sessions: list[ModelSession]) -> list[str]:
-    """Indexes list what exists, and what ran out until a sweep has come. The expiry index does so exactly;
-    that of an owner may have vanished when all its members had run out.
+    """Check that indexes list existing sessions, and expired ones until a sweep has come.
+
+    The expiry index does so exactly. The index of an owner may have vanished if all its members had expired.
     """
     existing = [each for each in sessions if each.exists]
     unswept = [each for each in sessions if each.unswept]
@@ -218,7 +219,7 @@ def _revoked_sets(stored: Stored, partition: int, model: JobModel) -> list[str]:
 
 
 def _open_jobs(stored: Stored, partition: int, model: JobModel) -> list[str]:
-    """Who looks for stalled jobs finds every job that is to go on, and no other."""
+    """Check that the list of open jobs holds every job that is to go on, and no other."""
     found = stored.keys[partition, "jobs"].get("", Key(0, {})).held.keys()
     at_home = {name for name, key in stored.keys[partition, "job"].items() if "state" in key.held}
     expected = {each.job_id for each in model.jobs.values() if each.listed_as_open} & at_home

@@ -1,4 +1,4 @@
-"""The managers do what the model does, whatever comes after whatever. `make model` goes on for longer."""
+"""The managers do what the model does, in any order of steps. `make model` goes on for longer."""
 
 import os
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from agent_runtime.manager import SessionManager
 from tests.model.machine import Machine
 from tests.model.run import run
 
-#: Set it to begin elsewhere; what fails names the seed to repeat it with.
+#: Seed to begin elsewhere. A failure names the seed to repeat it with.
 _SEED_VARIABLE = "AGENT_SESSIONS_TEST_SEED"
 _STEPS = 20_000
 
-#: What has to have happened in so many steps, or the model says little about it.
+#: Events that must happen in so many steps, or the model says little about them.
 EVENTS = {
     "a copy was older than the truth",
     "a deletion of an owner's sessions (agent)",
@@ -73,6 +73,6 @@ def test_managers_do_what_the_model_does(record_property: Callable[[str, object]
     assert tally.steps >= _STEPS
     assert tally.rules.keys() == {rule.function.__name__ for rule in Machine.setup_state().rules}
     assert tally.events.keys() >= EVENTS
-    elsewhere = {"from_settings", "erase_user_key"}  # the latter wants a server of keys
+    elsewhere = {"from_settings", "erase_user_key"}  # the latter needs a server of keys
     methods = {name for name in dir(SessionManager) if not name.startswith("_")} - elsewhere
     assert tally.methods.keys() >= methods

@@ -1,4 +1,4 @@
-"""Steps that work on bulk jobs, slice by slice, and that steer them."""
+"""Steps that work on bulk jobs, slice by slice, and steps that control them."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from tests.support.jobs import make_due
 
 
 class WorkRules(JobRules):
-    """What the runner does, and what has a job stop, go on or be taken back."""
+    """Actions of the runner, and actions that pause, resume, cancel or undo a job."""
 
     @step(number=MANAGER, pick=PICK)
     async def work_a_slice(self, number: int, pick: int) -> None:
@@ -59,7 +59,7 @@ class WorkRules(JobRules):
         self.expect_progress(job, progress)
 
     async def _follow_work(self, job: ModelJob, progress: JobProgress) -> None:
-        """How many the work took is up to it; which, is up to the model."""
+        """Apply the work to the model: the runner chooses how many sessions, the model chooses which."""
         removed, restored = progress.removed - job.removed, progress.restored - job.restored
         assert not (restored and job.state != "undoing")
         assert not (removed and job.state != "running")
@@ -75,7 +75,8 @@ class WorkRules(JobRules):
             self._expect_finished(job)
 
     def _follow_sweep(self, job: ModelJob, removed: int) -> None:
-        """It removes what ran out, but does not come back to a partition that it has drained."""
+        """Apply a sweep: it removes expired sessions, but does not come back to a partition that it has
+        drained."""
         stored = self.inspector.read()
         gone = [
             each
@@ -88,7 +89,7 @@ class WorkRules(JobRules):
         job.removed += removed
 
     def _follow_pruning(self, job: ModelJob, removed: int) -> None:
-        """It removes what is due, the oldest of each session first."""
+        """Apply a pruning: it removes due checkpoints, the oldest of each session first."""
         job.has_passed = job.has_passed or job.begun
         stored = self.inspector.read()
         gone = 0
@@ -141,7 +142,7 @@ class WorkRules(JobRules):
 
     @step(number=MANAGER, pick=PICK)
     async def refuse_batches(self, number: int, pick: int) -> None:
-        """After a slice, the server has refused as many batches of a job in a row as make it fail."""
+        """After a slice, refuse as many batches of the job in a row as make it fail."""
         job = await self.some_job(pick, lambda each: each.goes_on)
         if job is None:
             return
@@ -158,7 +159,7 @@ class WorkRules(JobRules):
 
     @step(number=MANAGER, pick=PICK)
     async def end_grace(self, number: int, pick: int) -> None:
-        """A grace is over, by the job's record; who looks for jobs that are due finds it."""
+        """End a grace period in the job's record. A look for due jobs finds the job."""
         job = await self.some_job(pick, lambda each: each.waits, grace=True)
         if job is None or not job.waits:
             return
