@@ -1,4 +1,4 @@
-"""A server of each test's own, and the processes that work on it: all of them may be broken."""
+"""A server for each test, and the processes that work on it. A test may break all of them."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +19,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def process_settings(server: RedisServer) -> dict[str, Any]:
-    """Processes that soon notice what was lost, and work slowly enough to be interrupted."""
+    """Settings for processes that soon notice losses, and work slowly enough to be interrupted."""
     return {
         "redis_url": server.url(),
         "namespace": f"scenario-{secrets.token_hex(8)}",
@@ -58,6 +58,6 @@ def beat(process_settings: dict[str, Any]) -> Iterator[CeleryProcess]:
 
 @pytest.fixture
 def worker(process_settings: dict[str, Any], beat: CeleryProcess) -> Iterator[CeleryProcess]:
-    """With Beat beside it, which rings for what was lost."""
+    """A worker, with Beat beside it to have lost messages published again."""
     with celery_worker(**process_settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Beat runs twice, or stands still, or ticks while nobody listens."""
+"""Beat runs twice, or stands still, or ticks while no worker listens."""
 
 import asyncio
 import time
@@ -76,6 +76,6 @@ async def test_ticks_that_nobody_heard_in_time_are_void(
         with celery_worker(**settings) as worker:
             await wait_until(
                 lambda: worker.log().count("Discarding revoked task") >= ticks,
-                description="them to be thrown away",
+                description="them to be discarded",
             )
             assert "succeeded" not in worker.log()

@@ -1,4 +1,5 @@
-"""The server goes away, stops answering, cuts, forgets or is full, while callers and workers are at work."""
+"""The server goes down, stops answering, cuts connections, loses data or is full, while callers and workers
+work."""
 
 import asyncio
 import re
@@ -25,7 +26,7 @@ from tests.support.wait_until import wait_until
 
 
 async def until_asked(callers: Callers, more: int) -> None:
-    """Returns once the callers have asked for so many more deletions."""
+    """Return once the callers have asked for so many more deletions."""
     enough = callers.deletions + more
     await wait_until(lambda: callers.deletions >= enough, description="more deletions")
 
@@ -33,7 +34,7 @@ async def until_asked(callers: Callers, more: int) -> None:
 async def test_restarts_in_the_midst_of_work_cost_nothing(
     impatient: SessionManager, server: RedisServer, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
-    """A worker holds a message that is still to be acknowledged at each of them: one for later."""
+    """At each restart, the worker holds an unacknowledged message: one for later."""
     held = Publisher(impatient.settings)._app.send_task(
         "tasks.delete_user_sessions", ["nobody"], queue=BULK_QUEUE, countdown=600
     )
@@ -51,7 +52,7 @@ async def test_restarts_in_the_midst_of_work_cost_nothing(
 
 @pytest.mark.parametrize(
     ("break_", "mend", "seconds"),
-    [("stop", "start", 2), ("freeze", "thaw", 4)],  # 4 is more than the time-outs of all connections
+    [("stop", "start", 2), ("freeze", "thaw", 4)],  # 4 is more than the timeouts of all connections
 )
 async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
     impatient: SessionManager,
@@ -74,7 +75,7 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
             await asyncio.sleep(0.1)
         await asyncio.to_thread(getattr(server, mend))
         await until_asked(callers, 10)
-    assert longest < 2  # it is the caller's time-out of half a second that ended them, and no other
+    assert longest < 2  # the caller's timeout of half a second ended them, and no other
     await callers.check()
     assert worker.running
     assert beat.running
@@ -91,7 +92,8 @@ async def test_a_server_away_for_long_is_said_in_time_and_all_are_back_with_it(
 async def test_a_worker_whose_acknowledgements_are_lost_takes_the_next_task(
     manager: SessionManager, server: RedisServer, process_settings: dict[str, Any], task: str, said: str
 ) -> None:
-    """Ten times as many as it holds at a time. (Each such loss had taken one of its places for good.)"""
+    """Send ten times as many tasks as the worker holds at a time. (Each such loss had taken one of its places
+    for good.)"""
     sender = Publisher(manager.settings)._app
     async with Proxy(server.port) as proxy:
         settings = {**process_settings, "broker_url": proxy.url().replace("/0", "/1")}
@@ -136,7 +138,7 @@ async def test_a_broker_that_loses_everything_again_and_again_costs_time_only(
 async def test_a_message_that_a_worker_took_and_never_saw_costs_time_only(
     manager: SessionManager, server: RedisServer, process_settings: dict[str, Any], beat: CeleryProcess
 ) -> None:
-    """As one that dies between taking it and noting that it has."""
+    """The message is lost as if the worker died between taking it and recording that it has."""
     await create_sessions(manager, 50)
     job = await SessionJobs(manager).delete_user_sessions("ann")
     with server.client(db=1) as broker:
@@ -205,7 +207,7 @@ async def test_a_full_store_is_emptied_by_workers_that_stay(
 async def test_a_full_server_that_is_broker_too_keeps_jobs_until_there_is_room(
     manager: SessionManager, raw: redis.Redis, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
-    """It takes no messages, so only the slices at work go on."""
+    """The server takes no messages, so only the slices at work go on."""
     await create_sessions(manager, 5_000)
     kept = await create_sessions(manager, 1, "bob")
     job = await SessionJobs(manager).delete_user_sessions("ann")
@@ -222,12 +224,12 @@ async def test_a_full_server_that_is_broker_too_keeps_jobs_until_there_is_room(
 
 
 def looks(worker: CeleryProcess) -> int:
-    """How often the worker has looked for stalled jobs."""
+    """Count how often the worker has looked for stalled jobs."""
     return len(re.findall(r"tasks.resume_stalled_jobs\[\S+ succeeded", worker.log()))
 
 
 async def is_begun(manager: SessionManager, job_id: str) -> bool:
-    """Whether it has begun, and goes on."""
+    """Return True if the job has begun and goes on."""
     progress = await manager.jobs.progress(job_id)
     assert progress.state is not JobState.DONE, "too fast to be interrupted"
     return progress.done > 0

@@ -32,14 +32,14 @@ async def proxy(server: RedisServer) -> AsyncIterator[KillingProxy]:
 async def worker(
     proxy: KillingProxy, server: RedisServer, process_settings: dict[str, Any], beat: CeleryProcess
 ) -> AsyncIterator[CeleryProcess]:
-    """One that reaches its store, but not its broker, through the proxy."""
+    """A worker that reaches its store, but not its broker, through the proxy."""
     settings = {
         **process_settings,
         "redis_url": proxy.url(),
         "broker_url": server.url(1),
         "result_backend": server.url(2),
         "max_batch_failures": _MOST_DEATHS,
-        # On a busy machine half a second passes without anybody's death.
+        # On a busy machine, half a second passes without any process's death.
         "stalled_after_seconds": 1,
     }
     with ExitStack() as running:
@@ -79,7 +79,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
     assert "reclaiming sessions in partition 0, with 0 of 50 sessions done" in error
     deaths = len(proxy.killed)
     assert 0 < deaths <= _MOST_DEATHS
-    # One for each ring of the lifeline, rather than at once again and again.
+    # One attempt for each rescue of stalled jobs, rather than all at once.
     assert time.monotonic() - started > _MOST_DEATHS
     assert worker.running
     assert not any([await manager.session_exists(session.session_id) for session in sessions])
@@ -87,7 +87,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
         run_cli, "jobs", "list", "--state", "failed", "--json", **process_settings
     )
     assert [(job["job_id"], job["error"]) for job in shown.document()["jobs"]] == [(deadly.id, error)]
-    worker.wait_for(f"JobFailedError(\"job '{deadly.id}' has failed: {error}")  # and so Celery and Flower
+    worker.wait_for(f"JobFailedError(\"job '{deadly.id}' has failed: {error}")  # for Celery and Flower
 
     proxy.spare()
     await asyncio.to_thread(run_cli, "jobs", "resume", deadly.id, **process_settings)

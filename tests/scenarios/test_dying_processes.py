@@ -1,4 +1,4 @@
-"""Processes are killed, replaced, stopped and woken again, while callers and others are at work."""
+"""Processes are killed, replaced, stopped and resumed, while callers and other processes are at work."""
 
 import asyncio
 import os
@@ -34,11 +34,11 @@ async def test_processes_of_a_worker_killed_at_any_moment_cost_nothing(
 
 
 def _deaths(worker: CeleryProcess) -> int:
-    """How many of its processes were killed."""
+    """Count the worker's processes that were killed."""
     return worker.log().count("exited with 'signal 9 (SIGKILL)'")
 
 
-@pytest.mark.timeout(300)  # it starts six workers, one after the other
+@pytest.mark.timeout(300)  # starts six workers, one after the other
 async def test_workers_replaced_one_after_the_other_cost_nothing(
     manager: SessionManager, impatient: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
 ) -> None:

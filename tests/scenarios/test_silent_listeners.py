@@ -1,4 +1,4 @@
-"""What should be a server accepts connections and never says a word."""
+"""A listener in the place of a server accepts connections and never sends a word."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ _PUBLISHERS = 50
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Address of a listener that takes every connection and leaves it at that."""
+    """Address of a listener that accepts every connection and sends nothing."""
     taken = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -47,7 +47,8 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 async def without_broker(manager: SessionManager, silent: str) -> AsyncIterator[list[SessionManager]]:
-    """Two managers, each with other settings: those with the same share what they know of the broker."""
+    """Two managers with different settings: managers with the same settings share what they know of the
+    broker."""
     async with AsyncExitStack() as stack:
         managers = []
         for timeout in (1.0, 1.01):
@@ -59,7 +60,7 @@ async def without_broker(manager: SessionManager, silent: str) -> AsyncIterator[
 
 
 async def _timed(work: Awaitable[Any]) -> tuple[Any, float]:
-    """The answer or error, and how long it took in seconds."""
+    """Return the answer or error, and the duration in seconds."""
     with Stopwatch() as watch:
         [answer] = await asyncio.gather(work, return_exceptions=True)
     return answer, watch.seconds

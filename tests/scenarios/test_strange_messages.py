@@ -1,4 +1,4 @@
-"""Messages that come again and again, too late, broken, or that nobody takes."""
+"""Messages that come again and again, too late, broken, or that no worker takes."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ _TIMES = 50
 
 @pytest.fixture
 def sender(settings: Settings) -> Celery:
-    """Sends to the workers' broker."""
+    """An app that sends to the workers' broker."""
     return Publisher(settings)._app
 
 
@@ -58,7 +58,7 @@ async def test_a_slice_longer_than_the_visibility_timeout_has_one_message(
 ) -> None:
     settings = {**process_settings, "slice_seconds": 60, "stalled_after_seconds": 60}
     with celery_worker(app="tests.support.hasty", **settings) as worker:
-        for count in (3_000, 9_000, 27_000):  # as many as this machine needs for more than a second
+        for count in (3_000, 9_000, 27_000):  # as many as make a slice longer than a second on this machine
             await create_sessions(manager, count)
             job = await SessionJobs(manager).delete_user_sessions("ann")
             done = await finished(job)
@@ -72,7 +72,7 @@ async def test_a_slice_longer_than_the_visibility_timeout_has_one_message(
 async def test_a_task_that_waits_beyond_the_visibility_timeout_is_done_once(
     manager: SessionManager, server: RedisServer, process_settings: dict[str, Any]
 ) -> None:
-    """It waits in a worker for the store, and meanwhile the broker hands it out again."""
+    """The task waits in a worker for the store, and meanwhile the broker hands it out again."""
     await create_sessions(manager, 20)
     with RedisServer() as broker, server.client() as store:
         settings = {**process_settings, "broker_url": broker.url(), "result_backend": broker.url(1)}
@@ -98,7 +98,7 @@ async def is_there(manager: SessionManager, job_id: str) -> bool:
 async def test_messages_that_cannot_be_read_end_no_worker(
     manager: SessionManager, server: RedisServer, sender: Celery, process_settings: dict[str, Any]
 ) -> None:
-    """They are dropped: bodies that are no task, and what is no message at all."""
+    """The worker drops bodies that are no task, and bytes that are no message at all."""
     await create_sessions(manager, 20)
     sender.send_task("tasks.run_job", ["job"], queue=BULK_QUEUE)
     with server.client(db=1) as broker:
@@ -120,7 +120,8 @@ async def test_messages_that_cannot_be_read_end_no_worker(
         await create_sessions(manager, 5)
         assert (await (await SessionJobs(manager).delete_user_sessions("ann")).wait(60)).removed == 5
         assert worker.running
-        # What was prefetched when the connection was made anew is handed out again, and dropped then.
+        # Messages that were prefetched when the connection was made anew are handed out again, and dropped
+        # then.
         await wait_until(lambda: not broker.hlen("unacked"), description="none to be held")
         assert "tasks.of_another_version" in worker.log()
 

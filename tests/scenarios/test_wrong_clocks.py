@@ -19,15 +19,16 @@ _ERASURES = 40
 
 @pytest.fixture(autouse=True)
 def faketime() -> None:
-    if not shutil.which("faketime"):  # .ci/run installs it
+    if not shutil.which("faketime"):  # .ci/run installs faketime
         pytest.skip("apt-get install faketime")
 
 
 async def test_a_worker_ten_minutes_ahead_costs_nothing(
     manager: SessionManager, process_settings: dict[str, Any], beat: CeleryProcess
 ) -> None:
-    """By its clock every message that another has not acknowledged is overdue, so it has them handed out
-    again. Ticks of Beat are void to it; the other hears them.
+    """By the fast clock, every unacknowledged message is overdue, so this worker has them handed out again.
+
+    Ticks of Beat are void to this worker; the other one hears them.
     """
     for number in range(_ERASURES):
         await create_sessions(manager, 5, f"erased_{number}")
