@@ -95,7 +95,7 @@ class JobModel(Model):
         self.proofs: list[Proof] = []
 
     def owned(self, kind: str, owner: str) -> list[ModelSession]:
-        """Return the sessions that a deletion would revoke now, also if one of the other kind has revoked them."""
+        """Return the sessions that a deletion would revoke now, also those revoked by the other kind."""
         return [each for each in self.existing() if each.is_of(kind, owner) and kind not in each.revoked]
 
     def could_be_listed(self, kind: str, owner: str) -> int:
