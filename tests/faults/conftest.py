@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 def breakable(namespace: str) -> Iterator[RedisServer]:
-    """A server of this test's own, that keeps its data over a restart."""
+    """A server of this test's own that keeps its data over a restart."""
     with RedisServer(keeps_data=True) as server:
         yield server
         if not server.running:
@@ -27,7 +27,7 @@ def breakable(namespace: str) -> Iterator[RedisServer]:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Whether a manager's calls share one connection or use a pool."""
+    """Engine of a manager: its calls share one connection, or use a pool."""
     return str(request.param)
 
 
@@ -43,7 +43,7 @@ def fragile(
 def impatient(
     open_manager: Callable[..., SessionManager], breakable: RedisServer, engine: str
 ) -> SessionManager:
-    """Another, whose calls may take half a second."""
+    """A manager whose calls may take half a second."""
     return open_manager(
         redis_url=breakable.url(), conn=client_for(engine, breakable.url()), call_timeout_seconds=0.5
     )

@@ -120,4 +120,4 @@ async def test_cancelled_callers_do_not_end_the_batch_of_the_others(
     proxy.release_replies()
     kept = await asyncio.gather(*creating[1:])
     assert [session.metadata["n"] for session in kept] == list(range(1, 10))
-    assert len(await manager.get_sessions_by_user("ann")) == 10  # sent is sent
+    assert len(await manager.get_sessions_by_user("ann")) == 10  # calls that were sent are done

@@ -71,7 +71,7 @@ async def test_chunks_of_a_checkpoint_are_there_once(
     for turn in (10, 14, 18):
         _lose_next(proxy, losses)
         await proxied.save_checkpoint(session_id, checkpoint_of(history, turn))
-        if turn == 10:  # chunks that the next one takes for there are gone
+        if turn == 10:  # the chunks that the next save expects are gone
             await manager.clear_checkpoints(session_id)
             await manager.save_checkpoint(session_id, checkpoint_of(talk(20, seed=1), 10))
     listed = await manager.list_checkpoints(session_id)
@@ -262,7 +262,7 @@ async def test_an_id_of_a_session_cannot_be_made_up(manager: SessionManager) -> 
 
 
 async def test_an_id_serves_one_user_only(manager: SessionManager) -> None:
-    """Two users of one bucket, of which there are 32,768, may have the same ids by their form."""
+    """Two users of one bucket, of which there are 32,768, may have ids of the same form."""
     bucket = new_session_id("ann")[:8]
     twin = next(user for user in map(str, range(10**6)) if new_session_id(user).startswith(bucket))
     session_id = new_session_id("ann")
@@ -304,7 +304,7 @@ async def test_a_refused_batch_is_counted_once(
 async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_earlier_one(
     open_manager: Opener, namespace: str, engine: str
 ) -> None:
-    """`make chaos` saw it told as not applied, while the session was there."""
+    """`make chaos` saw the call reported as not applied, while the session was there."""
     slowly = ("--key-load-delay", "300")  # µs for each key
     with RedisServer(keeps_data=True, config=slowly) as server:
         _fill(server, 30_000)
@@ -322,7 +322,7 @@ async def test_a_server_that_is_loading_did_not_apply_this_try_but_perhaps_an_ea
             server.kill()
             starting = asyncio.create_task(asyncio.to_thread(server.start))
             await wait_until(lambda: _is_loading(server), description="the server to load its data")
-            with pytest.raises(StoreUnavailableError, match="loading"):  # of this one nothing can be applied
+            with pytest.raises(StoreUnavailableError, match="loading"):  # this try cannot have been applied
                 await other.create_session("bob", "bot")
             proxy.cut_connections()
             proxy.release_replies()

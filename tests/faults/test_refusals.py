@@ -26,7 +26,7 @@ WRITES: dict[str, Write] = {
     "save": lambda m, s: m.save_checkpoint(s.session_id, {"turn": 9}),
 }
 
-#: A full server lets a script go on that has removed something first, so these are done, and done whole.
+#: Changes that a full server applies whole: it lets a script go on that has removed something first.
 CHANGES: dict[str, dict[str, Any]] = {
     "replace metadata": {"metadata": {"b": 2}},
     "replace by nothing": {"metadata": {}},
@@ -129,7 +129,7 @@ async def test_bulk_work_over_partitions_frees_a_full_server(
 
 
 @pytest.mark.parametrize("action", ["pause", "cancel", "undo"])
-async def test_jobs_on_a_full_server_are_rung_for_and_do_as_they_are_told(
+async def test_jobs_on_a_full_server_are_requeued_and_do_as_they_are_told(
     open_manager: Opener, breakable: RedisServer, behind: redis.Redis, action: str
 ) -> None:
     manager = open_manager(redis_url=breakable.url(), partitions=4, stalled_after_seconds=0.001)

@@ -26,12 +26,12 @@ from tests.support.wait_until import wait_until
 
 Opener = Callable[..., SessionManager]
 
-#: What a call may take beyond its limit, seconds.
+#: Time that a call may take beyond its limit, seconds.
 SLACK = 1.0
 
 
 async def _timed(work: Awaitable[Any]) -> tuple[Any, float]:
-    """The answer or error, and how long it took in seconds."""
+    """Return the answer or error, and the duration in seconds."""
     with Stopwatch() as watch:
         [answer] = await asyncio.gather(work, return_exceptions=True)
     return answer, watch.seconds
@@ -118,7 +118,7 @@ async def test_a_frozen_server_ends_every_call_within_its_time(
     calls = [impatient.create_session("ann", "bot") for _ in range(300)]
     started = time.monotonic()
     answers, seconds = await _timed(asyncio.gather(*calls, return_exceptions=True))
-    # Without a connection nothing can have been applied.
+    # Without a connection, nothing can have been applied.
     expected = StoreOutcomeUnknownError if connected else StoreUnavailableError
     assert {type(answer) for answer in answers} == {expected}
     assert time.monotonic() - started > 0.4
@@ -128,7 +128,7 @@ async def test_a_frozen_server_ends_every_call_within_its_time(
 
 
 async def _until_answered(impatient: SessionManager) -> None:
-    """Returns once a call has its answer in half a second."""
+    """Return once a call has its answer in half a second."""
 
     async def answers() -> bool:
         with suppress(StoreError):
@@ -154,7 +154,7 @@ async def test_a_frozen_server_ends_calls_that_could_not_even_be_sent(
 
     answers, seconds = await _timed(asyncio.gather(*(wave(number) for number in range(5))))
     assert {isinstance(answer, StoreError) for wave in answers for answer in wave} == {True}
-    assert seconds < 1.1 + SLACK  # the first batch's time, and that of the second
+    assert seconds < 1.1 + SLACK  # the time of the first batch, and that of the second
     breakable.thaw()
     await _until_answered(manager)
 
@@ -218,7 +218,7 @@ async def test_a_job_survives_the_death_of_the_server(open_manager: Opener, brea
 async def test_a_process_that_was_busy_itself_takes_no_answer_for_lost(
     open_manager: Opener, server: RedisServer
 ) -> None:
-    """Answers that came in time, and are more than one read of the socket takes, count as come.
+    """Answers that came in time, and are more than one read of the socket takes, count as received.
 
     A megabyte is more than one read takes, and fits into the buffers of the kernel. So a server that shares
     the processor with much else has sent all of it in time.
@@ -231,5 +231,5 @@ async def test_a_process_that_was_busy_itself_takes_no_answer_for_lost(
     ]
     for _ in range(3):
         await asyncio.sleep(0)  # sent by now
-    time.sleep(1.5)  # noqa: ASYNC251  (as a caller does who computes within the event loop)
+    time.sleep(1.5)  # noqa: ASYNC251  (a caller that computes within the event loop does this)
     assert all(await asyncio.gather(*reads))
