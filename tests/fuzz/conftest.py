@@ -1,4 +1,4 @@
-"""Counts what the tests were given; tests/conftest.py prints it."""
+"""Count the inputs of each test; tests/conftest.py prints the counts."""
 
 from collections.abc import Callable, Iterator
 

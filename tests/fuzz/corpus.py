@@ -1,6 +1,7 @@
-"""Nasty cases, kept: what has failed here once, and what has failed elsewhere.
+"""Nasty cases, kept: inputs that have failed here once, and inputs that have failed elsewhere.
 
-A fuzz test takes its part of this file before anything that it makes up. Whoever finds a new failure adds it.
+A fuzz test takes its part of this file before the inputs that it makes up. Whoever finds a new failure adds
+it here.
 """
 
 import collections
@@ -84,7 +85,7 @@ TEXTS = [
     "é" * 256,
 ]
 
-#: Halves of emojis, as streams of tokens bring them: no UTF-8, but JSON can hold them.
+#: Halves of emojis, as streams of tokens bring them: they have no UTF-8, but JSON can hold them.
 HALVES = ["\ud83d", "\ude42", "a\ud83d", "\ud83d\x00", "\ude42\ud83d", "\ud83d\ude42", "é\ud83d🙂"]
 
 IDS = [text for text in TEXTS if text]
@@ -107,7 +108,7 @@ BAD_IDS: list[Any] = [
     object(),
 ]
 
-#: Pairs of a user and an agent whose texts are the same where they meet in the expiry index.
+#: Pairs of a user and an agent whose texts are the same once joined in the expiry index.
 CONFUSABLE_PAIRS = [
     [("ann", "bot"), ("annb", "ot"), ("an", "nbot"), ("a", "nnbot"), (" ", "annbot")],
     [("1 a", "b"), ("1", " ab"), ("1 ", "ab")],
@@ -121,14 +122,14 @@ CONFUSABLE_PAIRS = [
 
 
 def nested(depth: int, *, of: type = list) -> Any:
-    """None in so many lists, or dictionaries."""
+    """Return None inside so many lists, or dictionaries."""
     value: Any = None
     for _ in range(depth):
         value = [value] if of is list else {"k": value}
     return value
 
 
-#: JSON objects that have to come back as they are.
+#: JSON objects that have to come back unchanged.
 OBJECTS: list[dict[str, Any]] = [
     {},
     *({text: text} for text in TEXTS),
@@ -182,7 +183,7 @@ class _Deep(dict[str, Any]):
         return "<deep>"
 
 
-#: Values that JSON cannot hold, wherever they stand.
+#: Values that JSON cannot hold, at any depth.
 NOT_JSON: list[Any] = [
     float("nan"),
     float("inf"),
@@ -224,7 +225,7 @@ NOT_JSON: list[Any] = [
     _Deep(100_000, list),
 ]
 
-#: What is no JSON object as a whole.
+#: Values that are no JSON object as a whole.
 NO_OBJECTS: list[Any] = [None, [], [("a", 1)], "text", "{}", b"{}", 0, 1.5, True, {"a"}, object(), _Items()]
 
 
@@ -244,7 +245,7 @@ class _List(list[Any]):
     pass
 
 
-#: Values of a kind derived from one of JSON's, and what comes back.
+#: Values of a type derived from one of JSON's, and the value that comes back.
 DERIVED: list[tuple[Any, Any]] = [
     (_Text("a"), "a"),
     (enum.StrEnum("Colour", "RED").RED, "red"),  # type: ignore[attr-defined]
@@ -260,7 +261,7 @@ DERIVED: list[tuple[Any, Any]] = [
 
 
 class _NoOffset(tzinfo):
-    """A time zone that does not say which: to Python, a moment in it is one without a zone."""
+    """A time zone without an offset: to Python, a datetime in it is one without a zone."""
 
     def utcoffset(self, when: datetime | None) -> None:
         return None
@@ -335,11 +336,11 @@ NUMBERS: list[Any] = [
     timedelta.min,
 ]
 
-#: Numbers of more digits than Python makes text of, not even for a test's report: so these are not handed to
+#: Numbers of more digits than Python turns into text, even for a test's report. So these are not handed to
 #: hypothesis.
 HUGE: list[Any] = [10**4_300, -(10**4_300), 10**20_000]
 
-#: Bytes that lie in Redis instead of what this package has written.
+#: Bytes that lie in Redis instead of those written by this package.
 STORED: list[bytes] = [
     b"",
     b" ",

@@ -1,7 +1,7 @@
-"""How many inputs each fuzz test is given, and how many all of them have had.
+"""Number of inputs of each fuzz test, and a count of the inputs of all of them.
 
-`make test` gives them some 12,000, the same in every run. `make fuzz INPUTS=1000000` gives them that many
-new ones, from a seed that is printed at the end; `FUZZ_SEED=<seed>` with it repeats the run.
+`make test` gives them some 12,000, the same in every run. `make fuzz INPUTS=1000000` gives them that many new
+ones, from a seed that is printed at the end; `FUZZ_SEED=<seed>` with it repeats the run.
 """
 
 import functools
@@ -15,11 +15,11 @@ from typing import Any
 import hypothesis
 from hypothesis import HealthCheck, strategies
 
-#: What the shares of all tests add up to, about, so that a run without `FUZZ_INPUTS` is the shares.
+#: Approximate sum of the shares of all tests, so that a run without `FUZZ_INPUTS` has the shares as inputs.
 _ALL_SHARES = 9_500
 _WANTED = int(os.environ.get("FUZZ_INPUTS") or 0)
 
-#: None where the inputs are the same in every run.
+#: None if the inputs are the same in every run.
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32)) if _WANTED else None
 
 #: Inputs taken so far, by test.
@@ -29,12 +29,12 @@ taken: dict[str, int] = {}
 def fuzz(
     share: int, *, corpus: Iterable[dict[str, Any]] = (), **inputs: strategies.SearchStrategy[Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Has a test run with so many inputs, after those of the corpus.
+    """Make a test run with so many inputs, after those of the corpus.
 
     Args:
-        share: how many of the inputs of a usual run are this test's.
-        corpus: arguments of the test, as they once failed or might.
-        inputs: where the arguments come from.
+        share: number of this test's inputs in a usual run.
+        corpus: arguments of the test that once failed or might fail.
+        inputs: strategies for the arguments.
     """
 
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:

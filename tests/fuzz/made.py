@@ -1,4 +1,4 @@
-"""Where the inputs come from: strategies that several tests share."""
+"""Strategies that several tests share."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import corpus
 
-#: Any text, halves of emojis and NUL included.
+#: Any text, including halves of emojis and NUL.
 texts = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(
     corpus.TEXTS + corpus.HALVES
 )
@@ -14,10 +14,10 @@ texts = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_
 #: Any text that has UTF-8.
 sound_texts = st.text(max_size=30) | st.sampled_from(corpus.TEXTS)
 
-#: Text made of what packed members, keys and patterns are made of.
+#: Text of the characters that packed members, keys and patterns consist of.
 _confusable = st.text("0123456789 ab:{}*?[]%\\\n\x00-", min_size=1, max_size=12)
 
-#: Anything that is an id.
+#: Any valid id.
 ids = st.one_of(st.sampled_from(corpus.IDS), _confusable, st.text(min_size=1, max_size=40))
 
 integers = st.integers() | st.sampled_from([2**63, 2**64, -(2**63) - 1, 10**300, -(10**300)])
@@ -33,7 +33,7 @@ json_values = st.recursive(
 
 json_objects = st.dictionaries(sound_texts, json_values, max_size=5)
 
-#: What JSON cannot hold, somewhere inside what it can.
+#: Values that JSON cannot hold, somewhere inside values that it can.
 not_json = st.recursive(
     st.sampled_from(corpus.NOT_JSON),
     lambda inner: (
@@ -49,7 +49,7 @@ spoilt_objects = st.builds(
     not_json,
 )
 
-#: Anything that a caller might pass, right or wrong.
+#: Any value that a caller might pass, right or wrong.
 anything = st.one_of(
     json_values,
     st.sampled_from(corpus.NOT_JSON),
@@ -60,7 +60,7 @@ anything = st.one_of(
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal and of the same types all through, with the same signs of zero."""
+    """Return True if both are equal and of the same types all through, with the same signs of zero."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

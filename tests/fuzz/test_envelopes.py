@@ -1,4 +1,5 @@
-"""Messages of any shape in the broker: the worker lives on, as the same processes, and works on real jobs."""
+"""Messages of any shape in the broker: the worker lives on, with the same processes, and works on real
+jobs."""
 
 import base64
 import json
@@ -53,7 +54,7 @@ _JSON = [
 
 
 def _envelope(chance: random.Random) -> dict[str, Any]:
-    """A message as Celery sends it, of which some parts are something else."""
+    """Return a message as Celery sends it, with some parts replaced."""
     headers = {
         "lang": "py",
         "task": chance.choice(_TASKS),
@@ -116,7 +117,7 @@ async def test_a_worker_outlives_messages_of_any_shape(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    """The broker lies on it too, so it is not the server that other tests share."""
+    """A server of its own, because the broker lies on it too and other tests must not see it."""
     with RedisServer() as running:
         yield running
 

@@ -1,5 +1,6 @@
-"""Ids may be any text of up to `max_id_bytes`: each finds its own data and no other's. What is no id is
-refused before anything is sent.
+"""Ids may be any text of up to `max_id_bytes`: each finds its own data and no other's.
+
+A value that is no id is refused before anything is sent.
 """
 
 import inspect
@@ -31,7 +32,7 @@ _namespaces = st.text(
     st.characters(exclude_characters="{}", exclude_categories=["Cs"]), min_size=1, max_size=20
 ).filter(lambda text: not any(each.isspace() for each in text))
 
-#: What is left of an id's arguments when all others are fine.
+#: Good values for the other arguments of a method that takes an id.
 _FINE: dict[str, Any] = {"data": {}, "metadata": {}}
 
 #: Every public method that takes an id, with the names of its ids.
@@ -43,7 +44,7 @@ _TAKING_IDS = {
 }
 _PLACES = [(name, id_name) for name, ids in _TAKING_IDS.items() for id_name in ids]
 
-#: Without an id, these mean all.
+#: Methods that mean all if no id is given.
 _OPTIONAL = {"get_active_session_count", "prune_checkpoints"}
 _OPTIONAL_IDS = {("create_session", "session_id"), ("save_checkpoint", "checkpoint_id")}
 
@@ -86,7 +87,7 @@ async def test_an_id_is_refused_before_anything_is_sent_or_reaches_nothing(
     both: list[SessionManager], raw: redis.Redis, namespace: str, place: tuple[str, str], value: Any
 ) -> None:
     method, id_name = place
-    if method == "erase_user_key":  # without a server of keys it refuses everyone
+    if method == "erase_user_key":  # without a key server, this method refuses everyone
         return
     if value is None and (method in _OPTIONAL or place in _OPTIONAL_IDS):
         return
@@ -246,7 +247,7 @@ def _is_id(value: Any, most_bytes: int = 512) -> bool:
 
 
 def _let_run_out(raw: redis.Redis, namespace: str, session_id: str) -> None:
-    """What Redis does with a session at its end, and the clock with its places in the indexes."""
+    """End a session as Redis would at its expiry, and its entries in the indexes as the clock would."""
     prefix = f"{namespace}:{{0}}:"
     user, agent = raw.hmget(f"{prefix}s:{session_id}", "user", "agent")
     raw.zadd(prefix.encode() + b"u:" + user, {session_id: 1})

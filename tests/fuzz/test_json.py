@@ -1,6 +1,5 @@
-"""Metadata and checkpoints: what is accepted comes back exactly; what is not is refused before anything is
-written.
-"""
+"""Metadata and checkpoints: accepted values come back exactly; others are refused before anything is
+written."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +16,13 @@ from tests.support.keyspace import snapshot
 
 _LARGE = 1_000_000
 
-#: Nested as deep as this, everything is accepted.
+#: Depth up to which everything is accepted.
 _DEEP_ENOUGH = 200
 
 
 @pytest.fixture
 def roomy(open_manager: Callable[..., SessionManager]) -> SessionManager:
-    """Takes large metadata, and compresses what is larger than a few words."""
+    """A manager that takes large metadata, and compresses values longer than a few words."""
     return open_manager(max_metadata_bytes=_LARGE, compress_above_bytes=60)
 
 
@@ -182,7 +181,7 @@ async def _metadata(manager: SessionManager, session_id: str) -> dict[str, Any]:
 
 
 def _same_metadata(found: dict[str, Any], given: dict[str, Any]) -> bool:
-    """The same, in whatever order Redis keeps a large hash."""
+    """Return True if both are the same, in whatever order Redis keeps a large hash."""
     return found.keys() == given.keys() and all(same(found[key], given[key]) for key in given)
 
 

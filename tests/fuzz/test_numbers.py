@@ -1,5 +1,6 @@
-"""Times and counts over their whole range: what is accepted means exactly that, and what is not is refused
-before anything is written.
+"""Times and counts over their whole range: an accepted value means exactly what it says.
+
+Any other value is refused before anything is written.
 """
 
 import math
@@ -23,7 +24,7 @@ from tests.support.sessions import save_turns, turns
 _LONGEST_SECONDS, _LARGEST_COUNT = 100_000_000_000, 2**63 - 1
 _MOMENT = timedelta(milliseconds=1)
 
-#: Numbers of which most are some seconds or a count, and anything that somebody might pass instead.
+#: Numbers, most of them some seconds or a count, and anything that somebody might pass instead.
 _NUMBERS = st.one_of(
     st.floats(1e-6, 1e11),
     st.floats(),
@@ -169,12 +170,13 @@ def _is_count(value: Any) -> bool:
 
 
 def _rounded(seconds: float) -> timedelta:
-    """The seconds in whole milliseconds, without the limits of floats."""
+    """Return the seconds in whole milliseconds, without the limits of floats."""
     return timedelta(milliseconds=math.floor(Fraction(seconds) * 1000))
 
 
 def _is_to_come(moment: Any) -> bool:
-    """Whether it is a moment that lies ahead and in the calendar. (None is made up within this hour.)"""
+    """Return True if the value is a time in the future and in the calendar. (None is made up within this
+    hour.)"""
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         return False
     start = datetime(1970, 1, 1)  # noqa: DTZ001

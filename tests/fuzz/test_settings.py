@@ -1,4 +1,4 @@
-"""Whatever the environment holds: settings, or a SettingsError that names the variable and keeps secrets."""
+"""Any environment gives settings, or a SettingsError that names the variable and keeps secrets."""
 
 import json
 import os
@@ -84,8 +84,9 @@ def test_any_file_of_settings_gives_settings_or_a_settings_error(line: str) -> N
 
 @pytest.fixture(autouse=True)
 def only_our_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A folder without a `.env`, and at the end the environment as it was. (A test that took the environment
-    as an argument would print it where it fails.)
+    """Change to a folder without a `.env`, and restore the environment at the end.
+
+    The environment is no argument of a test, because pytest would print it if the test failed.
     """
     monkeypatch.chdir(tmp_path)
     for name in _VARIABLES:
@@ -102,11 +103,11 @@ def _set(given: dict[str, str]) -> None:
 
 
 def _what_is_wrong() -> str:
-    """How a program that begins with these settings ends, as it is printed; '' where it goes on."""
+    """Return the error that ends a program with these settings, as printed; '' if it starts."""
     try:
         settings = load_settings()
         assert _SECRET not in repr(settings).replace(settings.namespace, "")
-        if settings.max_sessions >= settings.partitions:  # a manager refuses it otherwise
+        if settings.max_sessions >= settings.partitions:  # a manager refuses fewer sessions than partitions
             assert SessionManager.from_settings(settings)
         assert celery_config(settings)
     except SettingsError as error:

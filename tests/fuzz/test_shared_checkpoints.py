@@ -1,5 +1,7 @@
-"""Whatever becomes of a conversation, and whoever saves it: each checkpoint reads back exactly, the chunks
-are those that are named, as often as is noted, and nothing stays when the last one goes.
+"""Checkpoints of a conversation that changes in any way, saved by any manager, read back exactly.
+
+The stored chunks are those that checkpoints name, with the right reference counts, and nothing stays when the
+last checkpoint goes.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ from tests.support.leftovers import chunk_problems
 _CHANGES = ("say", "say", "say", "note", "edit", "insert", "undo", "forget", "replace")
 _CALLS = ("save", "save", "save", "save", "read", "delete", "prune", "pin", "clear")
 
-#: Name of a step and numbers for it: which manager, how many, where.
+#: Name of a step and numbers for it: manager, count, place.
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from([*_CHANGES, *_CALLS]), st.integers(0, 1), st.integers(1, 12), st.integers(0, 60)
@@ -27,7 +29,7 @@ _STEPS = st.lists(
 
 
 def _message(number: int) -> dict[str, Any]:
-    """One that is like no other, and hard to compress; some are short and alike."""
+    """Return a message unlike any other, and hard to compress. Some messages are short and alike."""
     if number % 7 == 3:
         return {"role": "user", "content": "yes"}
     text = hashlib.shake_128(b"%d" % number).hexdigest(40 + number % 200)
@@ -35,7 +37,7 @@ def _message(number: int) -> dict[str, Any]:
 
 
 class _Talk:
-    """A conversation that goes its way, and checkpoints of it by id."""
+    """A conversation that changes, and its checkpoints by id."""
 
     def __init__(self, managers: list[SessionManager], session_id: str) -> None:
         self.managers = managers
@@ -51,7 +53,7 @@ class _Talk:
         return [_message(number) for number in range(self.said - count, self.said)]
 
     def change(self, step: str, count: int, place: int) -> None:
-        """Has the conversation go on, or be changed."""
+        """Continue or change the conversation."""
         if step == "say":
             self.history += self._new(count)
         elif step == "note":
@@ -69,7 +71,7 @@ class _Talk:
             self.history[:] = self._new(count)
 
     async def call(self, step: str, number: int, count: int, place: int) -> None:
-        """Has a manager do something."""
+        """Make a call on a manager."""
         manager, session_id = self.managers[number], self.session_id
         ids = list(self.saved)
         some = ids[place % len(ids)] if ids else "none"

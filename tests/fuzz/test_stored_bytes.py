@@ -1,5 +1,6 @@
-"""Whatever lies in Redis instead of what was written: each call gives an answer or one of our errors, after a
-bounded number of steps.
+"""Any bytes in Redis instead of the written ones: each call gives an answer or one of our errors.
+
+Each call ends after a bounded number of steps.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import remove_namespace
 from tests.support.sessions import create_sessions, save_turns
 
-#: Round trips that no call needs here: there are three sessions, four jobs and a receipt.
+#: More round trips than any call needs here: there are three sessions, four jobs and a receipt.
 _MOST_STEPS = 200
 
 
@@ -45,7 +46,7 @@ class World(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """What is done to one key. `where` chooses among the keys and their parts."""
+    """A change to one key. `where` chooses among the keys and their parts."""
 
     where: int
     how: str
@@ -69,7 +70,7 @@ async def _all(found: AsyncIterator[Any]) -> list[Any]:
 
 
 async def _take_up(world: World, job_id: str) -> None:
-    """What a worker does with a message."""
+    """Work on a job as a worker does with a message."""
     job = await world.manager.jobs.read(job_id)
     async for _ in world.manager.jobs.steps(Slice(job.job_id, job.spec.kind)):
         pass
@@ -201,7 +202,7 @@ def _bound(manager: SessionManager, steps: list[int]) -> None:
 
 
 def _do(raw: redis.Redis, namespace: str, damage: Damage) -> None:
-    """Damages one place. What takes part in it is chosen by `where` alone, so that it can be repeated."""
+    """Damage one place. `where` alone chooses the place, so that damage can be repeated."""
     keys = sorted(raw.scan_iter(match=f"{namespace}:*", count=1_000))
     chance = random.Random(damage.where)
     key = chance.choice(keys)
@@ -246,7 +247,7 @@ def _damage_sorted_set(raw: redis.Redis, key: bytes, damage: Damage, chance: ran
 
 
 def _mutated(value: bytes, chance: random.Random) -> bytes:
-    """With a byte changed, put in or left out, or cut off."""
+    """Return the value with a byte changed, inserted or left out, or cut off."""
     place = chance.randrange(len(value) + 1)
     byte = bytes([chance.randrange(256)])
     return chance.choice(

@@ -1,4 +1,4 @@
-"""Task messages: whatever their arguments, a task does what they ask or refuses it and changes nothing."""
+"""Task messages: whatever their arguments, a task does what they ask or refuses them and changes nothing."""
 
 import os
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ _messages = st.sampled_from(sorted(_PARAMETERS)).flatmap(
     )
 )
 
-#: With these, nothing may have changed.
+#: After these errors, nothing may have changed.
 _REFUSALS = (InvalidArgumentError, TooManyAffectedError, JobNotFoundError, TypeError)
 
 
@@ -89,7 +89,7 @@ def test_numbers_of_too_many_digits_are_refused(in_process: None, value: int) ->
 def in_process(
     server: RedisServer, namespace: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Has the tasks of this process work on the store of this test."""
+    """Have the tasks of this process work on the store of this test."""
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AGENT_SESSIONS_REDIS_URL", server.url())
