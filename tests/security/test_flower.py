@@ -25,7 +25,7 @@ def flower(process_settings: dict[str, object]) -> Iterator[FlowerProcess]:
 
 
 def _refusal(*arguments: str, **settings: object) -> str:
-    """What Flower says when it refuses to start."""
+    """Return Flower's message when it refuses to start."""
     with CeleryProcess("flower", *arguments, **settings) as process:
         assert process.wait() == 1
         log = process.log()

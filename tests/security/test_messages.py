@@ -1,4 +1,4 @@
-"""What lies in the broker or among the results is data: it is never run, and it is checked before use."""
+"""Contents of the broker and of the results are data: they are never run, and are checked before use."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ def app(process_settings: dict[str, Any]) -> Iterator[Celery]:
 
 
 class _WritesAFile:
-    """Unpickled, it writes a file."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -102,14 +102,14 @@ async def test_a_message_that_is_no_json_is_refused_unread(
     )
     assert not sign.exists()
     assert await manager.session_exists(session.session_id)
-    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # it goes on
+    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # the worker goes on
     with server.client(db=1) as broker:
-        # Else it would come again. (Messages of others are held for a moment.)
+        # A message that is still held would come again. (Messages of others are held for a moment.)
         await wait_until(lambda: not broker.hlen("unacked"), description="none to be held")
 
 
 def test_the_payload_would_write_the_file(tmp_path: Path) -> None:
-    """Or the test above could not fail."""
+    """Without this, the test above could not fail."""
     pickle.loads(_pickled(tmp_path / "sign"))[0][1].close()
     assert (tmp_path / "sign").exists()
 
@@ -188,12 +188,13 @@ async def test_arguments_that_are_no_good_fail_their_task_and_change_nothing(
     assert wrong == []
     assert snapshot(raw, namespace) == before
     assert await manager.session_exists(session.session_id)
-    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # it goes on
+    assert app.send_task("tasks.delete_user_sessions", ["ann"]).get(timeout=600) == 1  # the worker goes on
     await job.cancel()
 
 
 def _refusals(worker: CeleryProcess) -> int:
-    """How often the worker has refused a message: for its kind, or because it is not of the kind it says."""
+    """Count the messages that the worker has refused, for their type or because the body is not of that
+    type."""
     log = worker.log()
     return log.count("Received invalid task message") + log.count("Can't decode message body")
 
@@ -203,7 +204,7 @@ def _says(error: object, text: str) -> bool:
 
 
 def _send_raw(server: RedisServer, body: bytes, content_type: str) -> None:
-    """Puts a message into a queue as Celery lays it there, whatever its body is."""
+    """Put a message into a queue as Celery does, with any body."""
     task_id = str(uuid.uuid4())
     message = {
         "body": base64.b64encode(body).decode(),

@@ -1,4 +1,4 @@
-"""The rights that docs/security.md gives to each user of the server are enough, and none is too many."""
+"""The rights that docs/security.md gives to each user of the server are enough, and none is superfluous."""
 
 import asyncio
 import fnmatch
@@ -34,7 +34,7 @@ CALLER, WORKER, FLOWER, READER = (
 USERS = (CALLER, WORKER, FLOWER, READER)
 _NAMESPACE = "rights"
 
-#: A worker keeps it unacknowledged until then, and puts it back when it is told to stop.
+#: A worker keeps the task unacknowledged until then, and puts it back when told to stop.
 _A_TASK_FOR_LATER = """
 import tasks
 print('"' + tasks.cleanup_expired_sessions.apply_async(countdown=100).id + '"')
@@ -51,8 +51,9 @@ def _settings(user: str, port: int, **more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    """It knows the users of the page, and nobody may come without a name but the tests."""
-    # To Redis 7, other addresses of this machine than 127.0.0.1 are not its own. It listens on no other.
+    """A server with the users of the page. Only the tests may connect without a name."""
+    # To Redis 7, other addresses of this machine than 127.0.0.1 are not its own. The server listens on no
+    # other.
     with RedisServer(config=("--protected-mode", "no")) as running, running.client() as client:
         for user, rules in rights_in().items():
             create_user(client, user, rules, _NAMESPACE)
@@ -61,7 +62,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def watch(server: RedisServer) -> Watch:
-    """What each user did while the whole system was used, from creating sessions to looking at Flower."""
+    """Record each user's commands while the whole system is used, from creating sessions to looking at
+    Flower."""
     with server.client() as raw, server.client(db=1) as broker, Watch(server) as watch:
         asyncio.run(_use_everything(server, raw, broker))
         denied = raw.execute_command("ACL", "LOG")
@@ -70,7 +72,7 @@ def watch(server: RedisServer) -> Watch:
 
 
 def _matters(entry: dict[bytes, bytes]) -> bool:
-    """redis-py introduces itself, and does without if it may not."""
+    """Return False for redis-py's introduction of itself, which it leaves out if it may not."""
     return entry[b"object"].partition(b"|")[0] != b"client"
 
 
@@ -135,8 +137,10 @@ async def _use_all_processes(of: dict[str, dict[str, object]], raw: redis.Redis,
 
 
 async def _has_cleared(process: CeleryProcess, broker: redis.Redis) -> bool:
-    """Whether what was left behind is gone. Flower clears while it waits for answers of workers, and not
-    each time (kombu 5.7: only if the wait ends before the server says that there is nothing), so it is asked.
+    """Return True once the leftovers are gone. Flower is asked each time.
+
+    Flower clears only while it waits for answers of workers, and not each time (kombu 5.7: only if the wait
+    ends before the server says that there is nothing).
     """
     if isinstance(process, FlowerProcess):
         await asyncio.to_thread(process.get, "/workers?refresh=1")
@@ -188,7 +192,7 @@ def test_each_pattern_of_a_user_is_that_of_a_key_or_channel_it_names(watch: Watc
 
 
 def _is_named(pattern: str, words: set[str]) -> bool:
-    """The watch shows what cannot be printed as `\\x06`."""
+    """Return True if the watch has seen the pattern. The watch shows unprintable bytes like `\\x06`."""
     shown = pattern.replace("??", r"\x06\x16")
     return shown in words or bool(fnmatch.filter(words, shown))
 

@@ -19,7 +19,7 @@ from tests.support.processes import ROOT, CeleryProcess, environment
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sessions import create_sessions
 
-#: What is looked for.
+#: The word that the tests look for.
 WORD = "xylophonist"
 _FLOWER_AUTH = f"ops:{WORD}-of-flower"
 
@@ -50,7 +50,7 @@ def secrets(server: RedisServer, namespace: str) -> dict[str, object]:
 
 
 def _broken(port: int) -> dict[str, str]:
-    """Addresses that do not work, by what is wrong with them."""
+    """Return addresses that do not work, by their fault."""
     return {
         "the password is wrong": f"redis://app:{WORD}-wrong@127.0.0.1:{port}/0",
         "nobody listens": f"redis://app:{WORD}@127.0.0.1:{free_port()}/0",
@@ -72,7 +72,7 @@ def _command_lines() -> dict[str, str]:
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             found[str(place)] = place.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
     return found
 
@@ -184,7 +184,7 @@ async def test_no_process_shows_an_address_that_does_not_work(server: RedisServe
 
 
 def _ends(command: str, **settings: object) -> str:
-    """Everything a process says until it ends or, where it waits for its broker, is ended."""
+    """Return the output of a process until it ends. A process that waits for its broker is ended."""
     with CeleryProcess(command, "--loglevel", "INFO", **settings) as process:
         try:
             process.wait(4)

@@ -20,7 +20,7 @@ from manager.keys import new_checkpoint_id, new_job_id, new_session_id
 print(json.dumps([make() for make in (lambda: new_session_id("ann"), new_checkpoint_id, new_job_id)]))
 """
 
-#: Whoever knows the user can know what stands before the random part.
+#: Whoever knows the user can know the characters before the random part.
 _KNOWN = len("sess_") + 3
 
 
@@ -40,7 +40,8 @@ def test_ids_come_from_the_generator_of_the_system() -> None:
 
 @pytest.fixture
 async def not_there(manager: SessionManager, open_manager: Any, namespace: str) -> dict[str, str]:
-    """Ids of every kind that is not there: expired, revoked, of another namespace, and made up."""
+    """Ids of every kind that is absent: expired, revoked, deleted, malformed, of another kind, and made
+    up."""
     [expired] = await create_sessions(manager, 1, "ann")
     await let_expire(manager, expired)
     [revoked] = await create_sessions(manager, 1, "bob")
@@ -95,7 +96,7 @@ async def test_every_id_that_is_not_there_gets_the_same_answer_in_one_call(
 
 
 async def _answer(manager: SessionManager, call: str, name: str) -> str:
-    """The answer, or the error with all that caused it, without the id itself."""
+    """Return the answer, or the error with all its causes, without the id itself."""
     try:
         return repr(await _CALLS[call](manager, name))
     except SessionNotFoundError as error:
@@ -103,7 +104,7 @@ async def _answer(manager: SessionManager, call: str, name: str) -> str:
 
 
 def _asked(client: redis.Redis) -> dict[str, int]:
-    """How often the server has run each command."""
+    """Return how often the server has run each command."""
     stats = client.info("commandstats")
     return {
         name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items() if "info" not in name

@@ -1,4 +1,4 @@
-"""TLS and mutual TLS: every process speaks it, and each side that should be refused is, in so many words."""
+"""TLS and mutual TLS: every process uses it, and an untrusted side is refused with an error that says why."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,7 +35,8 @@ class TlsServer(NamedTuple):
 
     @contextmanager
     def asked_meanwhile(self) -> Iterator[dict[str, int]]:
-        """How often each command was called while the block ran, apart from our own."""
+        """Yield a dict that holds, after the block, the calls of each command within it, apart from our
+        own."""
         asked: dict[str, int] = {}
         with self.server.client(password="password") as client:
             client.config_resetstat()
@@ -61,7 +62,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path, authority: trustme.CA) -> Certificates:
-    """The certificate of the clients, and of a server that is in order."""
+    """The certificate of the clients, and of a valid server."""
     return make_certificates(folder / "ours", authority=authority)
 
 
@@ -78,7 +79,7 @@ def tls(ours: Certificates) -> Iterator[TlsServer]:
 
 @pytest.fixture
 def over_tls(tls: TlsServer, ours: Certificates, namespace: str) -> dict[str, object]:
-    """Settings of a client in order."""
+    """Settings of a valid client."""
     return {"redis_url": tls.url(ours.query()), "namespace": namespace}
 
 
@@ -115,7 +116,7 @@ print(tasks.delete_user_sessions.delay("bob").get(timeout=600))
 
 
 class _Refused(NamedTuple):
-    """How a client comes, and what the error says of it."""
+    """A client's certificates, and the error that it gets."""
 
     ca: str
     own: str | None
@@ -203,7 +204,7 @@ async def test_no_process_starts_where_the_server_or_the_broker_is_not_trusted(
 
 
 async def _is_refused(server: TlsServer, url: str, says: str) -> None:
-    """The manager is, and nothing reaches the server, not even the password."""
+    """Assert that the manager is refused and nothing reaches the server, not even the password."""
     async with SessionManager.from_settings(Settings(redis_url=url, connect_retries=0)) as manager:
         with server.asked_meanwhile() as asked, pytest.raises(StoreUnavailableError, match=says):
             await manager.create_session("ann", "bot")
