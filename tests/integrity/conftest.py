@@ -1,4 +1,5 @@
-"""Checks at full pace: a polite one takes other tests on the same machine for a busy server, and rests."""
+"""Settings for scrubs at full pace. A polite scrub would rest, because other tests make the server look
+busy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each kind of damage that a store can take, planted behind the manager's back."""
+"""Each kind of damage that a store can take, planted directly in Redis."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,12 +10,12 @@ from agent_runtime.manager.integrity import Finding
 from agent_runtime.manager.keys import Keys
 from tests.support.sessions import create_sessions, save_turns
 
-#: Milliseconds since 1970, far off.
+#: Milliseconds since 1970, in the far future.
 FAR_MS = 4_000_000_000_000
 
 
 class Damaged(NamedTuple):
-    """A session of ann with bot, with metadata and three checkpoints, the first one pinned; and another."""
+    """Two sessions of ann with bot. One has metadata and three checkpoints, the first one pinned."""
 
     manager: SessionManager
     raw: redis.Redis
@@ -53,7 +53,7 @@ class Damaged(NamedTuple):
 
     @property
     def member(self) -> str:
-        """Its place in the expiry index."""
+        """Return the session's member of the expiry index."""
         return f"{self.session.session_id} 3 annbot"
 
     @property
@@ -61,7 +61,7 @@ class Damaged(NamedTuple):
         return round(self.session.expires_at.timestamp() * 1000)
 
     async def assert_intact(self, *, session_is_lost: bool, checkpoints: int) -> None:
-        """Everything that could be read still can, and what could not still cannot."""
+        """Assert that everything readable still is, and that nothing else has become readable."""
         assert await self.manager.get_session(self.other.session_id) == self.other
         if session_is_lost:
             assert await self.manager.get_session(self.session.session_id) is None
@@ -76,7 +76,7 @@ class Damaged(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """A way to damage it, and what a check has to say."""
+    """A kind of damage, and the findings of a scrub."""
 
     name: str
     plant: Callable[[Damaged], Any]
@@ -87,7 +87,7 @@ class Planted(NamedTuple):
 
 
 async def damaged_store(manager: SessionManager, raw: redis.Redis) -> Damaged:
-    """The store that damage is planted in."""
+    """Create the store that damage is planted in."""
     session = await manager.create_session("ann", "bot", {"tier": "premium", "größe": [1, {"a": None}]})
     [other] = await create_sessions(manager, 1)
     await save_turns(manager, other.session_id, 2)
@@ -97,7 +97,7 @@ async def damaged_store(manager: SessionManager, raw: redis.Redis) -> Damaged:
 
 
 async def findings(manager: SessionManager, *, repair: bool = False) -> list[Finding]:
-    """All that a check finds."""
+    """Return all findings of a scrub."""
     return [finding async for finding in manager.scrub(repair=repair)]
 
 
@@ -165,7 +165,7 @@ MENDED = [
         "immortal job", lambda at: at.raw.hset(at.keys.job("job_1"), "joined", "job_2"), {("no_ttl", "job")}
     ),
     Planted(
-        "immortal ledger", lambda at: at.raw.zadd(at.keys.history, {"job_1": 1}), {("no_ttl", "history")}
+        "immortal job history", lambda at: at.raw.zadd(at.keys.history, {"job_1": 1}), {("no_ttl", "history")}
     ),
     Planted("ghost of user", _add("u", "sess_gone"), {("ghost", "u")}),
     Planted("ghost of agent", _add("a", "sess_gone"), {("ghost", "a")}),

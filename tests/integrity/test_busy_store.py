@@ -1,4 +1,4 @@
-"""A check beside writers and deletions takes nothing that is under way for damage."""
+"""A scrub beside writers and deletions takes no unfinished work for damage."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,10 +17,10 @@ _ROUNDS = 15
 
 
 class Callers:
-    """What some callers do until they are told to stop, and what must be there afterwards."""
+    """Callers that work until they are told to stop, and a record of what must be there afterwards."""
 
     def __init__(self, hasty: SessionManager) -> None:
-        #: Sessions that it refreshes run out soon.
+        #: Its sessions expire soon after a refresh.
         self.hasty = hasty
         self.stop = asyncio.Event()
         self.kept: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What is damaged is an error where it is asked for, which names its key, and stops nothing else."""
+"""A damaged item raises an error that names its key when a caller asks for it, and stops nothing else."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.sessions import create_sessions, save_turns
 
 Opener = Callable[..., SessionManager]
 
-#: What makes the whole session unreadable, and the key that the error names.
+#: Damage that makes the whole session unreadable, and the key that the error names.
 OF_SESSION: dict[str, tuple[Callable[[Damaged], Any], str]] = {
     "no expiry": (lambda at: at.raw.hdel(at.s, "expires"), "s"),
     "expiry no number": (lambda at: at.raw.hset(at.s, "expires", "soon"), "s"),
@@ -53,7 +53,7 @@ CALLS: dict[str, Callable[[SessionManager, str, str], Awaitable[Any]]] = {
 
 
 def _replace(raw: redis.Redis, key: bytes) -> None:
-    """By a set, which is nothing that lies there ever."""
+    """Replace the key by a set, a type that the store never uses."""
     raw.delete(key)
     raw.sadd(key, "member")
     raw.expire(key, 60)
@@ -110,7 +110,7 @@ async def test_a_key_of_another_type_is_said_and_nothing_is_half_written(
         with pytest.raises(CorruptDataError) as caught:
             await CALLS[name](manager, store.session.session_id, store.ids[1])
         assert key.decode() in str(caught.value), name
-        if name != "delete_checkpoint":  # it takes away what there is
+        if name != "delete_checkpoint":  # delete_checkpoint removes whatever is there
             assert snapshot(raw, namespace) == before, name
     assert await manager.get_session(store.session.session_id) == store.session
     remove_namespace(raw, namespace)
@@ -169,7 +169,7 @@ async def test_a_listing_of_checkpoints_leaves_out_what_cannot_be_read(
 async def test_an_index_of_another_type_keeps_sessions_from_being_lost(
     manager: SessionManager, raw: redis.Redis, namespace: str, store: Damaged
 ) -> None:
-    """Neither half created, nor handed over to nobody."""
+    """A session is neither half created nor handed over to an agent without an index."""
     raw.set(store.keys.agent_index("broken"), "no index", ex=60)
     raw.set(store.keys.user_index("eve"), "no index", ex=60)
     before = snapshot(raw, namespace)

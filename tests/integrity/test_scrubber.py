@@ -1,4 +1,4 @@
-"""A check finds each kind of damage, mends it without losing what can be read, and finds it no more."""
+"""A scrub finds each kind of damage, repairs it without losing readable data, and finds it no more."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ Opener = Callable[..., SessionManager]
 
 @pytest.fixture
 async def store(manager: SessionManager, raw: redis.Redis) -> Damaged:
-    """A store in which everything is right, yet."""
+    """A store without damage so far."""
     return await damaged_store(manager, raw)
 
 
 def told(found: list[Finding]) -> set[tuple[str, str]]:
-    """Damage and kind of key of each finding."""
+    """Return damage and kind of key of each finding."""
     return {(finding.damage.value, finding.key.partition("}:")[2].partition(":")[0]) for finding in found}
 
 
@@ -90,7 +90,8 @@ async def test_a_deletion_that_is_not_noted_any_more_can_still_be_undone_after_a
 async def test_what_was_deleted_never_comes_back(
     manager: SessionManager, raw: redis.Redis, namespace: str, store: Damaged
 ) -> None:
-    """The job's record is lost: what it revoked can neither be told from other sessions nor listed again."""
+    """The job's record is lost: its revoked sessions can neither be told from other sessions nor listed
+    again."""
     sessions = await create_sessions(manager, 5, "bob", "other")
     job_id = await manager.revoke_user_sessions("bob")
     raw.delete(manager._partitions.home.job(job_id))
@@ -160,7 +161,8 @@ async def test_a_namespace_is_no_pattern_and_others_are_not_touched(
 async def test_interrupted_anywhere_it_leaves_nothing_half_done(
     manager: SessionManager, raw: redis.Redis, namespace: str, store: Damaged
 ) -> None:
-    """Each finding is mended as a whole or not at all: whatever was seen is right, and the rest is found."""
+    """Each finding is repaired as a whole or not at all: a finding reported so far is repaired, and the rest
+    is found again."""
     for planted in MENDED[:6]:
         planted.plant(store)
     left = len(await findings(manager))
