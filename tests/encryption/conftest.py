@@ -1,4 +1,4 @@
-"""A server for users' keys, and managers that have their keys there."""
+"""A server for users' keys, and managers that keep their keys there."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,7 +37,7 @@ def keys_raw(key_server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def open_keyed(open_manager: Opener, key_server: RedisServer) -> Opener:
-    """Opens managers with users' keys."""
+    """Return a function that opens managers with users' keys."""
 
     def open_(*arguments: Any, **changes: Any) -> SessionManager:
         keyed = {"encryption_keys": key_ring("k1"), "user_keys_url": key_server.url()}

@@ -1,4 +1,4 @@
-"""Chunks that checkpoints share are sealed each on its own, and belong where they are."""
+"""Chunks that checkpoints share are encrypted one by one, each bound to its place."""
 
 from collections.abc import Callable
 

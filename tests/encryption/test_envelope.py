@@ -1,4 +1,4 @@
-"""What is sealed opens in its place, under its key, whole; and never anything else."""
+"""Encrypted values decrypt in their place, under their key and whole; never otherwise."""
 
 import hashlib
 import hmac
@@ -16,8 +16,8 @@ _SECRET = bytes(range(32))
 _PLAIN = b'j{"turn":1}'
 
 
-# What is stored outlives the version that stored it: made once by this code, and checked against another
-# implementation of HKDF and AES-GCM (`test_the_format_is_what_its_description_says`).
+# Stored bytes outlive the version that stored them. These were made once by this code, and checked against
+# another implementation of HKDF and AES-GCM (`test_the_format_is_what_its_description_says`).
 _SEALED_BY_RING = bytes.fromhex(
     "6507323032362d313100000000000000000000000043d73292e954686adcf6a3131db0e36027626cdcddf451a159f402"
 )
@@ -40,7 +40,7 @@ def test_what_is_sealed_under_a_users_key_never_changes() -> None:
 
 
 def test_the_format_is_what_its_description_says() -> None:
-    """The same bytes with HKDF made by hand (RFC 5869) and the associated data written out."""
+    """Make the same bytes with HKDF by hand (RFC 5869) and the associated data written out."""
     header, scope = b"e\x072026-11", b"session sess_1"
     derived = hmac.digest(_SECRET, b"agent-sessions " + scope + b"\x01", hashlib.sha256)
     parts = (header, scope, b"checkpoint", b"ckpt_1")
@@ -76,7 +76,7 @@ def test_moved_to_another_place_it_does_not_open(session_id: str, kind: bytes, n
         key.for_session(session_id).decrypt(kind, name, sealed)
 
 
-# A session's key alone does not hold this, as kind and name do not go into it.
+# A session's key alone does not guarantee this, because kind and name do not go into it.
 def test_kind_and_name_cannot_be_cut_in_another_place() -> None:
     key = Key(RING + b"\x02k1", _SECRET)
     sealed = key.for_session("sess_1").encrypt(b"metadata", b"ab", _PLAIN)

@@ -1,4 +1,4 @@
-"""`agent-sessions erase-user-key`, as typed."""
+"""`agent-sessions erase-user-key`, run as a command."""
 
 from collections.abc import Callable
 from typing import Any

@@ -60,7 +60,8 @@ async def test_a_write_that_an_erasure_overtakes_is_never_told_as_kept(
 
 
 async def _write(manager: SessionManager, erasures: list[list[float]], readable: list[str]) -> None:
-    """Notes each checkpoint that could be read back. None told as kept is lost to an erasure before it."""
+    """Record each checkpoint that could be read back. No recorded checkpoint is lost to an earlier
+    erasure."""
     while True:
         with suppress(DecryptionError):  # overtaken, and told so
             session_id = (await manager.create_session("ann", "bot", {"a": 1})).session_id

@@ -1,4 +1,4 @@
-"""A ring of keys seals everything that is stored, and can be turned."""
+"""A ring of keys encrypts everything that is stored, and its keys can be rotated."""
 
 import base64
 import os
@@ -31,7 +31,7 @@ _SECRET_WORD = "Rumpelstiltskin"
 
 
 async def _fill(manager: SessionManager) -> str:
-    """A session with metadata from each way in, and checkpoints large and small."""
+    """Create a session with metadata through each call, and checkpoints large and small."""
     session = await manager.create_session("ann", "bot", {"created": _SECRET_WORD})
     await manager.update_session(session.session_id, metadata={"replaced": _SECRET_WORD})
     await manager.update_session_metadata(session.session_id, {"merged": {"deep": [_SECRET_WORD]}})
@@ -41,7 +41,7 @@ async def _fill(manager: SessionManager) -> str:
 
 
 async def _check_filled(manager: SessionManager, session_id: str) -> None:
-    """Reads the session in every way there is."""
+    """Read the session in every way."""
     found = await manager.get_session(session_id)
     assert found is not None
     assert found.metadata == {"replaced": _SECRET_WORD, "merged": {"deep": [_SECRET_WORD]}}
@@ -62,7 +62,7 @@ async def test_everything_comes_back_and_nothing_lies_in_the_clear(
     await _check_filled(manager, session_id)
     await _check_filled(open_manager(encryption_keys=key_ring("k1")), session_id)
     values = stored_values(raw, namespace)
-    assert len(values) == 5  # the large checkpoint is two
+    assert len(values) == 5  # the large checkpoint is two values
     for value in values.values():
         assert value.startswith(b"e\x02k1")
     assert _SECRET_WORD not in repr(snapshot(raw, namespace))
@@ -123,7 +123,7 @@ async def test_a_ring_is_turned_without_a_moment_in_which_something_cannot_be_re
 ) -> None:
     old = open_manager(encryption_keys=key_ring("k1"))
     before = await _fill(old)
-    # First every process learns the new key, then it becomes the one that seals, then the old one goes.
+    # First every process learns the new key, then the new key becomes active, then the old one goes.
     both = open_manager(encryption_keys=key_ring("k1", "k2"))
     turned = open_manager(encryption_keys=key_ring("k1", "k2"), encryption_key_id="k2")
     after = await _fill(turned)
@@ -248,7 +248,7 @@ def test_a_key_in_the_place_of_its_id_is_not_shown() -> None:
 
 
 def _run_without_cryptography(code: str) -> subprocess.CompletedProcess[str]:
-    # None in `sys.modules` is how Python says that there is no such module.
+    # None in `sys.modules` makes Python say that there is no such module.
     command = [sys.executable, "-c", f"import sys; sys.modules['cryptography'] = None\n{code}"]
     environment = os.environ | {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'src'}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

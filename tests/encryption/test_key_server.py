@@ -1,4 +1,4 @@
-"""The server of users' keys: how long keys live there, what is asked of it, and what if it is down."""
+"""The server of users' keys: lifetimes of its keys, calls to it, and behaviour while it is down."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _DAY_MS = 86_400_000
 
 
 def _lives(client: redis.Redis, namespace: str) -> list[int]:
-    """Times to live of the key and its owner's entry, ms: [key, owner]."""
+    """Return the times to live of the key and its owner's entry, ms: [key, owner]."""
     [key] = client.keys(f"{namespace}:{{keys}}:k:*")
     [owner] = client.keys(f"{namespace}:{{keys}}:u:*")
     return [client.pttl(key), client.pttl(owner)]
@@ -124,7 +124,7 @@ def test_settings_do_not_show_the_password_of_the_key_server() -> None:
     assert "secret" not in repr(Settings(user_keys_url="redis://:secret@host/0"))
 
 
-#: As docs/encryption.md gives it.
+#: The rights as docs/encryption.md gives them.
 _RIGHTS = "+eval +evalsha +script|load +get +set +hget +hmget +hset +exists +pttl +pexpire +unlink"
 
 

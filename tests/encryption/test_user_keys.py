@@ -1,4 +1,4 @@
-"""Each user has a key, on a server of its own; erasing it makes what it sealed unreadable everywhere."""
+"""Each user has a key, on a server of its own. Its erasure makes the user's values unreadable everywhere."""
 
 import shutil
 from collections.abc import Callable
@@ -67,7 +67,7 @@ async def test_an_erased_session_takes_nothing_more(
         lambda each: each.update_session_metadata(session_id, {"a": 1}),
         lambda each: each.update_session(session_id, metadata={"a": 1}),
     ):
-        for each in (manager, open_keyed()):  # the one remembers the key's id, the other looks it up
+        for each in (manager, open_keyed()):  # the second has to look the key's id up
             with pytest.raises(DecryptionError, match=r"nothing was written: its user's key .* was erased"):
                 await write(each)
     assert snapshot(raw, namespace) == before
