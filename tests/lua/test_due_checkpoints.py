@@ -1,4 +1,4 @@
-"""Which checkpoints are due, asked of the Lua function itself and of a model in Python."""
+"""Due checkpoints, by the Lua function itself and by a model in Python."""
 
 import random
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import redis
 
 _LIBRARIES = Path(__file__).parents[2] / "manager" / "scripts" / "lua" / "lib"
 
-#: The function behind a `redis.call` that counts the checkpoints it gets to see.
+#: The function, behind a `redis.call` that counts the checkpoints it reads.
 _SCRIPT = f"""
 local real, looked_at = redis, 0
 local redis = {{
@@ -34,7 +34,8 @@ Due = Callable[..., tuple[int, bool, list[int]]]
 
 @pytest.fixture
 def plant(raw: redis.Redis, namespace: str) -> Callable[..., None]:
-    """Writes a session with checkpoints 1 to `count`, created at so many microseconds."""
+    """Return a function that writes a session with checkpoints 1 to `count`, created at so many
+    microseconds."""
 
     def plant_(count: int, pinned: set[int], *, told: int | None = None) -> None:
         prefix = f"{namespace}:"
@@ -52,7 +53,7 @@ def plant(raw: redis.Redis, namespace: str) -> Callable[..., None]:
 
 @pytest.fixture
 def due(raw: redis.Redis, namespace: str) -> Due:
-    """How many checkpoints were looked at, whether more are due, and those that are due."""
+    """Return the number of checkpoints read, whether more are due, and the due ones."""
 
     def due_(keep_last: int | str, min_created_us: int | str, limit: int) -> tuple[int, bool, list[int]]:
         looked_at, more, *ids = raw.eval(_SCRIPT, 0, f"{namespace}:", keep_last, min_created_us, limit)

@@ -1,4 +1,4 @@
-"""The header of each Lua script says what its body does with KEYS and ARGV, and nothing else."""
+"""The header of each Lua script says how its body uses KEYS and ARGV, and nothing else."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ VERBS = {
     "update",
 }
 
-#: The words in which a header says of what type a key is.
+#: Words of a header for the type of a key.
 TYPES = r"(hash|sorted set|string)\b"
 
 every_script = pytest.mark.parametrize("name", SCRIPTS)
@@ -82,7 +82,7 @@ def _defined(source: str) -> set[str]:
 
 
 def _code(source: str) -> str:
-    """Return a script without its comments and texts, and with no name where a function is defined."""
+    """Return a script without its comments and texts, and without the names in function definitions."""
     code = re.sub(r"'[^'\n]*'", "''", re.sub(r"--.*", "", source))
     return re.sub(r"^local function \w+", "", code, flags=re.MULTILINE)
 
@@ -150,7 +150,7 @@ def test_its_body_names_the_slots_first_and_knows_no_numbers_below(name: str) ->
 
 
 def _needed(body: str) -> set[str]:
-    """The libraries of all functions that a body calls, directly or through others."""
+    """Return the libraries of all functions that a body calls, directly or through others."""
     functions = {
         match[1]: (library, match[0])
         for library, source in LIBRARIES.items()
@@ -223,6 +223,6 @@ def test_every_library_is_used() -> None:
 def test_no_script_uses_what_is_slow_or_unsafe(path: Path) -> None:
     commands = set(re.findall(r"redis\.call\('(\w+)'", path.read_text()))
     if path.stem == "scan_keys":
-        commands.discard("SCAN")  # of a check, which is no normal path, and goes some keys at a time
+        commands.discard("SCAN")  # only scrubs use it, some keys at a time
     assert not commands & {"KEYS", "SCAN", "DEL", "FLUSHDB", "FLUSHALL", "SMEMBERS", "HVALS"}
     assert not {"GT", "NX"} & set(re.findall(r"PEXPIREAT.*'(GT|NX)'", path.read_text())), "not on Redis 6.2"

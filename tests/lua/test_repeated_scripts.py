@@ -25,7 +25,7 @@ FAR_MS = 4_000_000_000_000
 
 
 class Place(NamedTuple):
-    """Where a write goes: a live session with two checkpoints, of ann with bot."""
+    """Target of a write: a live session of ann with bot that has two checkpoints."""
 
     store: ScriptClient
     keys: Keys
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     checkpoint_id: str
 
 
-#: What a slice that begins is told of deaths.
+#: Arguments of `begin_slice` about deaths.
 _DEATHS: dict[str, Any] = {
     "position": "0",
     "silence_ms": 60_000,
@@ -167,7 +167,7 @@ def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
 
 
 async def _begin_once_too_often(place: Place) -> tuple[str, int]:
-    """A slice has left its mark."""
+    """Begin a slice once more than the most deaths allow."""
     await _begin(place)
     return await job_scripts.begin_slice(
         place.store,
@@ -205,7 +205,7 @@ def _append(place: Place) -> Awaitable[Any]:
     )
 
 
-# Each with what it answers the first and the second time.
+# Each write with its first and its second answer.
 WRITES: dict[str, tuple[Write, Any, Any]] = {
     "create_session": (_create, IsInstance(Created), IsInstance(StoredSession)),
     "update_session": (_update, True, True),
@@ -252,7 +252,7 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
 
 @pytest.fixture
 async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Place:
-    # What is sent again is sent as it was, with the same key for its answer.
+    # A repeated call is sent unchanged, with the same key for its answer.
     monkeypatch.setattr(Keys, "new_answer", lambda keys: keys.prefix + b"answer:same")
     session = await manager.create_session("ann", "bot", {"kept": 1})
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
@@ -299,7 +299,7 @@ async def test_what_came_after_a_clearing_survives_its_repetition(
 async def test_what_others_changed_meanwhile_survives_a_repetition(
     manager: SessionManager, place: Place, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """It was found by a search for a linear order of merges over broken connections."""
+    """A search for a linear order of merges over broken connections found this bug."""
     write = _merge if how == "merged" else _update
     assert await write(place) is True
     with monkeypatch.context() as other_call:
@@ -325,7 +325,7 @@ async def test_a_refresh_repeated_only_moves_the_end(
 
 
 def _batch(place: Place, kind: str, job_id: str) -> Awaitable[BatchReply]:
-    """One batch of a job on five sessions or checkpoints."""
+    """Run one batch of a job on five sessions or checkpoints."""
     if kind in ("deletion", "undo"):
         target = Target(place.keys.user_index("ann"), "all", "u", "ann")
         do = batch_scripts.reclaim_batch if kind == "deletion" else batch_scripts.restore_batch
