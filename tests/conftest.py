@@ -18,13 +18,14 @@ _DATABASES = (0, 3)
 
 
 def pytest_configure() -> None:
-    """What a shell runs in the background ignores Ctrl-C, and so would every process that is started here."""
+    """Restore SIGINT. A shell's background jobs ignore Ctrl-C, and so would every process that is started
+    here."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RedisServer]:
-    """The server that all tests share. Stopping or flushing it is not for tests: start one of your own."""
+    """The server that all tests share. To stop or flush a server, a test starts one of its own."""
     with RedisServer() as running:
         yield running
 
@@ -37,7 +38,7 @@ def namespace() -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(server: RedisServer, namespace: str) -> Iterator[None]:
-    """Fails a test after which keys have no time to live or indexes are wrong."""
+    """Fail a test after which keys have no time to live or indexes are wrong."""
     yield
     found = []
     for database in _DATABASES:
@@ -49,7 +50,7 @@ def nothing_is_left_behind(server: RedisServer, namespace: str) -> Iterator[None
 
 @pytest.fixture
 def settings(server: RedisServer, namespace: str) -> Settings:
-    """With patience: on a machine that has much else to do, a server may be slow to answer."""
+    """Settings with long timeouts: on a busy machine, a server may be slow to answer."""
     return Settings(
         redis_url=server.url(), namespace=namespace, call_timeout_seconds=30, connect_timeout_seconds=30
     )
@@ -63,7 +64,8 @@ async def manager(settings: Settings) -> AsyncIterator[SessionManager]:
 
 @pytest.fixture
 async def open_manager(settings: Settings) -> AsyncIterator[Callable[..., SessionManager]]:
-    """Opens managers of any kind on this test's namespace: `open_manager(ttl=0.02, partitions=4)`."""
+    """Return a function that opens managers on this test's namespace: `open_manager(ttl=0.02,
+    partitions=4)`."""
     async with AsyncExitStack() as stack:
 
         def open_(
@@ -85,15 +87,15 @@ async def open_manager(settings: Settings) -> AsyncIterator[Callable[..., Sessio
 
 @pytest.fixture
 def raw(server: RedisServer) -> Iterator[redis.Redis]:
-    """A plain client, for looking behind the manager's back."""
+    """A plain client, to look at keys without a manager."""
     with server.client() as client:
         yield client
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what tests have recorded of themselves, such as seeds and how many inputs they had."""
+    """Print the properties that tests have recorded, such as seeds and numbers of inputs."""
     reports = [each for group in terminalreporter.stats.values() for each in group]
     for report in reports:
-        if getattr(report, "when", "") == "teardown":  # the last of a test, with all that it recorded
+        if getattr(report, "when", "") == "teardown":  # the last report of a test, with all that it recorded
             for name, value in report.user_properties:
                 terminalreporter.write_line(f"{name}: {value}: {report.nodeid.rpartition('::')[2]}")

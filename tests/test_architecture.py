@@ -1,4 +1,4 @@
-"""What the code must look like as a whole."""
+"""Rules for the code as a whole."""
 
 import ast
 import graphlib
@@ -21,7 +21,7 @@ def _named(*packages: str) -> set[str]:
     return {f"agent_runtime.{package}" for package in packages}
 
 
-#: What each package must not know of.
+#: Packages that each package must not import.
 FORBIDDEN = {
     "manager": {
         "agent_runtime.tasks",
@@ -54,7 +54,7 @@ def _files(package: str) -> list[Path]:
 
 
 def _imports(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, wherever in it."""
+    """Return the full names of the modules that a file imports, at any place in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -87,7 +87,7 @@ def test_of_the_manager_only_public_names_are_used(package: str) -> None:
 def test_the_code_imports_itself_by_its_one_installed_name() -> None:
     folders = (*_PACKAGES, "src", "examples", "benchmarks", "tests")
     for path in [_ROOT / "beat_schedule.py", *(path for folder in folders for path in _files(folder))]:
-        if path.parent.name != "contract_examples":  # they show the contract's own import path
+        if path.parent.name != "contract_examples":  # these examples show the contract's own import path
             assert not {name.partition(".")[0] for name in _imports(path)} & SHORT, path
 
 
@@ -128,7 +128,7 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
         for path in _files(package)
     }
     graph = {name: (_imports(path) & modules.keys()) - {name} for name, path in modules.items()}
-    graph[whole] = set()  # `from package import name` is the name's own module, not the whole
+    graph[whole] = set()  # `from package import name` imports the module of that name, not the whole package
     for name in graph:
         graph[name].discard(whole)
     graphlib.TopologicalSorter(graph).prepare()
@@ -215,7 +215,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def _long_functions(text: str) -> list[str]:
-    """Functions of too many lines, without their docstring."""
+    """Return the functions with too many lines, not counting their docstrings."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

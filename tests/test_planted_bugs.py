@@ -1,4 +1,4 @@
-"""The list of planted bugs has not gone stale: `make planted` can plant each, and its test is there."""
+"""The list of planted bugs is up to date: `make planted` can plant each bug, and its test exists."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`docs/performance.md` says what the result files say."""
+"""`docs/performance.md` shows the figures of the result files."""
 
 import re
 
@@ -40,7 +40,7 @@ def test_an_aim_is_reached_by_more_speed_or_by_fewer_bytes(
 
 
 def test_every_aim_is_measured_on_every_server() -> None:
-    """By the start of each case's name, and against what: those of the issue's table."""
+    """Check the aims of the issue's table, by the start of each case's name and its counterpart."""
     wanted = {
         "create_session, in turn": "EVALSHA",
         "create_session, 100 gathered": "MULTI",

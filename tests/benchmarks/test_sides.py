@@ -1,4 +1,4 @@
-"""What the benchmarks measure with is what it says it is."""
+"""The tools of the benchmarks do what they say."""
 
 import time
 import zlib
