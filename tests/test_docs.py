@@ -1,4 +1,4 @@
-"""What the documents name is there, and what they copy from the code is the same there."""
+"""Names in the documents exist, and text that documents copy from the code matches it."""
 
 import re
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ DOCUMENTS = sorted(
 
 
 def _text(document: Path) -> str:
-    """The document without its blocks of code, in which `[…](…)` and `#` mean something else."""
+    """Return the document without its blocks of code, in which `[…](…)` and `#` mean something else."""
     return re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 def _anchors(document: Path) -> set[str]:
-    """Names under which the headings of a document can be linked to."""
+    """Return the names under which the headings of a document can be linked to."""
     headings = re.findall(r"^#+ (.+)$", _text(document), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _links(document: Path) -> Iterator[tuple[Path, str]]:
-    """File and anchor of each link to another place of the checkout."""
+    """Yield file and anchor of each link to another place of the checkout."""
     for target in re.findall(r"\]\(([^)\s:]+)\)", _text(document)):
         path, _, anchor = target.partition("#")
         yield (document.parent / path).resolve() if path else document, anchor

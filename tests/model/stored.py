@@ -133,7 +133,7 @@ def _lifetimes(stored: Stored) -> list[str]:
         if kind not in _KINDS | _RECEIPT_KINDS:
             lines.append(f"unknown keys in {partition}: {kind}:{list(keys)}")
         for name, key in keys.items():
-            if key.ttl < 0:  # 0 in the millisecond in which it runs out
+            if key.ttl < 0:  # 0 in the millisecond of its expiry
                 lines.append(f"no time to live: {partition} {kind}:{name}")
             if kind in ("u", "a", "x", "revoked"):
                 latest = max(int(float(score)) for score in key.held.values())
