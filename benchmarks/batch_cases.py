@@ -11,7 +11,7 @@ from agent_runtime.manager import CachedSessionManager, SessionManager
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA, SESSIONS, Item, live, new_items
 from benchmarks.talk import conversation
-from benchmarks.timing import JobSpec, Result, Side, alternate, calls
+from benchmarks.timing import Result, Side, Work, alternate, calls
 
 
 class _Batch(NamedTuple):
@@ -83,7 +83,7 @@ async def cached_cases(bench: Bench) -> AsyncIterator[Result]:
 def _reads(manager: SessionManager, items: list[Item], count: int, width: int) -> Side:
     some = [items[place % len(items)].session_id for place in range(count)]
 
-    async def side() -> JobSpec:
+    async def side() -> Work:
         return calls(manager.get_session, some, width)
 
     return side
@@ -93,7 +93,7 @@ def _count(bench: Bench, many: int) -> int:
     return max(bench.sizes.gathered_calls, many)
 
 
-async def _side(bench: Bench, batch: _Batch, many: int, *, as_one: bool) -> JobSpec:
+async def _side(bench: Bench, batch: _Batch, many: int, *, as_one: bool) -> Work:
     bench.server.clean()
     items = new_items(bench.keys, _count(bench, many))
     if batch.exists:

@@ -14,7 +14,7 @@ from benchmarks.bench import Bench
 from benchmarks.calls import AGENT
 from benchmarks.populate import Owned, Populated, check_populated, new_owned, own_keys, populate
 from benchmarks.talk import conversation
-from benchmarks.timing import JobSpec, Result, alternate, reached
+from benchmarks.timing import Result, Work, alternate, reached
 
 _KEYS_AT_ONCE = 1_000
 _CHECKPOINTS, _CHECKPOINT_BYTES = 3, 400
@@ -78,7 +78,7 @@ async def _bulk(
 
 async def _job_side(
     bench: Bench, owned: Owned, what: Populated, open_job: _OpenJob, batches: Batches
-) -> JobSpec:
+) -> Work:
     _fill(bench, owned, what)
     job = await open_job(bench.manager)
     batches.begin_run()
@@ -90,7 +90,7 @@ async def _job_side(
     return work
 
 
-async def _bare_side(bench: Bench, owned: Owned, what: Populated, bare: _Bare) -> JobSpec:
+async def _bare_side(bench: Bench, owned: Owned, what: Populated, bare: _Bare) -> Work:
     _fill(bench, owned, what)
 
     async def work() -> None:

@@ -12,7 +12,7 @@ from agent_runtime.manager import SessionManager
 from agent_runtime.manager.keys import Keys, new_session_id
 from benchmarks.bench import Bench
 from benchmarks.populate import SESSIONS_PER_USER, Populated, populate
-from benchmarks.timing import JobSpec, Result, Side, alternate, calls
+from benchmarks.timing import Result, Side, Work, alternate, calls
 
 AGENT = "chatbot"
 #: Metadata as `populate` writes it.
@@ -73,7 +73,7 @@ async def both_sides(bench: Bench, case: Case, count: int, width: int) -> list[S
     """Return the raw side and our side, with `count` calls each, in a store that holds only their items."""
     items: list[Item] = []
 
-    async def side(call: Callable[[Item], Awaitable[Any]]) -> JobSpec:
+    async def side(call: Callable[[Item], Awaitable[Any]]) -> Work:
         if case.changes or not items:
             bench.server.clean()
             needed = count if case.uses_up else min(count, SESSIONS)

@@ -10,7 +10,7 @@ from agent_runtime.manager import SessionManager
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, METADATA
 from benchmarks.talk import conversation
-from benchmarks.timing import JobSpec, Result, alternate, calls
+from benchmarks.timing import Result, Work, alternate, calls
 
 _BYTES = 2_048
 _KEYS = json.dumps({"k1": base64.b64encode(bytes(range(32))).decode()})
@@ -39,7 +39,7 @@ async def encryption_cases(bench: Bench) -> AsyncIterator[Result]:
 async def _compared(bench: Bench, keyed: SessionManager, case: str, call: _Call, width: int) -> Result:
     count = bench.count_for(width)
 
-    async def side(manager: SessionManager) -> JobSpec:
+    async def side(manager: SessionManager) -> Work:
         session = await manager.create_session("user", AGENT, METADATA)
         await manager.save_checkpoint(session.session_id, conversation(_BYTES))
         return calls(partial(call, manager), [session.session_id] * count, width)

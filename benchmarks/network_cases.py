@@ -8,7 +8,7 @@ from benchmarks.bench import Bench, open_bench
 from benchmarks.call_cases import checkpoint_cases, session_cases
 from benchmarks.calls import SESSIONS, live, measure, new_items
 from benchmarks.slow_network import slowed
-from benchmarks.timing import JobSpec, Result, alternate, calls
+from benchmarks.timing import Result, Work, alternate, calls
 
 DELAY_SECONDS = 0.001
 _WIDTHS = (1, 100)
@@ -41,5 +41,5 @@ async def _proxy_itself(bench: Bench, near: Bench, width: int) -> Result:
     return Result(case, "the same directly", direct, through, operations=len(keys), width=width)
 
 
-async def _reads(client: Any, keys: list[bytes], width: int) -> JobSpec:
+async def _reads(client: Any, keys: list[bytes], width: int) -> Work:
     return calls(client.hgetall, keys, width)

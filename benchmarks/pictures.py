@@ -67,7 +67,7 @@ def _on_terminal(typed: str, environment: dict[str, str]) -> Iterator[str]:
     """Yield what a command prints on a terminal, bit by bit."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-    command = typed.replace("agent-sessions", f"{sys.executable} -m worker.cli", 1)
+    command = typed.replace("agent-sessions", f"{sys.executable} -m agent_runtime.worker.cli", 1)
     process = subprocess.Popen(
         ["sh", "-c", command],
         env={**os.environ, **environment, "TERM": "xterm-256color"},

@@ -10,7 +10,7 @@ from agent_runtime.manager.json_text import as_json
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, in_groups
 from benchmarks.talk import checkpoint_of, talk
-from benchmarks.timing import JobSpec, Result, Side, alternate, calls
+from benchmarks.timing import Result, Side, Work, alternate, calls
 
 _TURNS, _SESSIONS = 50, 20
 #: Number of reads of each checkpoint.
@@ -61,18 +61,18 @@ async def _sessions(manager: SessionManager, turns: int) -> list[str]:
     return created
 
 
-async def _saves(call: _Call, manager: SessionManager, turns: int) -> JobSpec:
+async def _saves(call: _Call, manager: SessionManager, turns: int) -> Work:
     """Return the work of saving one more turn in each conversation."""
     return calls(partial(call, manager), await _sessions(manager, turns), 1)
 
 
-async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> JobSpec:
+async def _reads(call: _Call, manager: SessionManager, session_ids: list[str]) -> Work:
     return calls(partial(call, manager), session_ids, 1)
 
 
 async def _first_reads(
     call: _Call, open_manager: Callable[[], SessionManager], opened: AsyncExitStack, session_ids: list[str]
-) -> JobSpec:
+) -> Work:
     """Return the work of reading each conversation by a process with empty caches."""
     manager = await opened.enter_async_context(open_manager())
     await manager.session_exists(session_ids[0])  # open the connection

@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-JobSpec = Callable[[], Awaitable[Any]]
+Work = Callable[[], Awaitable[Any]]
 #: Prepares (untimed) and returns the work to be timed.
-Side = Callable[[], Awaitable[JobSpec]]
+Side = Callable[[], Awaitable[Work]]
 
 
 class Result(NamedTuple):
@@ -87,7 +87,7 @@ async def alternate(
     return seconds
 
 
-async def timed(work: JobSpec) -> float:
+async def timed(work: Work) -> float:
     """Return the duration of the work, seconds."""
     gc.collect()
     started = time.perf_counter()
@@ -95,7 +95,7 @@ async def timed(work: JobSpec) -> float:
     return time.perf_counter() - started
 
 
-def calls(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any], width: int) -> JobSpec:
+def calls(call: Callable[[Any], Awaitable[Any]], items: Sequence[Any], width: int) -> Work:
     """Return work that makes one call per item: in turn, or `width` of them gathered at a time."""
 
     async def in_turn() -> None:

@@ -85,21 +85,21 @@ async def _settle(stack: Stack, manager: SessionManager, broker: redis.Redis) ->
         problems.append("" if process.status is None else f"{process.name} is dead")
     stack.end_beats()  # not before, because Beat's ticks show that workers listen
     if done:  # also the last sweeps that Beat asked for, one of which may have no message
-        await _until_done(manager, rings=True)
+        await _until_done(manager, publishes=True)
     return [problem for problem in problems if problem]
 
 
-async def _until_done(manager: SessionManager, *, rings: bool = False) -> bool:
+async def _until_done(manager: SessionManager, *, publishes: bool = False) -> bool:
     """Wait until nothing is left to do. Return False after too long a time; the verdict then says what is
     left.
 
     Args:
-        rings: requeue stalled jobs, as Beat has workers do.
+        publishes: requeue stalled jobs, as Beat has workers do.
     """
     publisher = Publisher(manager.settings)
 
     async def done() -> bool:
-        if rings:
+        if publishes:
             for job_id in await manager.jobs.take_stalled():
                 publisher.publish(await manager.jobs.read(job_id))
         if (await SessionJobs(manager).preview_sweep()).sessions:

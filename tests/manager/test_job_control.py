@@ -175,7 +175,7 @@ async def test_a_batch_of_a_job_that_was_stopped_does_nothing(
 
 
 @pytest.mark.parametrize("action", ["pause", "cancel"])
-async def test_a_job_that_was_stopped_is_not_rung_for_until_it_is_resumed(
+async def test_a_job_that_was_stopped_is_not_requeued_until_it_is_resumed(
     open_manager: Opener, raw: redis.Redis, action: str
 ) -> None:
     manager = open_manager(stalled_after_seconds=0.001)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import redis
 
-from agent_runtime.manager import JobState, SessionManager
+from agent_runtime.manager import SessionManager
+from agent_runtime.manager.jobs import JobState
 from tests.support.job_states import PAGE, REFUSALS, diagram, observe, page
 
 

@@ -176,12 +176,12 @@ async def test_a_job_whose_grace_is_over_is_begun_by_the_lifeline(
     job = await jobs.delete_user_sessions("ann", grace=0.001)
     ring = "import tasks; print(tasks.resume_stalled_jobs())"
 
-    async def is_rung_for() -> bool:
+    async def is_published() -> bool:
         return bool(
             await asyncio.to_thread(run_program, ring, **worker_settings) or (await job.progress()).done
         )
 
-    await wait_until(is_rung_for, description="the job to be due")
+    await wait_until(is_published, description="the job to be due")
     assert (await finished(job)).removed == 3
 
 

@@ -85,7 +85,7 @@ async def test_a_job_survives_the_kill_of_its_only_worker(
         await check_end(job, manager)
 
 
-async def test_a_job_whose_only_worker_was_killed_is_rung_for_by_beat(
+async def test_a_job_whose_only_worker_was_killed_is_requeued_by_beat(
     job: Job, manager: SessionManager, worker_settings: dict[str, Any]
 ) -> None:
     beat = CeleryProcess("beat", ready="is starting.", **worker_settings, resume_interval_seconds=0.5)
