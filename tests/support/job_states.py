@@ -13,14 +13,9 @@ from typing import NamedTuple
 
 import redis
 
-from agent_runtime.manager import (
-    CorruptDataError,
-    JobProgress,
-    JobState,
-    JobStateError,
-    SessionManager,
-    Settings,
-)
+from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.errors import CorruptDataError, JobStateError
+from agent_runtime.manager.jobs import JobProgress, JobState
 from agent_runtime.manager.jobs.slices import Slice
 from tests.support.jobs import make_due
 from tests.support.processes import ROOT
