@@ -9,8 +9,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 .NOTPARALLEL:
 setup: .venv/full .venv/package
 .venv/demo: requirements-demo.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=...")'
-	$(PYTHON) -m venv --clear .venv
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=...")'
+	"$(PYTHON)" -m venv --clear .venv
 	$(LOCKED) $<
 	touch $@
 .venv/package: pyproject.toml .venv/demo
