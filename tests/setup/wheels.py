@@ -28,6 +28,11 @@ class Package(NamedTuple):
     requires: Sequence[str] = ()
     extras: Sequence[str] = ()
 
+    @property
+    def pin(self) -> str:
+        """Return `name==version`."""
+        return f"{self.name}=={self.version}"
+
     def metadata(self) -> str:
         """Return the text of `METADATA`."""
         lines = ["Metadata-Version: 2.1", f"Name: {self.name}", f"Version: {self.version}"]
@@ -45,7 +50,7 @@ class Wheel(NamedTuple):
 
     def locked(self) -> str:
         """Return the line of a lock file that pins this wheel."""
-        return f"{self.package.name}=={self.package.version} --hash=sha256:{self.sha256}\n"
+        return f"{self.package.pin} --hash=sha256:{self.sha256}\n"
 
 
 def build_wheel(package: Package, folder: Path) -> Wheel:
