@@ -1,6 +1,7 @@
 # Needs only make and Python 3.11 or newer. Everything else is installed in .venv, exactly as the lock files say.
 PYTHON ?= python3
 BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Resolve nothing: a resolver also meets releases that came out after the lock. Build nothing: a build resolves.
 LOCKED := $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -9,8 +10,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 .NOTPARALLEL:
 setup: .venv/full .venv/package
 .venv/demo: requirements-demo.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=...")'
-	$(PYTHON) -m venv --clear .venv
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=...")'
+	"$(PYTHON)" -m venv --clear .venv
 	$(LOCKED) $<
 	touch $@
 .venv/package: pyproject.toml .venv/demo
@@ -27,6 +28,8 @@ dev: .venv/package
 	$(BIN)/python -m agent_runtime.worker.dev
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+fresh: setup
+	$(BIN)/python -m tests.setup
 fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 lint: setup
