@@ -1,1 +1,1 @@
-"""The chunks that checkpoints of one session share: cutting, naming, remembering."""
+"""Chunks, which the checkpoints of one session share: cutting, naming, indexing, caching."""

@@ -1,7 +1,7 @@
-"""Texts of chunks that this process has read or saved last, so that the server need not send them again.
+"""A cache of the chunks that this process read or saved last, so that the server need not send them again.
 
-A chunk never changes and its name is never used again, so what is kept here cannot be out of date. Chunks
-that are sealed are never kept: a user's key that is erased has to take everything with it.
+A chunk never changes and its name is never used again, so the cache cannot be out of date. Encrypted chunks
+are never cached: once a user's key is erased, nothing that it encrypted may be left in the clear.
 """
 
 import threading
@@ -9,22 +9,23 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: Of all sessions together, bytes; and what a chunk takes besides its text.
+#: Largest cache, over all sessions, bytes; and bytes that a chunk takes besides its text.
 _MOST_BYTES, _BYTES_OF_A_CHUNK = 16_777_216, 200
 
-#: A longer list costs more to go through than it saves, characters.
+#: Longest list of chunks that is cached, characters. A longer one costs more to go through than it saves.
 _LONGEST_LIST = 1_024
 
 
 class Opened(NamedTuple):
-    """Chunks of one checkpoint, in the clear."""
+    """The decrypted chunks of one checkpoint."""
 
-    #: Their list, as the recipe has it, and their texts by name.
+    #: List of the chunks, as in the recipe; and their texts by name.
     head: str
     texts: Mapping[str, bytes]
 
     @property
     def size(self) -> int:
+        """Return what the chunks take in the cache, bytes."""
         return sum(map(len, self.texts.values())) + _BYTES_OF_A_CHUNK * len(self.texts)
 
 
@@ -32,7 +33,7 @@ NOTHING_OPENED = Opened("", {})
 
 
 class ChunkCache:
-    """Those of the newest checkpoint that was read or saved of each session, while there is room."""
+    """Keeps the chunks of the checkpoint read or saved last of each session, while there is room."""
 
     def __init__(self) -> None:
         self._by_session: OrderedDict[str, Opened] = OrderedDict()
@@ -40,14 +41,17 @@ class ChunkCache:
         self._lock = threading.Lock()
 
     def of(self, session_id: str) -> Opened:
-        """The chunks of a session that need not be read."""
+        """Return the cached chunks of a session."""
         with self._lock:
             if session_id in self._by_session:
                 self._by_session.move_to_end(session_id)
             return self._by_session.get(session_id, NOTHING_OPENED)
 
     def keep(self, session_id: str, opened: Opened) -> list[tuple[str, Opened]]:
-        """These are all chunks of a checkpoint, and they lie in the clear. What there is no room for."""
+        """Cache all chunks of a checkpoint that lies in the clear.
+
+        Return those dropped for lack of room, by session.
+        """
         left_out = [] if len(opened.head) <= _LONGEST_LIST else [(session_id, opened)]
         with self._lock:
             self._size -= self._by_session.pop(session_id, NOTHING_OPENED).size
@@ -60,6 +64,6 @@ class ChunkCache:
         return left_out
 
     def forget(self, session_id: str) -> None:
-        """The session is gone."""
+        """Drop the chunks of a session."""
         with self._lock:
             self._size -= self._by_session.pop(session_id, NOTHING_OPENED).size

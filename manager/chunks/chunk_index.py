@@ -1,4 +1,4 @@
-"""What a process knows of the chunks in Redis: those of the checkpoint that it saved or read last."""
+"""The chunks that a process knows to be in Redis: those of the checkpoint that it saved or read last."""
 
 import itertools
 import secrets
@@ -10,29 +10,35 @@ from typing import NamedTuple
 from agent_runtime.manager.chunks.chunk_cache import ChunkCache, Opened
 from agent_runtime.manager.chunks.recipe import Chunk, Recipe, Stream
 
-#: Sessions, and chunks of all of them together, of which a process remembers what it knows: some 30 MB.
+#: Most sessions in the index, and most chunks over all of them: some 30 MB.
 _MOST_SESSIONS, _MOST_CHUNKS = 10_000, 100_000
 
 
 class _Known(NamedTuple):
+    """The known chunks of one session."""
+
     stream: Stream
     chunks: Sequence[Chunk]
-    #: List of the opened chunks that it has been made of.
+    #: List of the cached chunks from which `chunks` was made.
     learnt: str = ""
 
 
 class ChunkIndex:
-    """Knows too little after a restart, or where others save: then more is sent, and stored once more."""
+    """Known chunks by session.
+
+    After a restart, or if other processes save too, the index knows too little. Then more chunks than
+    necessary are sent, and stored once more.
+    """
 
     def __init__(self) -> None:
-        #: And those whose text it has.
+        #: Chunks whose text is at hand.
         self.opened = ChunkCache()
         self._by_session: OrderedDict[str, _Known] = OrderedDict()
         self._count = 0
         self._lock = threading.Lock()
 
     def of(self, session_id: str) -> tuple[Sequence[Chunk], Stream, Mapping[str, bytes]]:
-        """The known chunks of a session, names for new ones, and texts of those that are at hand."""
+        """Return the known chunks of a session, names for new ones, and the texts at hand by name."""
         opened = self.opened.of(session_id)
         if opened.head not in ("", self._of(session_id).learnt):
             self._learn(session_id, opened)
@@ -40,13 +46,19 @@ class ChunkIndex:
         return known.chunks, known.stream, opened.texts
 
     def has_read(self, session_id: str, opened: Opened, *, in_the_clear: bool) -> None:
-        """The newest checkpoint was read, of these chunks. What is kept is looked at when it is needed."""
+        """Note the chunks of a session's newest checkpoint, which was read.
+
+        Cached chunks are not indexed before a save needs them.
+        """
         kept_no_longer = self.opened.keep(session_id, opened) if in_the_clear else [(session_id, opened)]
         for each, its_chunks in kept_no_longer:
             self._learn(each, its_chunks, hashed=True)
 
     def has_saved(self, session_id: str, recipe: Recipe, *, in_the_clear: bool) -> None:
-        """A checkpoint was saved, the session's newest. Where all its texts are at hand, they are kept."""
+        """Note a recipe that was saved as a session's newest checkpoint.
+
+        Cache its chunks if all texts are at hand.
+        """
         texts = {**self.opened.of(session_id).texts, **recipe.fresh}
         if in_the_clear and all(chunk.name in texts for chunk in recipe.chunks):
             self._remember(session_id, recipe.chunks, recipe.head)
@@ -58,10 +70,11 @@ class ChunkIndex:
             self._remember(session_id, chunks)
 
     def has_not_saved(self, session_id: str) -> None:
-        """The session is gone, or chunks that were known are: none is known any more."""
+        """Forget the chunks of a session that is gone, or some of whose known chunks are gone."""
         self._remember(session_id, ())
 
     def _learn(self, session_id: str, opened: Opened, *, hashed: bool = False) -> None:
+        """Index decrypted chunks; with their hash if their text will not be at hand."""
         by_name = {chunk.name: chunk for chunk in self._of(session_id).chunks}
         chunks = [by_name.get(name) or Chunk.of(name, text) for name, text in opened.texts.items()]
         if hashed:
@@ -69,7 +82,7 @@ class ChunkIndex:
         self._remember(session_id, chunks, opened.head)
 
     def _remember(self, session_id: str, chunks: Sequence[Chunk], learnt: str | None = None) -> None:
-        """These are in Redis, in the order of the session's newest checkpoint."""
+        """Index the chunks of a session's newest checkpoint, in their order."""
         known = self._of(session_id)
         with self._lock:
             known = self._by_session.get(session_id, known)

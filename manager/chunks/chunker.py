@@ -1,4 +1,4 @@
-"""Cuts the JSON of a checkpoint into chunks: those that are known, and new ones (see chunks.py)."""
+"""Cuts the JSON of a checkpoint into chunks, known ones and new ones (see recipe.py)."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ from agent_runtime.manager.chunks.recipe import (
 )
 from agent_runtime.manager.json_text import as_json, quick_json
 
-#: What is shorter stays where it is, bytes.
+#: Shortest list or value that becomes chunks, bytes. A shorter one stays in the recipe.
 _SHORTEST_RUN = 512
-#: A chunk ends after so many bytes; after more where much is new side by side, so that it becomes about so
-#: many chunks: each costs as much as several kilobytes of text, to compress, to count and to read.
+#: A chunk ends after so many bytes; after more if much is new side by side, so that it becomes about so many
+#: chunks. To compress, count and read a chunk costs as much as several kilobytes of text.
 _CHUNK_BYTES, _CHUNKS_AT_ONCE = 1_024, 16
-#: Levels of dicts within which lists are cut.
+#: Levels of nested dicts within which lists are cut.
 _LEVELS = 3
-#: Most bytes that are compared at once: more would leave the processor's cache.
+#: Most bytes that are compared at once. More would not fit into the processor's cache.
 _ROW_BYTES = 65_536
-#: What comes behind a value within JSON.
+#: Bytes that may follow a value within JSON.
 _ENDS = (b",", b"]", b"}")
 
 NO_TEXTS: Mapping[str, bytes] = {}
@@ -40,13 +40,14 @@ def cut(
     stream: Stream,
     texts: Mapping[str, bytes] = NO_TEXTS,
 ) -> Recipe | None:
-    """The recipe of a checkpoint; None where it has nothing long, or the recipe would be too long.
+    """Return the recipe of a checkpoint; None if nothing in it is long, or its recipe would be too long.
 
     Args:
         plain: `data` as JSON.
         known: the chunks of an earlier checkpoint, in their order.
         stream: names for new chunks.
-        texts: of some known chunks, which are told by them instead of by their hash.
+        texts: texts of some known chunks, by name. Those are recognized by their text, the others by their
+            hash.
     """
     for chunks in (known, ()):
         cutter = _Cutter(plain, chunks, stream, texts)
@@ -60,7 +61,7 @@ def cut(
 
 
 class _Cutter:
-    """One way through the JSON of a checkpoint."""
+    """One pass over the JSON of a checkpoint."""
 
     def __init__(
         self, plain: bytes, known: Sequence[Chunk], stream: Stream, texts: Mapping[str, bytes]
@@ -75,7 +76,7 @@ class _Cutter:
         self._known, self._expected = known, 0
 
     def walk(self, value: Any, levels: int) -> bool:
-        """Goes over one value; False where the JSON is not what was expected."""
+        """Go over one value. Return False if the JSON is not spelt as expected."""
         if isinstance(value, dict) and value and levels:
             return self._walk_dict(value, levels)
         if value is None or isinstance(value, int | float):
@@ -92,14 +93,14 @@ class _Cutter:
         return self._keep(b"}")
 
     def _keep(self, text: bytes) -> bool:
-        """Leaves this where it is."""
+        """Leave this text in the recipe. Return False if it does not come next."""
         found = self._plain.startswith(text, self._at)
         self.literal += text
         self._at += len(text)
         return found
 
     def _cut_run(self, items: list[Any]) -> bool:
-        """Cuts some items into chunks, known ones and new, unless they are short."""
+        """Cut some items into chunks, known ones and new, unless they are short. Return False as `walk`."""
         start = self._at
         run = self._known_and_new(items) if self._known else self._all_new(items)
         if run is None:
@@ -118,7 +119,7 @@ class _Cutter:
         return [texts]
 
     def _known_and_new(self, items: list[Any]) -> list[Chunk | list[bytes]] | None:
-        """Known chunks and stretches of new items, in their order."""
+        """Return known chunks and stretches of new items, in order; None if the items do not come next."""
         run: list[Chunk | list[bytes]] = []
         place, in_a_row = 0, True
         while place < len(items):
@@ -134,7 +135,7 @@ class _Cutter:
                 chunk = self._known_that_begins_with(texts[0], left)
                 in_a_row = chunk is not None
             elif chunk is not None:
-                in_a_row = False  # not all of them come next: from here on one by one
+                in_a_row = False  # a row does not come next as a whole: go on chunk by chunk
             row = [chunk] if chunk else row
             if row:
                 run += row
@@ -147,7 +148,7 @@ class _Cutter:
         return run
 
     def _known_in_a_row(self, left: int) -> list[Chunk]:
-        """The known chunks behind the last, where all of a row of them come next."""
+        """Return the known chunks after the last one found, if a whole row of them comes next."""
         row: list[Chunk] = []
         texts: list[bytes] = []
         size = 0
@@ -165,7 +166,7 @@ class _Cutter:
         return row
 
     def _known_that_begins_with(self, text: bytes, left: int) -> Chunk | None:
-        """A known chunk, if it is what comes next, and this its first item."""
+        """Return the known chunk with this first item that comes next, or None."""
         if hash(text) not in self._firsts:
             return None
         candidates = (self._known_here(each, left) for each in self._by_first[hash(text)])
@@ -177,19 +178,19 @@ class _Cutter:
 
     @cached_property
     def _by_first(self) -> dict[int, list[int]]:
-        """Places of the known chunks by their first item."""
+        """Return places of known chunks by the hash of their first item."""
         places: dict[int, list[int]] = {}
         for place, chunk in enumerate(self._known):
             places.setdefault(chunk.first, []).append(place)
         return places
 
     def _is_next(self, text: bytes) -> bool:
-        """Whether this JSON comes next. What follows is looked at too: 12 is not the beginning of 123."""
+        """Return True if this JSON comes next, as a whole value: 12 does not come next in 123."""
         end = self._at + len(text)
         return self._plain.startswith(text, self._at) and self._plain[end : end + 1] in _ENDS
 
     def _next_texts(self, items: list[Any]) -> list[bytes] | None:
-        """JSON of these items, which come next; None where they do not."""
+        """Return the JSON of these items, or None if they do not come next."""
         for encode in (quick_json, lambda items: list(map(as_json, items))):
             texts = encode(items)
             if texts and self._is_next(b",".join(texts)):
@@ -197,7 +198,10 @@ class _Cutter:
         return None
 
     def _known_here(self, place: int, left: int) -> Chunk | None:
-        """A known chunk, if it is what comes next. Most often it is the one behind the last."""
+        """Return the known chunk at this place if it comes next.
+
+        Most often it is the one after the last found.
+        """
         if place >= len(self._known):
             return None
         chunk = self._known[place]
@@ -215,6 +219,7 @@ class _Cutter:
         return chunk
 
     def _put(self, run: list[Chunk | list[bytes]]) -> None:
+        """Put the chunks of a run into the recipe, and make chunks of its new items."""
         chunks: list[Chunk] = []
         for each in run:
             if isinstance(each, Chunk):
@@ -232,7 +237,7 @@ class _Cutter:
 
 
 def _portions(texts: list[bytes]) -> Iterator[list[bytes]]:
-    """Items that are new side by side, by chunk."""
+    """Yield the items of each chunk to make of items that are new side by side."""
     sizes = list(accumulate(map(len, texts)))
     most = max(_CHUNK_BYTES, sizes[-1] // _CHUNKS_AT_ONCE)
     begin, size = 0, 0

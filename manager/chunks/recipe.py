@@ -1,13 +1,13 @@
-"""What the checkpoints of one session share, cut into chunks that are stored once.
+"""Recipes: checkpoints whose long parts are chunks, which a session stores once for all its checkpoints.
 
-The JSON of a checkpoint is cut at what is long in it: a list, or one value. What is new of that since the
-last checkpoint becomes *chunks*, some items each, kept beside the checkpoints of the session for as long as
-one of them needs it. The checkpoint itself becomes a *recipe*: which chunks, and the rest of its JSON around
-them. It names whole chunks only, so what no checkpoint holds any more is gone.
+The JSON of a checkpoint is cut at its long lists and values. The items that are new since the last checkpoint
+become *chunks* of some items each. A chunk is stored beside the checkpoints of its session for as long as one
+of them needs it. The checkpoint itself becomes a *recipe*: the list of its chunks, and the rest of its JSON.
+A recipe names whole chunks only, so text that no checkpoint holds any more is gone.
 
-A chunk is named ``<stream>:<number>``. A stream belongs to one process and session, and its numbers rise and
-are never used again: a name never means anything else, whatever was deleted meanwhile, or lost by a server.
-In a recipe, successive numbers are a range, and ``;`` parts the places: ``0af1c3d2e4:1-49;77b01c92aa:3``.
+A chunk is named ``<stream>:<number>``. A stream belongs to one process and session. Its numbers rise and are
+never used again, so a name never gets a second meaning, whatever is deleted, or lost by a server. In the list
+of a recipe, successive numbers are a range, and ``;`` separates the places: ``0af1c3d2e4:1-49;77b01c92aa:3``.
 """
 
 import re
@@ -20,65 +20,67 @@ from agent_runtime.manager.validation import LARGEST_CHECKPOINT
 #: The first byte of a stored recipe (see codec.py).
 RECIPE = b"p"
 
-#: Stands in a recipe's JSON where chunks go, and between the items of a chunk. UTF-8 has no such byte.
+#: Marks the places of chunks in a recipe's JSON, and separates the items of a chunk. UTF-8 has no such byte.
 GAP = b"\xff"
 
-#: Most chunks of one checkpoint, and longest recipe (bytes as stored): as in `lua/shared/chunks.lua`.
+#: Most chunks of one checkpoint, and longest recipe (bytes as stored); the same as in `lua/lib/chunks.lua`.
 MOST_CHUNKS, LONGEST_RECIPE = 1_000, 16_384
 
 _RANGE = re.compile(r"([0-9a-f]{10}):([1-9][0-9]{0,14})(?:-([1-9][0-9]{0,14}))?")
 
 
 class Chunk(NamedTuple):
-    """What a process knows of a chunk: enough to find it again in another checkpoint."""
+    """A known chunk: enough to find it again in another checkpoint."""
 
     name: str
-    #: How many items, and bytes of them with commas between.
+    #: Number of items, and their bytes with commas between them.
     items: int
     size: int
     #: Hash of the first item.
     first: int
-    #: Of all items; none while their text is at hand. What has neither is not found again.
+    #: Digest of all items; empty while their text is at hand. A chunk with neither is not found again.
     digest: bytes = b""
 
     @classmethod
     def of(cls, name: str, stored: bytes) -> "Chunk":
-        """The chunk that holds these items, a `GAP` between each two."""
+        """Return the chunk with these items, which a `GAP` separates."""
         return cls(name, stored.count(GAP) + 1, len(stored), hash(stored.partition(GAP)[0]))
 
     def hashed(self, stored: bytes) -> "Chunk":
-        """The same, to be found again without its text."""
+        """Return the chunk with its digest, so that it is found again without its text."""
         return self if self.digest else self._replace(digest=digest_of(stored.replace(GAP, b",")))
 
 
 class Stream(NamedTuple):
-    """Where a process takes names for new chunks of one session from."""
+    """Names for the new chunks that one process makes of one session."""
 
     stream: str
     numbers: Iterator[int]
 
     def next_name(self) -> str:
+        """Return a name that was never used."""
         return f"{self.stream}:{next(self.numbers)}"
 
 
 class Recipe(NamedTuple):
-    """A checkpoint as chunks."""
+    """A checkpoint made of chunks."""
 
+    #: List of the chunks, as stored.
     head: str
-    #: JSON with a `GAP` at each place of chunks.
+    #: The rest of the JSON, with a `GAP` at each place of chunks.
     literal: bytes
-    #: All its chunks in their order, and the items of those that are new.
+    #: All chunks in their order, and the texts of new ones by name.
     chunks: list[Chunk]
     fresh: dict[str, bytes]
 
 
 def head_of(stored: bytes) -> str:
-    """The list of its chunks in a stored recipe. Raises `ValueError` where it is no text."""
+    """Return the list of chunks in a stored recipe. Raises `ValueError` if the list is not text."""
     return stored[len(RECIPE) :].partition(b"\n")[0].decode("ascii")
 
 
 def ranges_of(names: list[str]) -> str:
-    """The names at one place as a recipe lists them."""
+    """Return the names at one place as a recipe lists them."""
     found: list[tuple[str, int, int]] = []
     for name in names:
         stream, _, text = name.partition(":")
@@ -91,7 +93,10 @@ def ranges_of(names: list[str]) -> str:
 
 
 def names_of(head: str) -> list[list[str]]:
-    """Names of the chunks at each place of a recipe. Raises `ValueError` where that cannot be read."""
+    """Return the names of the chunks at each place of a recipe.
+
+    Raises `ValueError` for an unreadable list.
+    """
     places, total = [], 0
     for place in head.split(";"):
         names: list[str] = []
@@ -109,11 +114,14 @@ def names_of(head: str) -> list[list[str]]:
 
 
 def joined(head: str, literal: bytes, chunks: dict[str, bytes]) -> bytes:
-    """The JSON of a checkpoint. Raises `ValueError` where a chunk is missing, or their places do not fit."""
+    """Return the JSON of a checkpoint.
+
+    Raises `ValueError` if a chunk is missing, or the places do not match.
+    """
     places = names_of(head)
     around = literal.split(GAP)
     if len(around) != len(places) + 1:
-        raise ValueError("it has not as many places for chunks as its list names")
+        raise ValueError("its places for chunks do not match its list of chunks")
     missing = next((name for names in places for name in names if name not in chunks), None)
     if missing is not None:
         raise ValueError(f"its chunk {missing} is gone")
@@ -126,4 +134,5 @@ def joined(head: str, literal: bytes, chunks: dict[str, bytes]) -> bytes:
 
 
 def digest_of(text: bytes) -> bytes:
+    """Return the digest by which a chunk is found again."""
     return blake2b(text, digest_size=16).digest()

@@ -1,15 +1,15 @@
-"""Encryption of what is stored, if keys are set.
+"""Encryption of stored metadata and checkpoints, if keys are set.
 
-    providers        which key encrypts what: all that the manager knows of
-    keyed_provider   the same with the keys of the settings and of the users
-    sealing          what encrypts and decrypts values, in words: no keys, no cryptography
+    providers        KeyProvider: chooses the key for each value; all that the manager knows of
+    keyed_provider   KeyedProvider: the same, with the keys of the settings and of the users
+    sealing          Encryptor and Decryptor: the interfaces, without keys and cryptography
     cipher           AES-256-GCM under a key derived for each session, and the envelope
-    key_ring         the keys that the settings give
-    user_keys        the keys that users have, on a server of their own
+    key_ring         the keys of the settings
+    user_keys        the keys of the users, on a server of their own
 
-no keys set                values lie in the clear
-`encryption_keys`          one key of the ring encrypts everything
-`user_keys_url` as well    a session created from then on is encrypted under its user's own key
+no keys set                values are stored in the clear
+`encryption_keys` set      one key of the ring encrypts everything
+`user_keys_url` set too    each session created from then on is encrypted under its user's own key
 
 Only `providers` and `sealing` can be imported without the package `cryptography`.
 """
@@ -21,10 +21,10 @@ from agent_runtime.manager.transport.script_client import ScriptClient
 
 
 def open_key_provider(settings: Settings, client: ScriptClient) -> KeyProvider:
-    """The key_provider for sessions in this store.
+    """Return the key provider for the sessions of this store.
 
     Raises:
-        SettingsError: the settings do not fit together, or `cryptography` is not installed.
+        SettingsError: the settings contradict each other, or `cryptography` is not installed.
     """
     if settings.encryption_keys is None:
         for name in ("encryption_key_id", "encryption_required", "user_keys_url"):

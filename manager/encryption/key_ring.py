@@ -1,6 +1,6 @@
-"""The keys that the settings give, by id. One of them seals; all of them open.
+"""The ring: the keys of the settings, by id. One of them encrypts; all of them decrypt.
 
-An envelope names its key by ``e``, one byte with the length of the key id, and the id.
+The header of an envelope is ``e``, one byte with the length of the key id, and the key id.
 """
 
 import base64
@@ -14,18 +14,18 @@ from agent_runtime.manager.encryption.sealing import RING, CannotDecryptError
 from agent_runtime.manager.errors import SettingsError
 from agent_runtime.manager.settings import ENV_PREFIX, Settings
 
-#: In place of a key id: write in the clear, and go on reading what is encrypted.
+#: Set in place of a key id: write in the clear, and go on reading encrypted values.
 NO_KEY = "none"
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
 class KeyRing:
-    """Keys by their ids.
+    """Keys by key id.
 
     Args:
         secrets: 32 bytes for each key id.
-        active_id: the key that seals; None to seal nothing.
+        active_id: id of the key that encrypts; None to encrypt nothing.
     """
 
     def __init__(self, secrets: dict[str, bytes], active_id: str | None) -> None:
@@ -34,12 +34,12 @@ class KeyRing:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "KeyRing":
-        """The ring of `encryption_keys`.
+        """Return the ring of the setting `encryption_keys`.
 
         Raises:
-            SettingsError: there is something wrong with it; the message holds nothing of a key.
+            SettingsError: the setting is wrong. The message shows no part of a key.
         """
-        assert settings.encryption_keys is not None  # noqa: S101  (the key_provider asks first)
+        assert settings.encryption_keys is not None  # noqa: S101  (checked by `open_key_provider`)
         secrets = _parsed(settings.encryption_keys.get_secret_value())
         active_id = settings.encryption_key_id or next(iter(secrets))
         if active_id == NO_KEY:
@@ -50,20 +50,20 @@ class KeyRing:
 
     @property
     def active(self) -> Key | None:
-        """The key that seals."""
+        """Return the key that encrypts; None if values are written in the clear."""
         return None if self._active_header is None else self._keys[self._active_header]
 
-    def is_active(self, sealed: bytes) -> bool:
-        """Whether the key that sealed this is the one that seals now."""
-        return header_of(sealed) == self._active_header
+    def is_active(self, envelope: bytes) -> bool:
+        """Return True if the envelope was made with the key that encrypts now."""
+        return header_of(envelope) == self._active_header
 
-    def key_of(self, sealed: bytes) -> Key:
-        """The key that an envelope names.
+    def key_of(self, envelope: bytes) -> Key:
+        """Return the key that an envelope names.
 
         Raises:
-            CannotDecryptError: there is none.
+            CannotDecryptError: the ring has no such key.
         """
-        header = header_of(sealed)
+        header = header_of(envelope)
         if header not in self._keys:
             name = repr(header[2:].decode(errors="backslashreplace"))
             raise CannotDecryptError(
@@ -72,9 +72,9 @@ class KeyRing:
         return self._keys[header]
 
 
-def header_of(sealed: bytes) -> bytes:
-    """The part of an envelope that names a key of the ring."""
-    return sealed[: 2 + sealed[1]] if len(sealed) > 1 else sealed
+def header_of(envelope: bytes) -> bytes:
+    """Return the part of an envelope that names a key of the ring."""
+    return envelope[: 2 + envelope[1]] if len(envelope) > 1 else envelope
 
 
 def _header(key_id: str) -> bytes:
@@ -82,20 +82,20 @@ def _header(key_id: str) -> bytes:
 
 
 def _parsed(text: str) -> dict[str, bytes]:
-    """32 bytes by key id. Errors are raised from None: theirs would show keys."""
+    """Return 32 bytes by key id. Errors are raised from None: the causes would show keys."""
     name = f"{ENV_PREFIX}ENCRYPTION_KEYS"
     try:
         pairs = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
-        raise SettingsError(f"{name} must be a JSON object: it is no JSON") from None
+        raise SettingsError(f"{name} must be a JSON object: it is not JSON") from None
     if not isinstance(pairs, list) or not pairs or not all(isinstance(pair, tuple) for pair in pairs):
         raise SettingsError(f"{name} must be a JSON object with a key in base64 for each key id")
     secrets: dict[str, bytes] = {}
     for key_id, encoded in pairs:
         if not _KEY_ID.fullmatch(key_id) or key_id == NO_KEY or key_id in secrets:
-            raise SettingsError(  # without the id: somebody may have put the key in its place
-                f"{name}: each key id must be of 1 to 32 letters, digits, '.', '_' and '-', there once,"
-                f" and not {NO_KEY!r}"
+            raise SettingsError(  # not naming the id: somebody may have put the key in its place
+                f"{name}: each key id must be 1 to 32 letters, digits, '.', '_' and '-', must occur once,"
+                f" and must not be {NO_KEY!r}"
             )
         secrets[key_id] = _secret(f"{name}: the key {key_id!r}", encoded)
     return secrets

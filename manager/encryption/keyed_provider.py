@@ -1,4 +1,4 @@
-"""The key_provider where keys are set."""
+"""The key provider for stores with keys."""
 
 import threading
 from collections import OrderedDict
@@ -23,12 +23,15 @@ from agent_runtime.manager.settings import ENV_PREFIX, Settings
 from agent_runtime.manager.transport.async_twin import client_from_url
 from agent_runtime.manager.transport.script_client import ScriptClient
 
-#: Sessions of which a process remembers the id of their key: some 2 MB.
+#: Most sessions whose key id a process remembers: some 2 MB.
 _REMEMBERED = 10_000
 
 
 class KeyedProvider(KeyProvider):
-    """Seals under the active key of the ring or the key of the session's user; opens under any."""
+    """Encrypts with the active key of the ring, or with the key of the session's user.
+
+    Decrypts with any key.
+    """
 
     def __init__(self, settings: Settings, client: ScriptClient) -> None:
         self._ring = KeyRing.from_settings(settings)
@@ -60,7 +63,7 @@ class KeyedProvider(KeyProvider):
         except DecryptionError:
             if not remembered:
                 raise
-            self._key_ids.forget(session_id)  # perhaps that of an earlier session, created with the same id
+            self._key_ids.forget(session_id)  # perhaps the key of an earlier session with the same id
             return await self.encryptor_of(keys, session_id)
         return _UserEncryptor(key.for_session(session_id), key_id, self._user_keys)
 
@@ -99,15 +102,17 @@ class KeyedProvider(KeyProvider):
         return IN_THE_CLEAR if key is None else _RingEncryptor(key.for_session(session_id))
 
     async def _find_key_id(self, keys: Keys, session_id: str) -> str:
-        """Id of the key under which a session is sealed; '' where that is none of a user."""
+        """Return the id of the user's key that encrypts a session; '' if a key of the ring does."""
         found = await scripts.get_session(self._client, keys, session_id)
         key_id = b"" if found is None else found[1].fields.get(b"user_key", b"")
-        if key_id:  # else the session may be yet to come, or to come again
+        if key_id:  # otherwise, the session may be created later, or created again
             self._key_ids.remember(session_id, key_id.decode())
         return key_id.decode()
 
 
 class _RingEncryptor(Encryptor):
+    """Encrypts with a key of the ring."""
+
     def __init__(self, cipher: Cipher) -> None:
         self._cipher = cipher
 
@@ -116,6 +121,8 @@ class _RingEncryptor(Encryptor):
 
 
 class _UserEncryptor(_RingEncryptor):
+    """Encrypts with the key of a user."""
+
     def __init__(self, cipher: Cipher, key_id: str, user_keys: UserKeys) -> None:
         super().__init__(cipher)
         self.user_key_id = key_id
@@ -134,7 +141,10 @@ class _UserEncryptor(_RingEncryptor):
 
 
 class _KeyedDecryptor(Decryptor):
-    """Made for one call: it remembers ciphers, and users' keys must not be kept."""
+    """Decrypts the values of one call.
+
+    It keeps ciphers, so it must not outlive the call: users' keys are not kept.
+    """
 
     def __init__(
         self, ring: KeyRing, user_keys: Mapping[str, Key | CannotDecryptError], refuses_plain: bool
@@ -173,7 +183,7 @@ class _KeyedDecryptor(Decryptor):
 
 
 class _KeyIds:
-    """Ids of users' keys by session, those last used. A session never changes its key."""
+    """Ids of users' keys by session, for the sessions last used. A session never changes its key."""
 
     def __init__(self) -> None:
         self._by_session: OrderedDict[str, str] = OrderedDict()
@@ -197,11 +207,12 @@ class _KeyIds:
 
 
 def _user_key_id(stored: bytes) -> str:
-    """Id of the user's key that sealed a value; '' where none did."""
+    """Return the id of the user's key that encrypted a value; '' if no user's key did."""
     return stored[1 : 1 + KEY_ID_BYTES].hex() if stored[:1] == USER else ""
 
 
 def _user_key_client(settings: Settings, url: str) -> ScriptClient:
+    """Return a client of the server that holds the users' keys."""
     conn = client_from_url(f"{ENV_PREFIX}USER_KEYS_URL", url, settings.connect_timeout_seconds)
     return ScriptClient(
         conn, timeout_seconds=settings.call_timeout_seconds, connect_retries=settings.connect_retries

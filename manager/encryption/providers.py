@@ -1,4 +1,4 @@
-"""Which key encrypts what, as the manager asks for it; here none is set, and values stay in the clear."""
+"""The interface that gives the manager encryptors and decryptors; without keys, values stay in the clear."""
 
 from collections.abc import Iterable
 
@@ -8,34 +8,34 @@ from agent_runtime.manager.keys import Keys
 
 
 class KeyProvider:
-    """Without keys: everything stays in the clear, at no cost."""
+    """The key provider without keys: everything stays in the clear, at no cost."""
 
     async def encryptor_of_new(self, user_id: str, session_id: str, session_ms: int) -> Encryptor:
-        """What seals the values of a session that is to be created, and to live for so long."""
+        """Return the encryptor for a session that will be created with this time to live."""
         return IN_THE_CLEAR
 
     async def encryptor_of(self, keys: Keys, session_id: str) -> Encryptor:
-        """What seals further values of a session."""
+        """Return the encryptor for further values of a session."""
         return IN_THE_CLEAR
 
     def encryptor_at_hand(self, session_id: str) -> Encryptor | None:
-        """What seals values of a session, new or not; None where a server has to be asked first."""
+        """Return the encryptor for a session, new or not; None if a server has to be asked first."""
         return IN_THE_CLEAR
 
     def decryptor_at_hand(self) -> Decryptor | None:
-        """What opens any stored value; None where a server has to be asked first."""
+        """Return a decryptor for any stored value; None if a server has to be asked first."""
         return NO_KEYS
 
     async def decryptor(self, stored: Iterable[bytes]) -> Decryptor:
-        """What opens these stored values."""
+        """Return a decryptor for these stored values."""
         return NO_KEYS
 
     async def prolong(self, keys: Keys, session_id: str, session_ms: float) -> None:
-        """To be called before a session gets a life of so long from now: its key has to outlive it."""
+        """Keep a session's key for long enough. Called before the session gets a new time to live."""
 
     async def erase_user_key(self, user_id: str) -> bool:
-        """Whether the user had a key."""
+        """Erase a user's key. Return True if the user had one."""
         raise SettingsError("AGENT_SESSIONS_USER_KEYS_URL is not set, so users have no keys of their own")
 
     async def aclose(self) -> None:
-        """Closes the connections of the running event loop."""
+        """Close the connections of the running event loop."""

@@ -1,9 +1,9 @@
-"""A key for each user, on a server of its own: with it goes what it sealed, wherever copies lie.
+"""A key for each user, on a server of their own. Once a key is erased, no copy of its values can be read.
 
-A user's key is 256 random bits, wrapped under the ring, so that neither that server nor the settings alone
-open anything. A session is sealed under the key that its user had when it was created, and keeps that key's
-id in its hash; after an erasure the user's next session begins a new key. Keys are read for each call and
-kept by no process. An envelope names its key by ``u`` and the 16 bytes of the key id.
+A user's key is 256 random bits, wrapped under a key of the ring, so that neither the server nor the settings
+alone can decrypt anything. A session is encrypted under the key that its user had when it was created, and
+keeps the key's id in its hash. After an erasure, the user's next session makes a new key. Keys are read for
+each call, and no process keeps them. The header of an envelope is ``u`` and the 16 bytes of the key id.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from agent_runtime.manager.transport.script_client import ScriptClient
 
 KEY_ID_BYTES = 16
 
-#: How much longer than its last session a key is kept, milliseconds (one day). Two servers' clocks differ.
+#: Time that a key is kept after its last session, milliseconds (one day): two servers' clocks differ.
 _LINGER_MS = 86_400_000
 
 
@@ -30,9 +30,9 @@ class UserKeys:
     """The users' keys.
 
     Args:
-        store: the server that they lie on.
+        client: client of the server that holds the users' keys.
         namespace: first part of every key in Redis.
-        ring: the keys that wrap them.
+        ring: the keys that wrap the users' keys.
     """
 
     def __init__(self, client: ScriptClient, namespace: str, ring: KeyRing) -> None:
@@ -41,7 +41,7 @@ class UserKeys:
         self._ring = ring
 
     async def take(self, user_id: str, session_ms: int) -> tuple[str, Key]:
-        """Id and key for a new session of this user that lives for so long."""
+        """Return id and key for a new session of a user, with this time to live."""
         with _nothing_written():
             while True:
                 taken = await scripts.take_user_key(
@@ -51,10 +51,10 @@ class UserKeys:
                     return taken.key_id, await self._ready_to_encrypt(taken)
 
     async def read_to_encrypt(self, key_id: str) -> Key:
-        """The key with that id.
+        """Return the key with this id.
 
         Raises:
-            DecryptionError: it was erased, or is not there.
+            DecryptionError: the key was erased, or is not there.
         """
         with _nothing_written():
             found = await scripts.read_user_key(self._client, self._names, key_id)
@@ -63,7 +63,7 @@ class UserKeys:
             return await self._ready_to_encrypt(found)
 
     async def read_to_decrypt(self, key_ids: Iterable[str]) -> dict[str, Key | CannotDecryptError]:
-        """The keys with these ids, or why a key is none."""
+        """Return the keys with these ids; for a key that is not there, the reason."""
         ids = list(key_ids)
         with _nothing_written():
             found = await asyncio.gather(
@@ -72,15 +72,16 @@ class UserKeys:
         return {key_id: self._key_or_reason(key_id, each) for key_id, each in zip(ids, found, strict=True)}
 
     async def prolong(self, key_id: str, session_ms: float) -> None:
-        """Keeps a key for a session that is to live for so long from now."""
+        """Keep a key for a session that gets this time to live from now."""
         with _nothing_written():
             await scripts.read_user_key(self._client, self._names, key_id, round(session_ms) + _LINGER_MS)
 
     async def is_there(self, key_id: str) -> bool:
+        """Return True if the key with this id is there."""
         return not isinstance(await scripts.read_user_key(self._client, self._names, key_id), Gone)
 
     async def erase(self, user_id: str) -> bool:
-        """Whether the user had a key."""
+        """Erase a user's key. Return True if the user had one."""
         with _naming_the_server():
             return await scripts.erase_user_key(self._client, self._names, user_id)
 
@@ -92,14 +93,17 @@ class UserKeys:
         return WrappedKey(key_id, self._wrapped(key_id, secrets.token_bytes(KEY_BYTES)))
 
     def _wrapped(self, key_id: str, secret: bytes) -> bytes:
-        assert self._ring.active is not None  # noqa: S101  (else nothing is sealed, and no key is needed)
+        assert self._ring.active is not None  # noqa: S101  (otherwise nothing is encrypted)
         return self._ring.active.for_keys().encrypt(b"user", key_id.encode(), secret)
 
     def _unwrapped(self, key: WrappedKey) -> bytes:
         return self._ring.key_of(key.wrapped).for_keys().decrypt(b"user", key.key_id.encode(), key.wrapped)
 
     async def _ready_to_encrypt(self, key: WrappedKey) -> Key:
-        """The key; wrapped anew if the ring has another active key by now, so that the old one can go."""
+        """Return the key.
+
+        If the ring has another active key by now, wrap it again, so that the old one can go.
+        """
         try:
             secret = self._unwrapped(key)
         except CannotDecryptError as error:
@@ -128,6 +132,7 @@ def _gone(key_id: str, how: Gone) -> str:
 
 @contextmanager
 def _naming_the_server() -> Iterator[None]:
+    """Let errors name the server of the users' keys."""
     try:
         yield
     except StoreError as error:
@@ -136,7 +141,7 @@ def _naming_the_server() -> Iterator[None]:
 
 @contextmanager
 def _nothing_written() -> Iterator[None]:
-    """Around what comes before anything is written: no answer means that nothing was applied, too."""
+    """Map errors of calls before anything is written: even without a reply, nothing was applied."""
     try:
         with _naming_the_server():
             yield

@@ -145,5 +145,5 @@ def test_a_list_of_chunks_that_none_wrote_is_refused(head: str) -> None:
 
 
 def test_places_and_lists_have_to_fit() -> None:
-    with pytest.raises(ValueError, match="not as many places"):
+    with pytest.raises(ValueError, match="do not match its list"):
         joined("00000000aa:1", b"{}", {"00000000aa:1": b"1"})
