@@ -29,17 +29,17 @@ def check_server(settings: Settings) -> None:
     """
     with _client(settings.redis_url, settings) as client:
         info: dict[str, Any] = {**client.info("server"), **client.info("memory")}
-    where = without_password(settings.redis_url)
+    address = without_password(settings.redis_url)
     version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
     if version < MINIMUM_VERSION:
         raise StoreRefusedError(
-            f"the server at {where} speaks Redis {info['redis_version']};"
+            f"the server at {address} speaks Redis {info['redis_version']};"
             f" {'.'.join(map(str, MINIMUM_VERSION))} or newer is needed"
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and int(info.get("maxmemory", 0)) > 0:
         raise StoreRefusedError(
-            f"the server at {where} has maxmemory-policy {policy}, so it would evict sessions and jobs when"
+            f"the server at {address} has maxmemory-policy {policy}, so it would evict sessions and jobs when"
             " its memory is full; set it to noeviction"
         )
 
@@ -65,7 +65,7 @@ def check_broker(url: str, settings: Settings, tls: dict[str, Any] | None = None
 @contextmanager
 def _client(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
     """Open a client for the block, and translate its errors into errors that name the server."""
-    where = without_password(url)
+    address = without_password(url)
     try:
         with redis.Redis.from_url(
             url,
@@ -76,16 +76,16 @@ def _client(url: str, settings: Settings, **tls: Any) -> Iterator[redis.Redis]:
         ) as client:
             yield client
     except redis.AuthenticationError as error:
-        raise StoreRefusedError(f"the server at {where} refused the credentials: {error}") from error
+        raise StoreRefusedError(f"the server at {address} refused the credentials: {error}") from error
     except redis.exceptions.NoPermissionError as error:
         raise StoreRefusedError(
-            f"the server at {where} refused: {error}; docs/security.md lists the rights that it needs"
+            f"the server at {address} refused: {error}; docs/security.md lists the rights that it needs"
         ) from error
     except redis.ResponseError as error:
-        raise StoreRefusedError(f"the server at {where} refused: {error}") from error
+        raise StoreRefusedError(f"the server at {address} refused: {error}") from error
     except redis.RedisError as error:
         if (tls or url.startswith("rediss://")) and (advice := tls_advice(error)):
-            raise StoreRefusedError(f"no connection to the server at {where}: {error}{advice}") from error
+            raise StoreRefusedError(f"no connection to the server at {address}: {error}{advice}") from error
         raise StoreUnavailableError(
-            f"the server at {where} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
+            f"the server at {address} does not answer (AGENT_SESSIONS_REDIS_URL): {error}"
         ) from error

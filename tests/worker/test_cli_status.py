@@ -38,7 +38,7 @@ async def test_a_sweep_is_overdue_after_three_periods(
     manager: SessionManager, raw: redis.Redis, named: dict[str, Any]
 ) -> None:
     never = await _status(**named)
-    assert (never.status, "Overdue: there was no sweep." in never.out) == (1, True)
+    assert (never.status, "Overdue: no sweep has ended yet." in never.out) == (1, True)
 
     await let_expire(manager, *await create_sessions(manager, 2))
     job_id = await open_sweep(manager)

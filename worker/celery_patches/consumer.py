@@ -1,4 +1,4 @@
-"""Reconnect after a lost broker or an unreadable message, where Celery ends the worker process.
+"""Reconnect after a lost broker or an unreadable message: Celery ends the worker process.
 
 Lost broker: Celery closes the connection twice, in `collect()` and in `close()`. If the worker holds a
 message that is not acknowledged (a prefetched one is enough), the second close tries to give the message back

@@ -30,7 +30,7 @@ def list_(
         page = connection.run(
             jobs.list(state=chosen_state, kind=chosen_kind, target=target, limit=limit, cursor=cursor)
         )
-    headings = ("job", "command", "state", "sessions>", "removed>", "age>")
+    headings = ("job", "command", "state", "sessions>", "age>")
     rows = [_row(job) for job in page.jobs]
     out.result(page, out.table(headings, rows, shrink="command") if rows else "No jobs.")
     if page.cursor is not None:
@@ -95,12 +95,12 @@ def _choice(option: str, text: str | None, choices: dict[str, Choice]) -> Choice
 
 
 def _row(job: JobProgress) -> tuple[str, ...]:
+    running = job.state is JobState.RUNNING
     return (
         plain(job.job_id),
         command_of(job.kind, job.target),
-        job.state,
-        f"{job.done:,}/{job.total:,}",
-        f"{job.removed:,}",
+        f"{job.state} {min(job.done / job.total, 1):.0%}" if running and job.total else job.state,
+        f"{job.total:,}",
         naturaldelta(datetime.now(UTC) - job.requested_at),
     )
 

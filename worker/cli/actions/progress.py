@@ -56,7 +56,7 @@ async def _watch(job: Job, out: Output, timeout: float | None) -> JobProgress:
 def _bar(out: Output) -> Iterator[Show]:
     columns = (
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
-        BarColumn(bar_width=18),
+        BarColumn(bar_width=14),
         TextColumn("{task.fields[counted]}"),
     )
     with Progress(*columns, console=out.stderr, expand=True) as bars:

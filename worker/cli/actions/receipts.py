@@ -6,7 +6,7 @@ from agent_runtime.manager import SessionManager
 from agent_runtime.manager.jobs import Receipt
 from agent_runtime.worker.cli.actions.connection import connect
 from agent_runtime.worker.cli.terminal.exit_status import FAILURE, SUCCESS
-from agent_runtime.worker.cli.terminal.formatting import command_of, count, local_time, plain
+from agent_runtime.worker.cli.terminal.formatting import command_of, count, plain
 from agent_runtime.worker.cli.terminal.output import Output
 
 
@@ -14,9 +14,9 @@ def list_(as_json: bool) -> None:
     out = Output(as_json)
     with connect() as connection:
         receipts = connection.run(_all(connection.manager))
-    headings = ("no.>", "job", "command", "finished", "sessions>", "residue>")
+    headings = ("no.>", "job", "kind", "finished", "sessions>", "left>")
     rows = [_row(receipt) for receipt in receipts]
-    shown = out.table(headings, rows, shrink="command") if rows else "No receipts."
+    shown = out.table(headings, rows, shrink="kind") if rows else "No receipts."
     out.result({"receipts": [each.model_dump(mode="json") for each in receipts]}, shown)
 
 
@@ -56,7 +56,7 @@ def _row(receipt: Receipt) -> tuple[str, ...]:
         str(receipt.number),
         plain(receipt.job_id),
         command_of(receipt.kind, None),
-        local_time(receipt.finished_at),
+        receipt.finished_at.astimezone().strftime("%Y-%m-%d %H:%M"),
         f"{receipt.sessions:,}",
         f"{receipt.residue.sessions:,}",
     )

@@ -65,5 +65,5 @@ def _rows(
 def _verdict(since: timedelta | None, overdue: bool) -> str:
     if not overdue:
         return "Sweeps are on time."
-    ended = "there was no sweep" if since is None else f"the last sweep ended {naturaltime(since)}"
+    ended = "no sweep has ended yet" if since is None else f"the last sweep ended {naturaltime(since)}"
     return f"Overdue: {ended}. Check that Beat and a worker of the queue maintenance are running."

@@ -49,7 +49,7 @@ def _advice(error: Exception) -> str:
     if isinstance(error, StoreRefusedError):
         return " (server of AGENT_SESSIONS_REDIS_URL)"
     if isinstance(error, StoreError):
-        return ". Check that AGENT_SESSIONS_REDIS_URL is right and that the server runs."
+        return " (check that AGENT_SESSIONS_REDIS_URL is right and that its server is running)"
     return ": pass --dry-run" if isinstance(error, TooManyAffectedError) else ""
 
 
