@@ -23,8 +23,8 @@ from tests.setup.locks import DEMO, FULL, ROOT, read_lock
 from tests.setup.newer import offer_newer_releases
 from tests.setup.old_pip import BASE
 
-#: CPU time that clone and set-up of the demo may take, seconds. Alone on 2 cores they take 18, on a machine with
-#: five times the load that it can carry 31: time on the clock would say more about the load than about set-up.
+#: CPU time that clone and set-up of the demo may take, seconds. Alone on 2 cores they take 18, on a machine
+#: with five times the load that it can carry 31. Time on the clock would say more about the load.
 _MOST_CPU_SECONDS = 45.0
 
 #: Variables that say how a package index is reached. No others are kept.
