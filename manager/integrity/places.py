@@ -1,4 +1,4 @@
-"""Which key of the namespace is what."""
+"""Takes the keys of the namespace apart: the kind of a key, its partition, and its session, user or job."""
 
 import re
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, Partitions
 from agent_runtime.manager.settings import Settings
 
-#: Kinds of keys whose members are scored by when they go; the expiry index outlives its own.
+#: Kinds of keys whose members are scored by their expiry; the expiry index outlives its members.
 _INDEXES, _LISTS = ("u", "a", "x"), ("revocations", "revoked")
 _OF_SESSIONS = ("s", "c", "o")
 _OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string", "answer": "string"}
@@ -14,43 +14,48 @@ _OF_RECEIPTS = {"receipts": "zset", "receipt_jobs": "zset", "receipt_key": "stri
 
 
 class Place(NamedTuple):
-    """A key, taken apart."""
+    """A key taken apart."""
 
     key: bytes
     keys: Keys
     #: As in `manager.keys`: `s`, `u`, `revoked`, `job`, …
     kind: str
-    #: What follows the kind: id of a session, a user, a job.
+    #: The rest of the key: id of a session, a user, a job.
     name: str
 
     @property
     def is_session(self) -> bool:
+        """Return True for a session's own keys."""
         return self.kind in _OF_SESSIONS
 
     @property
     def is_index(self) -> bool:
+        """Return True for the index of a user or an agent, and for the expiry index."""
         return self.kind in _INDEXES
 
     @property
     def type(self) -> str:
+        """Return the type that a key of this kind has in Redis, other than a session's own."""
         return {**_OF_JOBS, **_OF_RECEIPTS}.get(self.kind, "zset")
 
     @property
     def lingers_ms(self) -> int | str:
-        """How long the key outlives its last member by its score; '' where scores say nothing of that."""
+        """Return how long the key outlives its last member by score, milliseconds; '' if scores are not
+        times.
+        """
         if self.kind not in (*_INDEXES, *_LISTS):
             return ""
         return INDEX_LINGER_MS if self.kind == "x" else 0
 
     def keep_ms(self, settings: Settings) -> int:
-        """How long such a key is kept where nothing in it says more."""
+        """Return the time to live to set on such a key if nothing in it says more, milliseconds."""
         if self.kind in _OF_RECEIPTS:
             return settings.receipt_retention_seconds * 1000
         return settings.job_retention_seconds * 1000
 
 
 class Places:
-    """All places of one namespace."""
+    """The places of all keys of one namespace."""
 
     _KNOWN = (*_OF_SESSIONS, *_INDEXES, *_LISTS, *_OF_JOBS, *_OF_RECEIPTS)
 
@@ -58,19 +63,19 @@ class Places:
         self._partitions = partitions
         self._form = re.compile(re.escape(namespace.encode()) + rb":\{(\d+)\}:([a-z_]+)(?::(.+))?", re.DOTALL)
         self._users_keys = namespace.encode() + b":{keys}:"
-        #: The namespace in a pattern of the server, whatever it holds.
+        #: The namespace with the special characters of patterns escaped.
         self._pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", namespace.encode())
 
     def pattern(self, kind: str = "") -> bytes:
-        """What the keys of one kind match, or all."""
+        """Return the pattern that the keys of one kind match, or all keys."""
         return self._pattern + (f":{{*}}:{kind}:*" if kind else ":*").encode()
 
     def is_users_key(self, key: bytes) -> bool:
-        """Whether it belongs to the users' own keys for encryption, which are no part of the store."""
+        """Return True for a Redis key of the user keys for encryption, which are no part of the store."""
         return key.startswith(self._users_keys)
 
     def find(self, key: bytes) -> Place | None:
-        """What the key is; None where it is none of ours."""
+        """Return the place of a key, or None if the key is none of ours."""
         found = self._form.fullmatch(key)
         if found is None or int(found[1]) >= len(self._partitions.all):
             return None

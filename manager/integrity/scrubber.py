@@ -1,8 +1,8 @@
-"""A walk over a whole store, beside all others that work on it.
+"""The scrubber: it checks a whole store, and repairs it, while others work on it.
 
-Keys come from `SCAN`, some at a time, at the pace of bulk work. Each suspicion is looked at, and mended, by
-one script that sees the session or index as it is at that instant, so what others do meanwhile is never taken
-for damage. A walk that is interrupted leaves nothing half done, and can begin again.
+Keys come from `SCAN`, some at a time, at the pace of bulk work. One script checks and repairs each session or
+page of an index as it is at that instant, so changes by others are never taken for damage. An interrupted
+check leaves nothing half done, and can be started again.
 """
 
 import asyncio
@@ -24,15 +24,18 @@ from agent_runtime.manager.scripts.replies import START
 from agent_runtime.manager.settings import Settings
 from agent_runtime.manager.transport.script_client import ScriptClient
 
-#: Checkpoints and bytes of them that are read at a time.
+#: Most checkpoints, and bytes of them, that are read at a time.
 _PAGE, _PAGE_BYTES = 100, 262_144
 
 
 class StoreScrubber:
-    """One walk. Iterate over it for what it finds.
+    """One check of a store. Iterate over it for its findings.
 
     Args:
-        repair: whether to mend what can be mended.
+        repair: True to repair damage that can be repaired without losing anything readable.
+
+    Raises (while iterating):
+        StoreError: the store could not be reached, or refused. The check can be started again.
 
     Example:
         >>> async for finding in manager.scrub():
@@ -55,33 +58,34 @@ class StoreScrubber:
         self._settings = settings
         self._repair = repair
         self._places = Places(settings.namespace, partitions)
-        self._told: set[tuple[str, ...]] = set()
-        #: Keys of the namespace that it has looked at.
+        self._reported: set[tuple[str, ...]] = set()
+        #: Number of keys of the namespace that were checked so far.
         self.keys_seen = 0
-        #: Roughly how far it is, from 0 to 1.
+        #: Rough progress, from 0 to 1.
         self.progress = 0.0
 
     async def __aiter__(self) -> AsyncIterator[Finding]:
-        # First what deletions have taken away: whether a session is revoked is told by that.
-        looks: list[tuple[str, Look]] = [("revoked", self._look_at_revoked_set), ("", self._look_at)]
-        for turn, (kind, look) in enumerate(looks):
-            async for finding in self._walk(self._places.pattern(kind), look, turn / len(looks)):
-                told = (finding.damage, finding.key, finding.about)
-                if told not in self._told:  # a scan may show a key twice
-                    self._told.add(told)
+        # Revoked sets come first: they tell whether a session is revoked.
+        passes: list[tuple[str, Check]] = [("revoked", self._check_revoked_set), ("", self._check)]
+        for number, (kind, check) in enumerate(passes):
+            async for finding in self._scan(self._places.pattern(kind), check, number / len(passes)):
+                reported = (finding.damage, finding.key, finding.detail)
+                if reported not in self._reported:  # a scan may return a key twice
+                    self._reported.add(reported)
                     yield finding
         self.progress = 1.0
 
-    async def _walk(self, pattern: bytes, look: "Look", before: float) -> AsyncIterator[Finding]:
+    async def _scan(self, pattern: bytes, check: "Check", before: float) -> AsyncIterator[Finding]:
+        """Check all keys that match a pattern. `before`: progress when the scan begins; it is half of all."""
         pace, cursor, passed = pace_of(self._settings), 0, 0
         while True:
             async with pace.batch() as size:
                 cursor, stored, keys = await scripts.scan_keys(self._client, cursor, pattern, size)
-                found = await asyncio.gather(*map(look, keys))
+                found = await asyncio.gather(*map(check, keys))
             for finding in itertools.chain.from_iterable(found):
                 yield finding
             for key in keys:
-                async for finding in self._walk_index(key, pace):
+                async for finding in self._check_index(key, pace):
                     yield finding
             self.keys_seen += len(keys)
             passed += size
@@ -89,34 +93,34 @@ class StoreScrubber:
             if cursor == 0:
                 return
 
-    async def _look_at_revoked_set(self, key: bytes) -> list[Finding]:
+    async def _check_revoked_set(self, key: bytes) -> list[Finding]:
         place = self._places.find(key)
         if place is None:
             return []
-        found = await self._look_at_key(place)
+        found = await self._check_key(place)
         return found + await scripts.check_revoked_set(
             self._client, place.keys, place.name, repair=self._repair
         )
 
-    async def _look_at(self, key: bytes) -> list[Finding]:
+    async def _check(self, key: bytes) -> list[Finding]:
         place = self._places.find(key)
         if self._places.is_users_key(key):
             return []
         if place is None:
-            return [Finding(damage=Damage.UNKNOWN, key=scripts.shown(key), about="none of ours")]
+            return [Finding(damage=Damage.UNKNOWN, key=scripts.as_text(key), detail="none of ours")]
         if place.is_session:
-            return await self._look_at_session(place)
-        found = await self._look_at_key(place)
+            return await self._check_session(place)
+        found = await self._check_key(place)
         if place.kind == "job" and not found:
             try:
                 await self._jobs.read(place.name)
-            except JobNotFoundError:  # a part whose home is gone, or a note of one; both go in time
+            except JobNotFoundError:  # a part or a joined request whose job is gone; both expire
                 pass
             except CorruptDataError as error:
                 found.append(_corrupt(place.key, error))
         return found
 
-    async def _look_at_key(self, place: Place) -> list[Finding]:
+    async def _check_key(self, place: Place) -> list[Finding]:
         _, found = await scripts.check_key(
             self._client,
             place.key,
@@ -127,16 +131,16 @@ class StoreScrubber:
         )
         return found
 
-    async def _look_at_session(self, place: Place) -> list[Finding]:
+    async def _check_session(self, place: Place) -> list[Finding]:
         readable, found = await scripts.check_session(
             self._client, place.keys, place.name, place.kind, repair=self._repair
         )
         if readable:
-            for look in (self._look_at_order, self._look_at_data, self._look_at_chunks, self._look_at_values):
-                found += await look(place)
+            for check in (self._check_order, self._check_data, self._check_chunks, self._check_values):
+                found += await check(place)
         return found
 
-    async def _look_at_order(self, place: Place) -> list[Finding]:
+    async def _check_order(self, place: Place) -> list[Finding]:
         found, first = [], 0
         while first >= 0:
             first, page = await scripts.check_order(
@@ -145,7 +149,7 @@ class StoreScrubber:
             found += page
         return found
 
-    async def _look_at_data(self, place: Place) -> list[Finding]:
+    async def _check_data(self, place: Place) -> list[Finding]:
         found, cursor = [], -1
         while cursor != 0:
             cursor, page = await scripts.check_data(
@@ -154,11 +158,11 @@ class StoreScrubber:
             found += page
         return found
 
-    async def _look_at_chunks(self, place: Place) -> list[Finding]:
+    async def _check_chunks(self, place: Place) -> list[Finding]:
         return await scripts.check_chunks(self._client, place.keys, place.name, repair=self._repair)
 
-    async def _look_at_values(self, place: Place) -> list[Finding]:
-        """What the session's hash and its checkpoints hold, read as callers do."""
+    async def _check_values(self, place: Place) -> list[Finding]:
+        """Read a session and its checkpoints as callers do. Return a finding for each unreadable value."""
         found: list[Finding] = []
         keys, session_id = place.keys, place.name
         try:
@@ -178,13 +182,13 @@ class StoreScrubber:
             decryptor = await self._key_provider.decryptor(page.values())
             for checkpoint in page.checkpoints:
                 try:
-                    if checkpoint.data is not None:  # else the order has told it
+                    if checkpoint.data is not None:  # otherwise, the check of the order reports it
                         to_checkpoint(session_id, checkpoint, decryptor)
                 except CorruptDataError as error:
                     found.append(_corrupt(checkpoint.key, error))
             after_us = page.checkpoints[-1].created_us
 
-    async def _walk_index(self, key: bytes, pace: Pace) -> AsyncIterator[Finding]:
+    async def _check_index(self, key: bytes, pace: Pace) -> AsyncIterator[Finding]:
         place = self._places.find(key)
         if place is None or not place.is_index:
             return
@@ -206,12 +210,12 @@ class StoreScrubber:
                     yield finding
                 if cursor == START:
                     return
-        except CorruptDataError:  # of another type: told already
+        except CorruptDataError:  # the key is of another type, which is reported already
             return
 
 
-Look = Callable[[bytes], Awaitable[list[Finding]]]
+Check = Callable[[bytes], Awaitable[list[Finding]]]
 
 
 def _corrupt(key: bytes, error: CorruptDataError) -> Finding:
-    return Finding(damage=Damage.CORRUPT, key=scripts.shown(key), about=str(error))
+    return Finding(damage=Damage.CORRUPT, key=scripts.as_text(key), detail=str(error))

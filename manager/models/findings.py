@@ -1,4 +1,4 @@
-"""What a check can find."""
+"""Models of a check of the store: damage and findings."""
 
 from enum import StrEnum
 
@@ -6,42 +6,56 @@ from pydantic import BaseModel
 
 
 class Damage(StrEnum):
-    """What is wrong. The first ten can be mended; what they lose could be read by nobody."""
+    """Kinds of damage. The first ten can be repaired: a repair removes nothing that anybody could read.
+
+    Example:
+        >>> [finding async for finding in manager.scrub() if finding.damage is Damage.GHOST]
+        []
+    """
 
     GHOST = "ghost"
-    """An index lists a session that is gone, or is another's. Mended: taken out."""
+    """An index lists a session that is gone, or belongs to another owner.
+
+    Repair: take it out of the index.
+    """
     ORPHAN = "orphan"
-    """A session, or checkpoints, that no index and no open deletion lists. Mended: removed, never listed
-    again, for it may have been deleted."""
+    """A session, or checkpoints, that no index and no open deletion lists. Repair: remove it. It is never
+    listed again, for it may have been deleted."""
     UNLISTED = "unlisted"
-    """The expiry index lacks a live session, or a list of open deletions lacks one. Mended: put in."""
+    """The expiry index lacks a live session, or a list of revoked sets lacks one. Repair: add it."""
     NO_TTL = "no_ttl"
-    """A key would stay for ever. Mended: it gets its time to live."""
+    """A key would stay for ever. Repair: set its time to live."""
     EXPIRY = "expiry"
-    """A time to live or a score is not the session's expiry. Mended: set to what the session says."""
+    """A time to live or a score is not the session's expiry. Repair: set it to the session's expiry."""
     PINS = "pins"
-    """The number of pins is wrong, or a checkpoint that is gone is pinned. Mended: counted again."""
+    """The number of pins is wrong, or a checkpoint that is gone is pinned. Repair: count again."""
     SIZE = "size"
-    """The size of the metadata is wrong. Mended: counted again."""
+    """The stored size of the metadata is wrong. Repair: count again."""
     CHECKPOINTS = "checkpoints"
-    """A checkpoint without data, or data that the order does not list. Mended: taken out."""
+    """A checkpoint without data, or data that the order does not list. Repair: remove it."""
     CHUNKS = "chunks"
-    """A chunk that no checkpoint names, or a wrong count of those that do. Mended: removed; counted again."""
+    """A chunk that no checkpoint names, or a wrong count of those that do. Repair: remove it; count again."""
     REVOKED = "revoked"
-    """What a deletion took away, and its job is gone. Mended: removed, with its sessions."""
+    """A revoked set whose job is gone. Repair: remove it, with its sessions."""
     CORRUPT = "corrupt"
-    """A value that cannot be read. Left to people, but for an expiry that the indexes still know."""
+    """A value that cannot be read. Left to people, except an expiry that the indexes still hold."""
     WRONG_TYPE = "wrong_type"
-    """A key of another type than it should be. Left to people."""
+    """A key of the wrong type. Left to people."""
     UNKNOWN = "unknown"
-    """A key in the namespace that is none of ours. Left to people."""
+    """A key in the namespace that this package does not use. Left to people."""
 
 
 class Finding(BaseModel):
-    """One thing that is wrong."""
+    """One case of damage.
+
+    Example:
+        >>> left = [finding async for finding in manager.scrub(repair=True) if not finding.repaired]
+    """
 
     damage: Damage
     key: str
-    about: str
-    """Which member, field or checkpoint of the key, or what is wrong with it."""
-    mended: bool = False
+    """The damaged key in Redis."""
+    detail: str
+    """The damaged member, field or checkpoint of the key, or a description of the damage."""
+    repaired: bool = False
+    """True if the check has repaired the damage."""

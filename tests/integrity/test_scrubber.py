@@ -34,12 +34,12 @@ async def test_what_can_be_mended_is_found_mended_and_found_no_more(
     before = snapshot(raw, namespace)
     found = await findings(manager)
     assert told(found) == planted.told
-    assert not any(finding.mended for finding in found)
+    assert not any(finding.repaired for finding in found)
     assert snapshot(raw, namespace) == before
 
     mended = await findings(manager, repair=True)
     assert told(mended) == planted.told
-    assert all(finding.mended for finding in mended)
+    assert all(finding.repaired for finding in mended)
     assert await findings(manager) == []
     assert find_leftovers(raw, namespace) == []
     await store.assert_intact(session_is_lost=planted.session_is_lost, checkpoints=planted.checkpoints_left)
@@ -53,7 +53,7 @@ async def test_what_is_for_people_to_mend_is_found_and_left_as_it_is(
     before = snapshot(raw, namespace)
     found = await findings(manager, repair=True)
     assert told(found) == planted.told
-    assert not any(finding.mended for finding in found)
+    assert not any(finding.repaired for finding in found)
     assert snapshot(raw, namespace) == before
     remove_namespace(raw, namespace)
 

@@ -22,7 +22,7 @@ async def test_both_see_each_planted_leak(
 ) -> None:
     planted_leaks.plant(raw, namespace, planted_leaks.PLANTED[kind])
     assert find_leftovers(raw, namespace)
-    left = [finding for finding in await findings(manager, repair=True) if not finding.mended]
+    left = [finding for finding in await findings(manager, repair=True) if not finding.repaired]
     assert bool(left) == bool(find_leftovers(raw, namespace))
     assert bool(left) == (kind in ("immortal", "lost"))
     assert len(await findings(manager)) == len(left)

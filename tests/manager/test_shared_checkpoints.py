@@ -401,7 +401,7 @@ async def test_a_check_finds_and_mends_what_is_wrong_with_chunks(
     assert {each.damage.value for each in found} <= {"chunks", "checkpoints"}
     assert found
     assert raw.hgetall(key) == before
-    assert all([each.mended async for each in manager.scrub(repair=True)])
+    assert all([each.repaired async for each in manager.scrub(repair=True)])
     assert [each async for each in manager.scrub()] == []
     assert find_leftovers(raw, namespace) == []
     kept = [18, 20, 22] if "checkpoint" in damage else [18, 20, 22, 24]

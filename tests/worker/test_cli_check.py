@@ -50,7 +50,7 @@ async def test_what_is_left_to_people_fails_it(
     raw.set(f"{namespace}:\x1b[2J", 1, ex=60)
     ended = await asyncio.to_thread(run_cli, "check", "--repair", "--json", **named)
     document = ended.document()
-    assert (ended.status, document["left"], document["mended"]) == (1, 2, 0)
+    assert (ended.status, document["left"], document["repaired"]) == (1, 2, 0)
     assert document["counts"] == {"corrupt": 1, "unknown": 1}
     assert {finding["damage"] for finding in document["findings"]} == {"corrupt", "unknown"}
     shown = await asyncio.to_thread(run_cli, "check", **named)

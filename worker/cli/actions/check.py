@@ -31,7 +31,7 @@ class Findings:
 
     def add(self, finding: Finding) -> None:
         self.counts[finding.damage] += 1
-        self.repaired += finding.mended
+        self.repaired += finding.repaired
         if len(self.kept) < self.limit:
             self.kept.append(finding)
 
@@ -44,7 +44,7 @@ class Findings:
             "keys": keys,
             "findings": [finding.model_dump(mode="json") for finding in self.kept],
             "counts": dict(sorted(self.counts.items())),
-            "mended": self.repaired,
+            "repaired": self.repaired,
             "left": self.left,
         }
 
@@ -93,8 +93,8 @@ def _bar(out: Output) -> Iterator[Callable[[StoreScrubber], None]]:
 
 
 def _row(finding: Finding) -> tuple[str, str, str]:
-    state = "repaired" if finding.mended else "not repaired"
-    return finding.damage.replace("_", " "), state, plain(f"{finding.key} {finding.about}")
+    state = "repaired" if finding.repaired else "not repaired"
+    return finding.damage.replace("_", " "), state, plain(f"{finding.key} {finding.detail}")
 
 
 def _verdict(scrubber: StoreScrubber, findings: Findings, repair: bool) -> str:

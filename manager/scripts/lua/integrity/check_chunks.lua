@@ -1,15 +1,16 @@
--- Looks whether a session's checkpoints name each of its chunks as often as is noted, and mends that where it is
--- asked for. A chunk that is named and gone makes a checkpoint that cannot be read, which is told elsewhere.
+-- Check that the counts of a session's chunks are right, and repair them if asked to. A chunk that a
+-- checkpoint names but that is gone makes the checkpoint unreadable, which is reported when the checkpoint is
+-- read.
 -- Uses: chunks integrity
 -- KEYS[1] hash of the checkpoints of a session
 -- KEYS[2] sorted set: order of its checkpoints
--- ARGV[1] 1 to mend what is found, else 0
--- Reply: {0, damage, key, about, 1 where it was mended, else 0, ...}
+-- ARGV[1] 1 to repair findings, else 0
+-- Reply: {0, damage, key, detail, 1 if repaired else 0, ...}
 local checkpoints, order = KEYS[1], KEYS[2]
 local repair = ARGV[1] == '1'
 
 local findings = { 0 }
-local found = collect_findings(findings, repair)
+local report = collect_findings(findings, repair)
 if redis.call('HLEN', checkpoints) == redis.call('ZCARD', order) then
   return findings
 end
@@ -27,22 +28,22 @@ for _, field in ipairs(fields) do
   if string.sub(field, 1, 1) == COUNTS and name ~= '' then
     right[name] = named[name]
     if not named[name] then
-      found('chunks', checkpoints, name .. ' is named by no checkpoint', function()
+      report('chunks', checkpoints, name .. ' is named by no checkpoint', function()
         redis.call('HDEL', checkpoints, field)
       end)
     end
   end
 end
-local noted = read_counts(checkpoints)
-local differs = not noted and (next(right) or redis.call('HEXISTS', checkpoints, COUNTS) == 1)
-for name, count in pairs(noted or {}) do
+local stored = read_counts(checkpoints)
+local differs = not stored and (next(right) or redis.call('HEXISTS', checkpoints, COUNTS) == 1)
+for name, count in pairs(stored or {}) do
   differs = differs or right[name] ~= count
 end
 for name, count in pairs(right) do
-  differs = differs or not noted or noted[name] ~= count
+  differs = differs or not stored or stored[name] ~= count
 end
 if differs then
-  found('chunks', checkpoints, 'how many times each is named', function()
+  report('chunks', checkpoints, 'counts of the checkpoints that name each chunk', function()
     write_counts(checkpoints, right)
   end)
 end

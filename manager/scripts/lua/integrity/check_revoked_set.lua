@@ -1,22 +1,22 @@
--- Looks at what a deletion has taken away: whether there is a job for it, and whether it is noted by kind
--- and by owner, for without that its sessions look like ones that nobody has revoked.
+-- Check that a revoked set has a job, and that the lists of revoked sets name it. A revoked set that they do
+-- not name makes its sessions look as if nobody had revoked them.
 -- Uses: base integrity
 -- KEYS[1] sorted set: a revoked set
 -- KEYS[2] hash of its job
 -- ARGV[1] prefix of the partition
 -- ARGV[2] name of the revoked set
--- ARGV[3] 1 to mend what is found, else 0
--- Reply: {0, damage, key, about, 1 where it was mended, else 0, ...}
+-- ARGV[3] 1 to repair findings, else 0
+-- Reply: {0, damage, key, detail, 1 if repaired else 0, ...}
 local revoked, job_key = KEYS[1], KEYS[2]
 local prefix, name, repair = ARGV[1], ARGV[2], ARGV[3] == '1'
 
 local findings = { 0 }
-local found = collect_findings(findings, repair)
+local report = collect_findings(findings, repair)
 if type_of(revoked) ~= 'zset' then
   return findings
 end
 if redis.call('EXISTS', job_key) == 0 then
-  found('revoked', revoked, 'its job is gone', function()
+  report('revoked', revoked, 'its job is gone', function()
     redis.call('UNLINK', revoked)
   end)
   return findings
@@ -29,14 +29,14 @@ if not owner then
 end
 local letter = params.user_id and 'u' or 'a'
 local now = now_ms()
-local void = goes_at(revoked, now) or now
+local expires = expires_at(revoked, now) or now
 for _, list in ipairs({ 'revocations:' .. letter, 'revocations:' .. letter .. ':' .. owner }) do
   local key = prefix .. list
   local stored = type_of(key)
   if stored == 'none' or stored == 'zset' and not redis.call('ZSCORE', key, name) then
-    found('unlisted', key, name, function()
-      redis.call('ZADD', key, whole(void), name)
-      keep_until(key, void, now)
+    report('unlisted', key, name, function()
+      redis.call('ZADD', key, whole(expires), name)
+      keep_until(key, expires, now)
     end)
   end
 end

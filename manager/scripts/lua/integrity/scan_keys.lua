@@ -1,8 +1,8 @@
--- Goes over keys of the server, some at a time. Only a check does so.
+-- Scan keys of the server, some at a time. Only the check of a store does so.
 -- ARGV[1] cursor, 0 to begin
 -- ARGV[2] pattern that the keys match
--- ARGV[3] about how many places to look at
--- Reply: {cursor, 0 at the end, how many keys the database has, key, ...}
+-- ARGV[3] about how many slots to scan
+-- Reply: {cursor, 0 at the end, number of keys in the database, key, ...}
 local cursor, pattern, count = ARGV[1], ARGV[2], ARGV[3]
 
 local found = redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', count)
