@@ -1,4 +1,4 @@
-"""Whatever is typed behind `agent-sessions`: no traceback, and a documented exit status."""
+"""Any arguments of `agent-sessions`: no traceback, and a documented exit status."""
 
 import os
 from collections.abc import Iterator
@@ -80,14 +80,14 @@ def test_whatever_is_typed_ends_with_a_documented_status(
     assert done.exit_code in _STATUSES
     assert "Traceback" not in done.output
     left = set(raw.scan_iter(match=f"{namespace}:*"))
-    assert left <= {f"{namespace}:{{0}}:receipt_key".encode()}  # made where a chain is verified
+    assert left <= {f"{namespace}:{{0}}:receipt_key".encode()}  # made by `receipts verify`
 
 
 @pytest.fixture(autouse=True)
 def on_this_store(
     server: RedisServer, namespace: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Has commands in this process work on the store of this test."""
+    """Let commands in this process use the store of this test."""
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AGENT_SESSIONS_REDIS_URL", server.url())
