@@ -1,4 +1,4 @@
-"""Any arguments of `agent-sessions` end without a traceback, and with a documented exit status."""
+"""Any arguments of `agent-sessions`: no traceback, and a documented exit status."""
 
 import os
 from collections.abc import Iterator
@@ -74,20 +74,20 @@ _typed = st.builds(
 def test_whatever_is_typed_ends_with_a_documented_status(
     raw: redis.Redis, namespace: str, typed: list[str]
 ) -> None:
-    # Without `--yes` and a terminal nothing is enqueued, so no command waits for a worker.
+    # Without `--yes` and a terminal nothing is enqueued, so no worker is waited for.
     done = CliRunner().invoke(program, typed, prog_name="agent-sessions")
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert done.exit_code in _STATUSES
     assert "Traceback" not in done.output
     left = set(raw.scan_iter(match=f"{namespace}:*"))
-    assert left <= {f"{namespace}:{{0}}:receipt_key".encode()}  # made when a chain is verified
+    assert left <= {f"{namespace}:{{0}}:receipt_key".encode()}  # made by `receipts verify`
 
 
 @pytest.fixture(autouse=True)
 def on_this_store(
     server: RedisServer, namespace: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Have commands in this process work on the store of this test."""
+    """Let commands in this process use the store of this test."""
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AGENT_SESSIONS_REDIS_URL", server.url())

@@ -1,4 +1,4 @@
-"""The program `agent-sessions`, run as typed: with pipes, and on a terminal of 80 columns."""
+"""Run `agent-sessions` as a user does: with pipes, and on a terminal of 80 columns."""
 
 import asyncio
 import fcntl
@@ -20,24 +20,24 @@ from tests.support.wait_until import HANG_SECONDS
 
 _PROGRAM = [sys.executable, "-m", "agent_runtime.worker.cli"]
 
-#: A session's leader that opens a terminal gets it as its own, so that a typed Ctrl-C is a signal.
+#: The leader of a session that opens a terminal controls it, so that a typed Ctrl-C becomes a signal.
 _ON_ITS_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Ended(NamedTuple):
-    """How a run ended."""
+    """The result of a run."""
 
     status: int
     out: str
     err: str = ""
 
     def document(self) -> Any:
-        """The one JSON document on stdout."""
+        """Return the one JSON document on stdout."""
         return json.loads(self.out)
 
 
 def run_cli(*arguments: str, **settings: object) -> Ended:
-    """Runs it with pipes; stdin is empty."""
+    """Run the program with pipes and an empty stdin."""
     done = subprocess.run(
         [*_PROGRAM, *arguments],
         cwd=ROOT,
@@ -53,12 +53,12 @@ def run_cli(*arguments: str, **settings: object) -> Ended:
 
 
 async def run_all(*runs: Sequence[str], **settings: object) -> list[Ended]:
-    """Runs it once with each of these arguments, at the same time."""
+    """Run the program once with each of these arguments, all at the same time."""
     return list(await asyncio.gather(*(asyncio.to_thread(run_cli, *run, **settings) for run in runs)))
 
 
 def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **settings: object) -> Ended:
-    """Runs it on a terminal. Once it has printed `when`, `types` is typed."""
+    """Run the program on a terminal. Once it has printed `when`, type `types`."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
@@ -84,11 +84,11 @@ def run_on_terminal(*arguments: str, when: str = "", types: bytes = b"", **setti
 
 
 def _talk(terminal: int, when: bytes, types: bytes) -> bytes:
-    """All that is printed until the program ends."""
+    """Return all that the program prints until it ends."""
     printed, typed, ends_at = b"", False, time.monotonic() + HANG_SECONDS
     while True:
         readable, _, _ = select.select([terminal], [], [], max(0.0, ends_at - time.monotonic()))
-        assert readable, f"it goes on, and has printed: {printed!r:.4000}"
+        assert readable, f"still running; it has printed: {printed!r:.4000}"
         if not (part := _read(terminal)):
             return printed
         printed += part
@@ -100,5 +100,5 @@ def _talk(terminal: int, when: bytes, types: bytes) -> bytes:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65_536)
-    except OSError:  # how a terminal says that its program has ended
+    except OSError:  # the program has ended
         return b""

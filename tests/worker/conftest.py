@@ -1,4 +1,4 @@
-"""A server for the processes of this folder, and settings that lead to it."""
+"""A server for the processes of these tests, and its settings."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[RedisServer]:
-    """The broker lies on it too, so it is not the server that other tests share."""
+    """Also the broker, so not the server that other tests share."""
     with RedisServer() as running:
         yield running
 

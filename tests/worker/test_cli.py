@@ -1,4 +1,4 @@
-"""`agent-sessions` with a worker behind it, as typed."""
+"""`agent-sessions` with a worker running, run as a user runs it."""
 
 import secrets
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.support.sessions import create_sessions, let_expire, save_turns
 
 @pytest.fixture(scope="module")
 def worker_settings(server: RedisServer) -> dict[str, Any]:
-    # A key of its own: the one in Redis goes with each test's data, and the worker would still have it.
+    # Set the key: the one in Redis is removed with each test's data, but the worker would keep its copy.
     return {"redis_url": server.url(), "namespace": f"cli-{secrets.token_hex(8)}", "receipt_key": "a key"}
 
 
@@ -49,7 +49,7 @@ def terminal(worker_settings: dict[str, Any]) -> Any:
     return partial(run_on_terminal, **worker_settings)
 
 
-async def test_a_user_is_deleted_shown_and_proven(manager: SessionManager, cli: Any) -> None:
+async def test_deleting_a_user_leaves_a_job_and_a_receipt(manager: SessionManager, cli: Any) -> None:
     await create_sessions(manager, 30)
     await create_sessions(manager, 7, "bob")
 
@@ -71,7 +71,7 @@ async def test_a_user_is_deleted_shown_and_proven(manager: SessionManager, cli: 
     assert (verified.status, verified.document()["valid"]) == (1, False)
 
 
-async def test_an_altered_receipt_fails_verifying(
+async def test_an_altered_receipt_fails_the_verification(
     manager: SessionManager, cli: Any, raw: redis.Redis, namespace: str
 ) -> None:
     await manager.delete_user_sessions("ann")
@@ -148,7 +148,7 @@ async def test_a_job_is_paused_resumed_and_cancelled(manager: SessionManager, cl
     assert "4 sessions deleted" in cli("jobs", "watch", job_id).out
 
 
-async def test_a_job_that_failed_fails_the_watching_and_is_resumed(manager: SessionManager, cli: Any) -> None:
+async def test_a_failed_job_fails_the_watch_and_is_resumed(manager: SessionManager, cli: Any) -> None:
     await create_sessions(manager, 4)
     job = await manager.jobs.read(await manager.revoke_user_sessions("ann"))
     place = (manager._client, job.home.keys, job.job_id)
@@ -166,7 +166,7 @@ async def test_a_job_that_failed_fails_the_watching_and_is_resumed(manager: Sess
     assert cli("jobs", "watch", job.job_id, "--json").document()["removed"] == 4
 
 
-async def test_jobs_are_listed_by_what_they_are_and_page_by_page(manager: SessionManager, cli: Any) -> None:
+async def test_jobs_are_selected_and_listed_page_by_page(manager: SessionManager, cli: Any) -> None:
     ids = [await manager.revoke_user_sessions(user) for user in ("ann", "bob", "eve")]
     swept = await manager.cleanup_expired_sessions()
     assert swept == 0
@@ -185,9 +185,9 @@ async def test_jobs_are_listed_by_what_they_are_and_page_by_page(manager: Sessio
     assert {line.split()[0] for line in (page.out + rest).splitlines()} == {"job", *ids}
 
 
-class TestTheQuestion:
+class TestConfirmation:
     @pytest.mark.parametrize(("types", "status"), [(b"n\n", 3), (b"\x04", 3), (b"\x03", 130)])
-    async def test_answered_no_or_left_changes_nothing(
+    async def test_no_or_an_interruption_changes_nothing(
         self, manager: SessionManager, terminal: Any, types: bytes, status: int
     ) -> None:
         await create_sessions(manager, 2)
@@ -198,7 +198,7 @@ class TestTheQuestion:
         assert "delete-user ann would remove 2 sessions with 0 checkpoints" in ended.out
         assert await manager.get_active_session_count("ann") == 2
 
-    async def test_answered_yes_goes_on_and_shows_a_bar(self, manager: SessionManager, terminal: Any) -> None:
+    async def test_yes_enqueues_the_job_and_shows_a_bar(self, manager: SessionManager, terminal: Any) -> None:
         await create_sessions(manager, 2)
 
         ended = terminal("delete-user", "ann", "--wait", when="[y/N]", types=b"y\n")
@@ -210,7 +210,7 @@ class TestTheQuestion:
         assert await manager.get_active_session_count("ann") == 0
 
     @pytest.mark.parametrize("arguments", [[], ["--json"]])
-    async def test_that_nobody_can_answer_is_refused(
+    async def test_without_anybody_to_confirm_it_is_refused(
         self, manager: SessionManager, cli: Any, arguments: list[str]
     ) -> None:
         await create_sessions(manager, 2)
@@ -221,7 +221,7 @@ class TestTheQuestion:
         assert await manager.get_active_session_count("ann") == 2
 
 
-async def test_more_than_allowed_is_refused(manager: SessionManager, cli: Any) -> None:
+async def test_more_than_max_affected_is_refused(manager: SessionManager, cli: Any) -> None:
     await create_sessions(manager, 5)
 
     ended = cli("delete-user", "ann", "--yes", "--max-affected", "4", "--json")

@@ -1,4 +1,4 @@
-"""`agent-sessions` where something is missing: a worker, a broker, a server, or sense in what is typed."""
+"""`agent-sessions` without a worker, a broker or a server, and with wrong arguments and settings."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from tests.support.sessions import create_sessions
 
 @pytest.fixture
 def settings(server: RedisServer, namespace: str) -> Settings:
-    # A broker database of its own, which no worker reads.
+    # No worker reads this database of the broker.
     return Settings(redis_url=server.url(), namespace=namespace, broker_url=server.url(9))
 
 
@@ -30,7 +30,7 @@ def without_broker(alone: dict[str, Any]) -> dict[str, Any]:
     return {**alone, "broker_url": f"redis://127.0.0.1:{free_port()}/0"}
 
 
-async def test_without_a_worker_it_says_so_and_what_to_start_and_waits_all_the_same(
+async def test_without_a_worker_it_shows_how_to_start_one_and_waits(
     manager: SessionManager, alone: dict[str, Any]
 ) -> None:
     await create_sessions(manager, 5)
@@ -60,7 +60,7 @@ async def test_a_bar_shows_a_name_as_it_is(manager: SessionManager, alone: dict[
     assert f"delete-user {user}: done" in ended.out
 
 
-async def test_ctrl_c_ends_the_waiting_and_not_the_job(
+async def test_ctrl_c_ends_the_wait_and_not_the_job(
     manager: SessionManager, without_broker: dict[str, Any]
 ) -> None:
     await create_sessions(manager, 5)
@@ -73,7 +73,7 @@ async def test_ctrl_c_ends_the_waiting_and_not_the_job(
     assert "The job continues without this command" in ended.out
 
 
-async def test_a_broker_that_is_down_is_no_failure_and_no_end_of_waiting(
+async def test_a_broker_that_is_down_is_no_failure_and_does_not_end_the_wait(
     manager: SessionManager, without_broker: dict[str, Any]
 ) -> None:
     await create_sessions(manager, 5)
@@ -105,7 +105,7 @@ def test_a_server_that_is_down_is_one_clear_line() -> None:
     assert "AGENT_SESSIONS_REDIS_URL" in ended.err
 
 
-_SENSELESS = {
+_WRONG_ARGUMENTS = {
     "jobs show job_unknown": "no job 'job_unknown'",
     "jobs show caf\udce9": "job_id must be valid Unicode",
     "jobs list --cursor 1:caf\udce9": "cursor must be valid Unicode",
@@ -120,24 +120,24 @@ _SENSELESS = {
 }
 
 
-async def test_what_makes_no_sense_is_named(alone: dict[str, Any]) -> None:
-    """(A byte that is no UTF-8 comes from the shell as half a surrogate.)"""
-    runs = await run_all(*(typed.split() for typed in _SENSELESS), **alone)
+async def test_wrong_arguments_are_named(alone: dict[str, Any]) -> None:
+    """The shell hands over a byte that is no UTF-8 as half a surrogate."""
+    runs = await run_all(*(typed.split() for typed in _WRONG_ARGUMENTS), **alone)
 
-    for ended, says in zip(runs, _SENSELESS.values(), strict=True):
+    for ended, message in zip(runs, _WRONG_ARGUMENTS.values(), strict=True):
         assert (ended.status, ended.out) == (2, "")
-        assert says in ended.err
+        assert message in ended.err
 
 
 @pytest.mark.parametrize(("name", "value"), [("partitions", "none"), ("redis_url", "nonsense")])
-def test_a_setting_that_is_wrong_is_named_with_its_variable(name: str, value: str) -> None:
+def test_a_wrong_setting_is_named_with_its_variable(name: str, value: str) -> None:
     ended = run_cli("jobs", "list", **{name: value})
 
     assert ended.status == 2
     assert f"AGENT_SESSIONS_{name.upper()}" in ended.err
 
 
-async def test_nothing_to_list_is_said(alone: dict[str, Any]) -> None:
+async def test_empty_lists_say_so(alone: dict[str, Any]) -> None:
     jobs, receipts, chain = await run_all(
         ["jobs", "list"], ["receipts", "list"], ["receipts", "verify"], **alone
     )
@@ -146,7 +146,7 @@ async def test_nothing_to_list_is_said(alone: dict[str, Any]) -> None:
     assert (chain.status, chain.out) == (0, "No receipts. The chain is valid.\n")
 
 
-async def test_help_is_there_for_every_command_with_an_example_and_without_settings() -> None:
+async def test_every_command_has_help_with_an_example_whatever_the_settings() -> None:
     commands = ["delete-user", "delete-agent", "prune", "sweep", "erase-user-key"]
     commands += ["jobs undo", "receipts verify", "status"]
     alone, whole, jobs, *helps = await run_all(
@@ -159,7 +159,7 @@ async def test_help_is_there_for_every_command_with_an_example_and_without_setti
         assert f"Example: agent-sessions {command}" in shown.out
 
 
-def test_the_installed_program_tells_its_version() -> None:
+def test_the_installed_program_prints_its_version() -> None:
     program = Path(sys.executable).parent / "agent-sessions"
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
 

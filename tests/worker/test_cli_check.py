@@ -1,4 +1,4 @@
-"""`agent-sessions check`, as typed."""
+"""`agent-sessions check`, run as a user runs it."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ def named(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(include={"redis_url", "namespace"})
 
 
-async def test_damage_is_shown_mended_and_shown_no_more(
+async def test_damage_is_shown_repaired_and_then_gone(
     manager: SessionManager, raw: redis.Redis, named: dict[str, Any]
 ) -> None:
     [session] = await create_sessions(manager, 1)
@@ -35,14 +35,14 @@ async def test_damage_is_shown_mended_and_shown_no_more(
     assert found.status == 1
     assert "1 more finding; raise --limit to see all." in found.out
     assert "2 problems. To repair them: agent-sessions check --repair" in found.out
-    mended = await asyncio.to_thread(run_cli, "check", "--repair", **named)
-    assert (mended.status, "2 problems repaired." in mended.out) == (0, True)
-    assert "size is 77 instead of 0" in mended.out
+    repaired = await asyncio.to_thread(run_cli, "check", "--repair", **named)
+    assert (repaired.status, "2 problems repaired." in repaired.out) == (0, True)
+    assert "size is 77 instead of 0" in repaired.out
     clean = await asyncio.to_thread(run_on_terminal, "check", **named)
     assert (clean.status, "no problems." in clean.out) == (0, True)
 
 
-async def test_what_is_left_to_people_fails_it(
+async def test_damage_that_is_left_fails_the_command(
     manager: SessionManager, raw: redis.Redis, namespace: str, named: dict[str, Any]
 ) -> None:
     [session] = await create_sessions(manager, 1)
@@ -57,7 +57,7 @@ async def test_what_is_left_to_people_fails_it(
     assert "\x1b" not in shown.out
 
 
-async def test_interrupted_it_ends_at_once(manager: SessionManager, named: dict[str, Any]) -> None:
+async def test_ctrl_c_ends_the_check_at_once(manager: SessionManager, named: dict[str, Any]) -> None:
     for user in range(20):
         await create_sessions(manager, 100, f"user_{user}")
     ended = await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""`agent-sessions status`, as typed: whether sweeps are made."""
+"""`agent-sessions status`, run as a user runs it."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ async def _status(*arguments: str, **settings: Any) -> Ended:
 
 
 async def _age(manager: SessionManager, raw: redis.Redis, job_id: str, field: str, seconds: int) -> None:
-    """Has something of a job be so long ago."""
+    """Move a time in a job's record into the past."""
     raw.hincrby(manager._partitions.home.job(job_id), field, -1000 * seconds)
 
 

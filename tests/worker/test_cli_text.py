@@ -1,10 +1,14 @@
 """The words of the command line: durations, counts, sizes, and the options that commands share."""
 
 import inspect
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from agent_runtime.manager.jobs import JobKind, JobProgress, JobState, Preview
@@ -19,6 +23,7 @@ from agent_runtime.worker.cli.terminal.formatting import (
     plain,
     seconds_of,
 )
+from tests.support.processes import ROOT
 
 _BULK_COMMANDS = ["delete-user", "delete-agent", "prune", "sweep"]
 
@@ -138,3 +143,29 @@ def test_the_shared_options_come_behind_those_of_the_command_and_reach_it_togeth
     assert (command.__name__, command.__doc__) == ("command", "Do it.")
     command(user_id="ann", **asdict(RequestOptions(yes=True)))
     assert given == [RequestOptions(yes=True), "ann"]
+
+
+def test_every_command_and_option_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    commands = dict(_commands(typer.main.get_command(program), "agent-sessions"))
+    options = {name for command in commands.values() for option in command.params for name in option.opts}
+    named = {name for name in options if name.startswith("--")} - {"--version"}
+    assert {name for name in named if name not in page} == set()
+    assert set(re.findall(r"--[a-z][a-z-]*", page)) - named == {"--help"}
+    missing = [path for path in commands if not re.search(_as_documented(path), page)]
+    assert missing == []
+
+
+def _as_documented(path: str) -> str:
+    """Return a pattern for `agent-sessions jobs list`, also as one of `list | show ID` behind its group."""
+    *group, name = path.split()
+    return rf"{' '.join(group)} (?:.*\| )?{name}\b"
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield path, command
+        return
+    for name, subcommand in subcommands.items():
+        yield from _commands(subcommand, f"{path} {name}")

@@ -18,7 +18,7 @@ from tests.support.wait_until import wait_until_blocking
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
-    """The process, and where it says that Redis and Flower are."""
+    """The process, and the URLs of Redis and Flower that it prints."""
     with standard_port_to_oneself():
         process = subprocess.Popen(
             [sys.executable, "-m", "agent_runtime.worker.dev"],
@@ -45,7 +45,7 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_the_stack_runs_until_it_is_told_to_stop_and_leaves_nothing_running(
+def test_the_stack_runs_until_a_signal_and_leaves_nothing_running(
     stack: tuple["subprocess.Popen[str]", str, str], how: signal.Signals
 ) -> None:
     process, redis_url, flower_url = stack

@@ -1,4 +1,4 @@
-"""The server that comes with the project."""
+"""The embedded server."""
 
 import os
 from pathlib import Path

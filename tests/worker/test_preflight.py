@@ -1,4 +1,4 @@
-"""What makes a server unfit, where no real one can be had: the registries hold none older than 6.2."""
+"""Servers that are too old, played by a fake: no package of a server is older than 6.2."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 def old_server() -> Iterator[str]:
-    """Says of itself that it is Redis 5, in the protocol of Redis 5."""
+    """Answer INFO as Redis 5 does."""
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()

@@ -4,5 +4,5 @@ __main__   start the program
 program    put the commands together
 commands/  the options and the help of each command; imports nothing heavy, so `--help` is quick
 actions/   carry out each command, in a module of the same name; imported when the command runs
-terminal/  what a person reads and is asked: output, wording, confirmation, exit status
+terminal/  the dialogue with a person: output, formatting, confirmation, exit status
 """

@@ -1,1 +1,1 @@
-"""What a person reads and is asked: output, formatting, confirmation, exit status."""
+"""The dialogue with a person: output, formatting, confirmation, exit status."""
