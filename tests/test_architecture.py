@@ -96,8 +96,9 @@ def _layers() -> dict[str, int]:
     page = (_ROOT / "docs" / "architecture.md").read_text()
     drawn = re.search("<!-- layers: begin -->(.*)<!-- layers: end -->", page, re.DOTALL)
     assert drawn is not None
-    layers = [names.split(" · ") for names in re.findall(r'L\d+\["(.+)"\]', drawn[1])]
-    return {f"agent_runtime/{name}": number for number, names in enumerate(layers) for name in names}
+    layers = re.split("├─+┤", drawn[1])
+    names = [re.findall(r"[a-z][\w/]+", layer) for layer in layers]
+    return {f"agent_runtime/{name}": number for number, each in enumerate(names) for name in each}
 
 
 def test_imports_go_down_the_layers_that_the_architecture_page_draws() -> None:

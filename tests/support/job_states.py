@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 import redis
 
-from agent_runtime.manager import SessionManager, Settings
-from agent_runtime.manager.errors import CorruptDataError, JobStateError
-from agent_runtime.manager.jobs import JobProgress, JobState
-from agent_runtime.manager.jobs.slices import Slice
+from agent_runtime.manager import CorruptDataError, SessionManager, Settings
+from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError, Slice
 from tests.support.jobs import make_due
 from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
@@ -122,7 +120,7 @@ _BEGINNINGS: dict[str, Callable[[_Trial], Awaitable[None]]] = {
 _EVENTS: dict[str, Callable[[_Trial], Awaitable[None]]] = {
     "a worker begins": _Trial.begin,
     "nothing is left to do": _Trial.complete,
-    "max_batch_failures in a row": _Trial.refuse,
+    "max_batch_failures refusals in a row": _Trial.refuse,
     "pause": lambda trial: trial.control("pause"),
     "resume": lambda trial: trial.control("resume"),
     "cancel": lambda trial: trial.control("cancel"),
