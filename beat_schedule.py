@@ -1,7 +1,7 @@
-"""What runs when. Read by the Celery app; nothing else is defined here.
+"""The schedule of periodic tasks, which the Celery app reads.
 
-An entry's message is void after one period (`expires`), so ticks never pile up while no worker is there.
-Beat may run twice or late: work is counted once, and a sweep or a pruning that is open already is joined.
+The message of an entry expires after one period, so messages never pile up while no worker runs. Beat may run
+twice, or late: work is counted once, and a new sweep or pruning joins one that is open already.
 """
 
 if __name__ != "agent_runtime.beat_schedule":  # as `beat_schedule`, from a checkout
@@ -21,6 +21,7 @@ _settings = load_settings()
 
 
 def _every(seconds: float, task: str, **kwargs: Any) -> dict[str, Any]:
+    """Return an entry that sends a task at an interval."""
     return {"task": task, "schedule": seconds, "kwargs": kwargs, "options": {"expires": seconds}}
 
 

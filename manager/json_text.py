@@ -1,8 +1,8 @@
-"""Values as JSON and back, in one way everywhere.
+"""The one way in which values become JSON, and JSON becomes values.
 
-Most values are of the plain types, and those go through pydantic-core, which is several times as fast as
-the standard library. What is not, or what it refuses, goes through the standard library, which decides. So a
-value means the same on either way; only a float may be spelt otherwise (``1e-7``, ``1e-07``).
+Most values are of plain types. pydantic-core encodes them, several times as fast as the standard library. The
+standard library encodes other values, and values that pydantic-core refuses; it decides what is JSON. So both
+ways give the same value; only a float may be spelt differently (``1e-7``, ``1e-07``).
 """
 
 import json
@@ -14,15 +14,17 @@ from pydantic_core import from_json, to_json
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
-#: Deeper, the standard library decides.
+#: Most levels of nesting that are plain. Below, the standard library decides.
 _MOST_LEVELS = 100
-#: Python writes no numbers of more than 4,300 digits, and pydantic-core does; these are never in question.
+#: Integers that both encoders write. Python refuses more than 4,300 digits; pydantic-core does not.
 _SURE_INTEGERS = range(-(2**63), 2**64)
 
 
 def is_plain(value: dict[str, Any] | list[Any], levels: int = _MOST_LEVELS) -> bool:
-    """Whether all in it is of a type that JSON has, and of no type derived from one; False too where that is
-    not quickly told. It looks down a certain number of levels, so a list within itself is not plain.
+    """Return True if a value is made of the types of JSON only, and of no type derived from one.
+
+    Return False too if a value is nested more deeply than `levels`, as a list within itself is, or if a
+    number in it is not finite or too large for one of the encoders.
     """
     if type(value) is dict:
         for key in value:
@@ -44,7 +46,7 @@ def is_plain(value: dict[str, Any] | list[Any], levels: int = _MOST_LEVELS) -> b
 
 
 def plain_json(value: Any) -> bytes | None:
-    """JSON of a plain object or list; None where the standard library has to decide."""
+    """Return the JSON of a plain object or list; None if the standard library has to decide."""
     if (type(value) is not dict and type(value) is not list) or not is_plain(value):
         return None
     try:
@@ -54,23 +56,24 @@ def plain_json(value: Any) -> bytes | None:
 
 
 def as_json(value: Any) -> bytes:
-    """JSON in UTF-8. Raises `ValueError` or `RecursionError` where there is none.
+    """Return a value as JSON in UTF-8. Raises `ValueError` or `RecursionError` if there is none.
 
-    A lone surrogate (half an emoji, as token streams produce) has no UTF-8, and two halves side by side,
-    escaped as JSON would have it, come back as one character. Python passes them through both ways.
+    A lone surrogate (half an emoji, as token streams produce) has no UTF-8. Two halves side by side, escaped
+    as JSON demands, would come back as one character. So surrogates are passed through as they are, both
+    ways.
     """
     text = plain_json(value)
     return _ENCODE(value).encode("utf-8", "surrogatepass") if text is None else text
 
 
 def quick_json(values: Iterable[Any]) -> list[bytes]:
-    """JSON of each of some parts of what `as_json` took, for those who compare them with the whole.
+    """Return the JSON of each of some parts of a value, for a comparison with the JSON of the whole.
 
-    That they are plain is not looked at again. Where they were not, the whole may spell them otherwise.
+    The parts are not checked to be plain. If they are not, the whole may spell them differently.
     """
     try:
         return [to_json(value) for value in values]
-    except ValueError:  # a lone surrogate, for one
+    except ValueError:  # for example, a lone surrogate
         return []
 
 
@@ -82,7 +85,10 @@ _DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def from_json_text(text: bytes) -> Any:
-    """The value. Raises `ValueError` or `RecursionError` where the text is not what `as_json` gives."""
+    """Return the value of a JSON text.
+
+    Raises `ValueError` or `RecursionError` if the text is not from `as_json`.
+    """
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError:

@@ -1,6 +1,6 @@
-"""All settings, in one frozen object that one function reads from the environment.
+"""All settings: one frozen object, which `load_settings` reads from the environment.
 
-Every variable is the field's name in capitals behind `AGENT_SESSIONS_`. A `.env` file is honoured.
+The variable of a setting is `AGENT_SESSIONS_` and the field's name in capitals. A file `.env` is read too.
 """
 
 from functools import cache
@@ -24,12 +24,12 @@ from agent_runtime.manager.validation import LARGEST_CHECKPOINT, LARGEST_COUNT, 
 
 ENV_PREFIX = "AGENT_SESSIONS_"
 
-#: So many partitions there can be, and so many shards of one job.
+#: Most partitions, and so most shards of one job.
 MOST_PARTITIONS = 4096
 
 
 class AgentPruning(BaseModel):
-    """What pruning keeps of one agent's sessions."""
+    """The limits of scheduled pruning for one agent's sessions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,16 +40,21 @@ class AgentPruning(BaseModel):
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
         if self.keep_last is None and self.older_than_seconds is None:
-            raise ValueError("give keep_last or older_than_seconds, or both")
+            raise ValueError("needs keep_last or older_than_seconds, or both")
         return self
 
 
 class Settings(BaseSettings):
-    """What can be set. Names end in their unit where they have one.
+    """All settings. Names end in their unit, if they have one. A value left out comes from the environment.
+
+    Raises:
+        pydantic.ValidationError: a value is not acceptable (a `ValueError`).
 
     Example:
-        >>> Settings(namespace="shop", partitions=8).namespace
-        'shop'
+        >>> settings = Settings(namespace="shop", partitions=8)
+        >>> settings.partitions
+        8
+        >>> shop = SessionManager.from_settings(settings)
     """
 
     model_config = SettingsConfigDict(
@@ -61,9 +66,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    # Addresses may hold passwords, so `repr` leaves them out.
+    # URLs may contain passwords, so `repr` leaves them out.
     redis_url: str = Field(
-        "redis://localhost:6379/0", description="Where sessions and jobs are kept.", repr=False
+        "redis://localhost:6379/0", description="Server of the sessions and jobs.", repr=False
     )
     broker_url: str | None = Field(
         None, description="Celery's broker. Unset: `redis_url`, next database.", repr=False
@@ -77,11 +82,13 @@ class Settings(BaseSettings):
     )
     partitions: int = Field(
         1,
-        description="Slots over which users are spread. Never change it while there are sessions.",
+        description="Hash slots over which users are spread. Never change it while there are sessions.",
         ge=1,
         le=MOST_PARTITIONS,
     )
-    ttl: int = Field(3600, description="Life of a session from its creation or last refresh, seconds.", gt=0)
+    ttl: int = Field(
+        3600, description="Time to live of a session from its creation or last refresh, seconds.", gt=0
+    )
     max_sessions: int = Field(10_000, description="Most sessions that may exist at once.", gt=0)
 
     max_id_bytes: int = Field(512, description="Longest user, agent, session or checkpoint id, bytes.", gt=0)
@@ -94,7 +101,7 @@ class Settings(BaseSettings):
     compress_above_bytes: int = Field(1_024, description="Checkpoints larger than this are compressed.", ge=0)
     dedupe_above_bytes: int = Field(
         4_096,
-        description="Checkpoints larger than this, as JSON, share what they have in common in their session.",
+        description="Checkpoints larger than this, as JSON, are stored in chunks that their session shares.",
         ge=0,
     )
     max_checkpoints: int | None = Field(
@@ -103,67 +110,86 @@ class Settings(BaseSettings):
         ge=1,
     )
 
-    call_timeout_seconds: float = Field(5.0, description="Longest the server may take to answer.", gt=0)
-    connect_timeout_seconds: float = Field(2.0, description="Longest a connection may take to be made.", gt=0)
+    call_timeout_seconds: float = Field(
+        5.0, description="Longest time the server may take to answer a call.", gt=0
+    )
+    connect_timeout_seconds: float = Field(2.0, description="Longest time to make a connection.", gt=0)
     connect_retries: int = Field(2, description="Extra tries when a connection fails.", ge=0, le=20)
 
-    slice_seconds: float = Field(5.0, description="Longest a worker stays with one job.", gt=0, le=60)
+    slice_seconds: float = Field(
+        5.0,
+        description="Longest time that a worker spends on one job before another gets its turn.",
+        gt=0,
+        le=60,
+    )
     pace: Literal["polite", "full"] = Field(
-        "polite", description="Bulk work: `polite` leaves the server to others, `full` takes what it can."
+        "polite",
+        description="Bulk work: `polite` leaves most of the server to others, `full` takes all it can get.",
     )
     batch_target_ms: float = Field(
         2.0,
-        description="Time one script of bulk work should take, ms; a polite one takes a part of it.",
+        description="Time that one script of bulk work should take, ms; with `polite` pace, a part of it.",
         gt=0,
     )
-    job_parallelism: int = Field(4, description="Most workers on one job, if it has partitions enough.", ge=1)
-    job_retention_seconds: int = Field(
-        604_800, description="How long a job's record is kept after its end.", ge=3_600
+    job_parallelism: int = Field(
+        4, description="Most workers on one job, if there are enough partitions.", ge=1
     )
-    stalled_after_seconds: float = Field(30.0, description="A job silent for longer is taken up again.", gt=0)
+    job_retention_seconds: int = Field(
+        604_800, description="Time for which a job's record is kept after the job ends.", ge=3_600
+    )
+    stalled_after_seconds: float = Field(
+        30.0, description="An open job without a heartbeat for this time is resumed.", gt=0
+    )
     max_batch_failures: int = Field(
         5,
-        description="A job fails when so many batches in a row are refused, or kill their process.",
+        description="A job fails after this many batches in a row were refused or killed their process.",
         ge=1,
     )
 
     encryption_keys: SecretStr | None = Field(
-        None, description="Keys that encrypt what is stored: JSON, 32 bytes in base64 by key id."
+        None, description="Keys that encrypt metadata and checkpoints: JSON, 32 bytes in base64 by key id."
     )
     encryption_key_id: str | None = Field(
         None,
-        description="The key that new values get. Unset: the first; `none`: they are not encrypted.",
+        description="Id of the key that encrypts new values. Unset: the first key; `none`: no encryption.",
         repr=False,  # somebody may have put the key itself here
     )
-    encryption_required: bool = Field(False, description="Whether values that are not encrypted are refused.")
+    encryption_required: bool = Field(False, description="Refuse stored values that are not encrypted.")
     user_keys_url: str | None = Field(
-        None, description="Where each user has a key that can be erased: a server of its own.", repr=False
+        None, description="Server of the user keys, which can be erased: a server of its own.", repr=False
     )
 
     receipt_key: SecretStr | None = Field(
-        None, description="Key of the hashes in receipts. Unset: one is made and kept in Redis."
+        None, description="Key of the hashes in receipts. Unset: a key is made and kept in Redis."
     )
     receipt_retention_seconds: int = Field(
-        31_536_000, description="How long receipts of deletions are kept.", ge=86_400
+        31_536_000, description="Time for which receipts of deletions are kept.", ge=86_400
     )
     residue_check: Literal["index", "store"] = Field(
-        "index", description="Where a deletion looks for what is left: `index` or the whole `store`."
+        "index",
+        description="Scope of a deletion's search for residue: the target's `index`, or the whole `store`.",
     )
 
-    sweep_interval_seconds: float = Field(60.0, description="Beat: between sweeps of expired sessions.", gt=0)
-    resume_interval_seconds: float = Field(15.0, description="Beat: between looks for stalled jobs.", gt=0)
-    prune_interval_seconds: float = Field(3_600.0, description="Beat: between prunings.", gt=0)
-    prune_keep_last: int | None = Field(None, description="Beat: keep this many checkpoints a session.", ge=0)
-    prune_older_than_seconds: float | None = Field(None, description="Beat: drop older checkpoints.", gt=0)
+    sweep_interval_seconds: float = Field(
+        60.0, description="Beat: interval of sweeps of expired sessions.", gt=0
+    )
+    resume_interval_seconds: float = Field(
+        15.0, description="Beat: interval of the rescue of stalled jobs.", gt=0
+    )
+    prune_interval_seconds: float = Field(3_600.0, description="Beat: interval of prunings.", gt=0)
+    prune_keep_last: int | None = Field(
+        None, description="Beat: prune to this many checkpoints for each session.", ge=0
+    )
+    prune_older_than_seconds: float | None = Field(None, description="Beat: prune older checkpoints.", gt=0)
     prune_agents: Annotated[tuple[AgentPruning, ...], NoDecode] = Field(
-        (), description="Beat: limits of single agents instead of those for all, as JSON."
+        (), description="Beat: limits of single agents, which replace those for all, as JSON."
     )
 
     flower_basic_auth: SecretStr | None = Field(
-        None, description="Flower: `user:password`. Without it, Flower listens on loopback only."
+        None, description="Flower: `user:password`. Unset: Flower listens on loopback only."
     )
     flower_api: bool = Field(
-        False, description="Flower: whether its HTTP API, which can stop workers and send tasks, is on."
+        False, description="Flower: turn on its HTTP API, which can stop workers and send tasks."
     )
 
     @field_validator("flower_basic_auth")
@@ -183,7 +209,7 @@ class Settings(BaseSettings):
     @field_validator("*")
     @classmethod
     def _can_be_used(cls, value: Any, field: ValidationInfo) -> Any:
-        """Text has UTF-8, no time leaves the calendar, and no number the integers of Redis."""
+        """Refuse texts without UTF-8, times beyond the calendar, and numbers beyond the integers of Redis."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str):
             text.encode()
@@ -196,22 +222,26 @@ class Settings(BaseSettings):
 
 @cache
 def load_settings() -> Settings:
-    """The settings of this process, read from the environment once.
+    """Return the settings of this process, which are read from the environment once.
 
     Raises:
-        SettingsError: a value is wrong; the message has one line per variable.
+        SettingsError: a value is not acceptable; the message has one line for each variable.
+
+    Example:
+        >>> load_settings().ttl
+        3600
     """
     try:
         return Settings()
     except ValidationError as error:
-        # Not `from error`, which would show passwords.
+        # `from None`: the cause would show passwords.
         raise SettingsError("\n".join(map(_line_about, error.errors(include_context=False)))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f".env cannot be read: {error}") from error
 
 
 def _line_about(problem: Any) -> str:
-    """The variable, its value if that is no secret, and what is wrong with it."""
+    """Return a line that names the variable, its value if the value is no secret, and the problem."""
     name = str(problem["loc"][0])
     field = Settings.model_fields[name]
     is_secret = not field.repr or "SecretStr" in str(field.annotation)

@@ -1,4 +1,7 @@
-"""Checks of arguments, made before anything is sent. Each raises `InvalidArgumentError`."""
+"""Checks of arguments, before anything is sent.
+
+Each check returns the value or raises `InvalidArgumentError`.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,17 +9,17 @@ from typing import Any
 
 from agent_runtime.manager.errors import InvalidArgumentError
 
-#: Longest time to live and age, seconds: some 3,000 years. What lies further off leaves the calendar, and
-#: further still the integers of Redis.
+#: Longest time to live and age, seconds: some 3,000 years. A later time would leave the calendar, and a much
+#: later one the integers of Redis.
 LONGEST_SECONDS = 100_000_000_000
 
-#: Largest count: that of Redis, and `sys.maxsize`, which callers take for "without limit".
+#: Largest count: the largest integer of Redis, and `sys.maxsize`, which callers pass for "no limit".
 LARGEST_COUNT = 2**63 - 1
 
-#: Largest checkpoint that can be set, as JSON, bytes. Nothing that is read expands to more.
+#: Upper bound of `max_checkpoint_bytes`. No stored value is inflated to more, bytes.
 LARGEST_CHECKPOINT = 268_435_456
 
-#: Most characters of a wrong value in a message.
+#: Most characters of a wrong value that a message shows.
 _MOST_SHOWN = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,21 +27,21 @@ _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds
 
 
 def shown(value: object) -> str:
-    """A wrong value as text for a message, whatever it is."""
+    """Return a wrong value of any kind as text for a message."""
     try:
         text = repr(value)
-    except Exception:  # Python refuses to write numbers of more than 4,300 digits, for one
+    except Exception:  # for example, Python refuses to write numbers of more than 4,300 digits
         return f"this {type(value).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def check_id(name: str, value: object, max_bytes: int) -> str:
-    """`value`, if it can serve as an id: any text from 1 to `max_bytes` bytes of UTF-8."""
+    """Check an id: any text of 1 to `max_bytes` bytes of UTF-8."""
     return check_text(name, value, max_bytes, "max_id_bytes")
 
 
 def check_text(name: str, value: object, max_bytes: int, setting: str = "") -> str:
-    """`value`, if it is text from 1 to `max_bytes` bytes of UTF-8. The error names the setting."""
+    """Check a text of 1 to `max_bytes` bytes of UTF-8. The error names the setting."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a string, not {type(value).__name__}")
     if not value:
@@ -54,7 +57,7 @@ def check_text(name: str, value: object, max_bytes: int, setting: str = "") -> s
 
 
 def check_positive(name: str, value: object) -> float:
-    """`value`, if it is a number above zero that can be a time in seconds."""
+    """Check a time in seconds: a number above zero and up to `LONGEST_SECONDS`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= LONGEST_SECONDS:  # type: ignore[operator]
         raise InvalidArgumentError(
@@ -64,7 +67,7 @@ def check_positive(name: str, value: object) -> float:
 
 
 def check_count(name: str, value: object, minimum: int) -> int:
-    """`value`, if it is a whole number of at least `minimum` that Redis can hold."""
+    """Check a whole number of at least `minimum` that Redis can hold."""
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise InvalidArgumentError(f"{name} must be a whole number of at least {minimum}, not {shown(value)}")
     if value > LARGEST_COUNT:
@@ -73,26 +76,29 @@ def check_count(name: str, value: object, minimum: int) -> int:
 
 
 def check_flag(name: str, value: object) -> bool:
-    """`value`, if it is True or False."""
+    """Check a flag: True or False."""
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{name} must be True or False, not {shown(value)}")
     return value
 
 
 def check_many(name: str, value: object) -> list[Any]:
-    """The entries of a list, or of anything else that can be gone through and is not one thing itself."""
+    """Return the entries of a list or another iterable.
+
+    A text, bytes or a mapping is not a list of entries.
+    """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidArgumentError(f"{name} must be a list, not {type(value).__name__}")
     return list(value)
 
 
 def check_age_seconds(name: str, value: object) -> float:
-    """An age in seconds, given as a number of seconds or a timedelta."""
+    """Return an age in seconds, passed as a number of seconds or a timedelta."""
     return float(check_positive(name, value.total_seconds() if isinstance(value, timedelta) else value))
 
 
 def check_moment_ms(name: str, value: object) -> int:
-    """A moment as milliseconds since 1970, given as a datetime with a time zone."""
+    """Return a moment as milliseconds since 1970, passed as a datetime with a time zone."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidArgumentError(f"{name} must be a datetime with a time zone, not {shown(value)}")
     moment_ms = (value - _EPOCH) // timedelta(milliseconds=1)

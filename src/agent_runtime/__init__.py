@@ -1,4 +1,4 @@
-"""Session and checkpoint lifecycle for LLM agents on Redis: the one name under which all of it is installed.
+"""Session and checkpoint lifecycle for LLM agents on Redis.
 
     from agent_runtime import SessionManager, SessionJobs
 
@@ -6,7 +6,8 @@
     agent_runtime.tasks       the Celery app and its tasks
     agent_runtime.worker      the processes and the command line
 
-`SessionJobs` is imported when it is first asked for: a service that only reads and writes loads no Celery.
+`SessionJobs` is imported at its first use, so a service that only reads and writes sessions does not load
+Celery.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["CachedSessionManager", "Checkpoint", "Session", "SessionJobs", "SessionManager"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SessionJobs":
-        from agent_runtime.tasks import SessionJobs
+if not TYPE_CHECKING:  # a type checker would take any name to exist
 
-        return SessionJobs
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "SessionJobs":
+            from agent_runtime.tasks import SessionJobs
+
+            return SessionJobs
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,9 @@
 """Short import names of a checkout: `manager` is `agent_runtime.manager`, and so on.
 
-The folders of a checkout can be imported from its top level. As modules of their own they would give a second
-set of classes: `except manager.StoreError` would miss an `agent_runtime.manager.errors.StoreError`. So each
-module at the top level calls `install_alias` if it is imported under another name than its installed one, and
-both names give the same modules.
+The folders of a checkout can be imported from its top level. As modules of their own, they would give a
+second set of classes: `except manager.StoreError` would miss an `agent_runtime.manager.errors.StoreError`. So
+each top-level module calls `install_alias` if it is not imported under its installed name, and both names
+give the same modules.
 """
 
 import importlib
@@ -55,7 +55,7 @@ class _AliasFinder(MetaPathFinder):
 
 
 class _AliasLoader(InspectLoader):
-    """Loads a module by handing out the one that has the full name."""
+    """Loads a module by returning the module with the full name."""
 
     def __init__(self, full: ModuleSpec) -> None:
         self._full = full
@@ -66,7 +66,7 @@ class _AliasLoader(InspectLoader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own_spec  # the import system has just replaced it by the alias's
+        module.__spec__ = self._own_spec  # the import system has just put the alias's spec there
 
     # `python -m worker.cli` asks for code instead of a module.
 

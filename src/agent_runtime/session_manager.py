@@ -1,4 +1,4 @@
-"""The documented import path of `SessionManager`. Defines nothing."""
+"""The import path of `SessionManager` in the API reference. This module defines nothing."""
 
 from agent_runtime.manager import CachedSessionManager, Checkpoint, Session, SessionManager
 

@@ -1,13 +1,14 @@
--- Chunks that checkpoints of a session share (see manager/chunks/recipe.py) lie in the hash of its checkpoints, under
--- a byte that no id has and their name. Behind that byte alone: how often recipes name each, JSON.
+-- Chunks that checkpoints of a session share (see manager/chunks/recipe.py) are stored in the hash of its
+-- checkpoints. The field of a chunk is a byte that no id has, and the chunk's name. The field of that byte
+-- alone counts the times that recipes name each chunk, JSON.
 local COUNTS, MOST_CHUNKS, LONGEST_RECIPE = '\255', 1000, 16384
 
--- Up to here Lua writes a number as it is, and several times as fast as string.format does.
+-- Up to this number, Lua's own conversion to text is exact, and several times as fast as string.format.
 local MOST_SHORT = 1e14
 
 local RANGE = '(%x+):(%d+)%-?(%d*)'
 
--- First and last number of each range in a list of chunks, in turn, by stream.
+-- Return the first and last number of each range in a list of chunks, in turn, by stream.
 local function ranges_by_stream(list)
   local ranges = {}
   for stream, first, last in string.gmatch(list, RANGE) do
@@ -28,8 +29,8 @@ local function is_within(ranges, number)
   return false
 end
 
--- Names of the chunks of a stored checkpoint, as often as it names each, without those in `known` (ranges by
--- stream); nil where it is no recipe, or none that can be read.
+-- Return the names of the chunks of a stored checkpoint, as often as it names each, without those in `known`
+-- (ranges by stream); nil if the checkpoint is no recipe, or an unreadable one.
 local function chunks_of(stored, known)
   local head = stored and string.match(stored, '^p([^\n]*)\n')
   if not head then
@@ -52,7 +53,7 @@ local function chunks_of(stored, known)
   return names
 end
 
--- How often recipes name each chunk; nil where there is no chunk, or that cannot be read.
+-- Return the counts of each chunk; nil if there is no chunk, or the counts cannot be read.
 local function read_counts(key)
   local stored = redis.call('HGET', key, COUNTS)
   local readable, counts = pcall(cjson.decode, stored or '')
@@ -67,8 +68,8 @@ local function write_counts(key, counts)
   end
 end
 
--- Puts in the new chunks of a recipe, and counts all of them. False, with nothing done, where one that is not
--- new is missing, or one that is new is there. fresh: stored values by name.
+-- Store the new chunks of a recipe, and count all its chunks. Return false, with nothing done, if a chunk
+-- that is not new is missing, or a new one exists. fresh: stored values of new chunks by name.
 local function hold_chunks(key, recipe, fresh)
   local counts, names = read_counts(key), chunks_of(recipe)
   if not names or not counts and redis.call('HEXISTS', key, COUNTS) == 1 then
@@ -94,8 +95,8 @@ local function hold_chunks(key, recipe, fresh)
   return true
 end
 
--- What is left of the counts, and names of the chunks that nobody needs, once some checkpoints are gone; nil
--- where that changes nothing. Whole checkpoints may be large, so they are told by their length.
+-- Return the counts without some checkpoints, and the names of the chunks that nobody needs then; nil if
+-- nothing changes. A whole checkpoint may be large, so its length tells it from a recipe.
 local function counts_without(key, ids, first, last)
   local counts = read_counts(key)
   if not counts then
@@ -116,7 +117,7 @@ local function counts_without(key, ids, first, last)
   return changed and counts or nil, freed
 end
 
--- Removes some checkpoints, and the chunks that only they need.
+-- Remove some checkpoints, and the chunks that only they need.
 local function remove_data(key, ids, first, last)
   local counts, freed = counts_without(key, ids, first, last)
   redis.call('HDEL', key, unpack(ids, first, last))
@@ -128,13 +129,13 @@ local function remove_data(key, ids, first, last)
   end
 end
 
--- Stored chunks of a checkpoint in their order, nil where one is gone, without those in `told` (a set, which
--- they go into) and in `known` (ranges by stream); and how many bytes they are.
-local function read_chunks(key, stored, told, known)
+-- Return the stored chunks of a checkpoint in their order, false for one that is gone, and their size in
+-- bytes. Leave out chunks in `sent` (a set, to which the function adds) and in `known` (ranges by stream).
+local function read_chunks(key, stored, sent, known)
   local fields, bytes = {}, 0
   for _, name in ipairs(chunks_of(stored, known) or {}) do
-    if not told[name] then
-      told[name] = true
+    if not sent[name] then
+      sent[name] = true
       fields[#fields + 1] = COUNTS .. name
     end
   end

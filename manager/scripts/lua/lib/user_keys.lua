@@ -1,5 +1,5 @@
--- Keeps a key of a user for at least so long, and its owner's entry a little longer: an erasure finds a
--- key by its owner.
+-- Keep a user key for at least `keep_ms`, and its owner's entry a little longer: an erasure finds a key by
+-- its owner.
 local function keep_key(key, owner, keep_ms)
   if keep_ms > 0 and redis.call('PTTL', key) < keep_ms then
     redis.call('PEXPIRE', key, keep_ms)

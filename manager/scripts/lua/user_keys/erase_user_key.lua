@@ -1,11 +1,12 @@
--- Erases the key of a user. Its id stays noted as erased for as long as the key was to be kept: so a call
--- that offered it, sent again, does not bring it back, and who meets the id is told what became of the key.
+-- Erase the key of a user. The key's id stays noted as erased for as long as the key would have been kept. So
+-- a repeated call that offers the id does not bring the key back, and a reader of the id learns that the key
+-- was erased.
 -- Uses: base
 -- KEYS[1] string: id of the user's key
 -- KEYS[2] string: answer of this call, to repeat it
--- ARGV[1] start of the names of keys
+-- ARGV[1] prefix of the keys of user keys
 -- ARGV[2] how long the answer is kept, milliseconds
--- Reply: 1 | 0 where the user has none
+-- Reply: 1 | 0 if the user has none
 local owner, answer_key = KEYS[1], KEYS[2]
 local prefix, kept_ms = ARGV[1], ARGV[2]
 

@@ -1,7 +1,7 @@
--- Reads a user's key by its id.
+-- Read a user key by its id.
 -- Uses: user_keys
 -- KEYS[1] hash of the key
--- ARGV[1] how long the key is kept at least, milliseconds, or 0 to leave that as it is
+-- ARGV[1] shortest time for which the key is kept, milliseconds, or 0 to leave its time as it is
 -- Reply: the wrapped key | 'ERASED' | nil
 local key = KEYS[1]
 local keep_ms = tonumber(ARGV[1])

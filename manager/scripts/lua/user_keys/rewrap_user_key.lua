@@ -1,8 +1,8 @@
--- Replaces a user's wrapped key by the same key wrapped anew, unless it was erased or replaced meanwhile.
+-- Replace a wrapped user key by the same key wrapped again, unless it was erased or replaced meanwhile.
 -- KEYS[1] hash of the key
 -- ARGV[1] the wrapped key as it was read
 -- ARGV[2] the wrapped key to store
--- Reply: 1 | 0 where something else is stored
+-- Reply: 1 | 0 if something else is stored
 local key = KEYS[1]
 local before, wrapped = ARGV[1], ARGV[2]
 

@@ -1,11 +1,11 @@
--- Takes the key of a user: the one that is there, or else the one offered.
+-- Take the key of a user: the stored one, or the offered one if none is stored.
 -- Uses: user_keys
 -- KEYS[1] string: id of the user's key
--- ARGV[1] start of the names of keys
--- ARGV[2] id of the key offered
--- ARGV[3] the key offered, wrapped
--- ARGV[4] how long the key is kept at least, milliseconds
--- Reply: {key id, wrapped key} | 'USED' where the id offered was that of another key
+-- ARGV[1] prefix of the keys of user keys
+-- ARGV[2] id of the offered key
+-- ARGV[3] the offered key, wrapped
+-- ARGV[4] shortest time for which the key is kept, milliseconds
+-- Reply: {key id, wrapped key} | 'USED' if the offered id belongs to another key
 local owner = KEYS[1]
 local prefix, id, wrapped, keep_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
