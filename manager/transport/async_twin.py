@@ -8,15 +8,21 @@ one too, since a connection belongs to the loop that opened it. A synchronous cl
 
 import asyncio
 import inspect
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio as aredis
 from hiredis import pack_command
 
 from agent_runtime.manager.errors import InvalidArgumentError, SettingsError
+from agent_runtime.manager.transport.primary import (
+    ROLE_CHECK_SECONDS,
+    check_role,
+)
 
 Command = tuple[Any, ...]
 
@@ -57,7 +63,7 @@ class Channel(Protocol):
 
     async def connect(self) -> Any: ...
     async def run(self, connection: Any, commands: Sequence[Command]) -> list[Any]: ...
-    async def release(self, connection: Any) -> None: ...
+    async def release(self, connection: Any, *, broken: bool = False) -> None: ...
     async def aclose(self) -> None: ...
 
 
@@ -69,6 +75,8 @@ class PoolChannel:
         self.width = pool.max_connections
         #: True if the connections are redis-py's own, so that an engine can take over their bytes.
         self.is_plain = pool.connection_class in _ASYNC_CLASSES.values()
+        #: When each connection is next asked for the server's role, by the monotonic clock.
+        self._check_role_at: WeakKeyDictionary[aredis.Connection, float] = WeakKeyDictionary()
 
     def new_connection(self) -> aredis.Connection:
         """Return a connection like those of the pool, outside the pool and not connected yet."""
@@ -78,6 +86,18 @@ class PoolChannel:
         return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies. Once in a while, ask for the server's role first.
+
+        Raises:
+            ReplicaError: the server is a replica, and the commands were not sent.
+        """
+        now = time.monotonic()
+        if now >= self._check_role_at.get(connection, 0.0):
+            self._check_role_at[connection] = now + ROLE_CHECK_SECONDS
+            check_role((await self._exchange(connection, [("HELLO",)]))[0])
+        return await self._exchange(connection, commands)
+
+    async def _exchange(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
         # hiredis packs in C; redis-py's async connections pack in Python, a quarter of a gathered create's
         # time.
         await connection.send_packed_command([b"".join(map(pack_command, commands))])
@@ -89,7 +109,9 @@ class PoolChannel:
                 replies.append(error)
         return replies
 
-    async def release(self, connection: aredis.Connection) -> None:
+    async def release(self, connection: aredis.Connection, *, broken: bool = False) -> None:
+        if broken:
+            await connection.disconnect()
         await self._pool.release(connection)
 
     async def aclose(self) -> None:
@@ -116,8 +138,9 @@ class ThreadChannel:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         return pipeline.execute(raise_on_error=False)
 
-    async def release(self, connection: None) -> None:
-        return None
+    async def release(self, connection: None, *, broken: bool = False) -> None:
+        if broken:  # the client's own pool connects again
+            await asyncio.to_thread(self._client.connection_pool.disconnect)
 
     async def aclose(self) -> None:
         """Close nothing: the client is the caller's."""

@@ -15,6 +15,7 @@ from redis.backoff import AbstractBackoff
 
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.error_mapping import no_answer, not_sent, translated
+from agent_runtime.manager.transport.primary import NotPrimaryError
 
 
 class AutoPipeline(ABC):
@@ -71,13 +72,24 @@ class AutoPipeline(ABC):
     def _is_over(self, call: Call, error: Exception) -> bool:
         """Count a failed connection against a call that was taken up, and end the call if no time or no tries
         are left. Return True if the call has ended.
+
+        A server that is not the primary costs no try: a fail-over takes as long as it takes.
         """
         if call.reply.done() or call.due_at is None:
             return call.reply.done()
-        call.failures += 1
+        is_refusal = isinstance(error, NotPrimaryError)
+        call.refusals += is_refusal
+        call.failures += not is_refusal
         if call.due_at <= self._loop.time():
-            call.answer(no_answer(self._timeout_seconds, sent=call.sent))
+            self._end_late(call)
         elif call.failures > self._retries:
             # If an earlier try was sent, the call may have been applied.
             call.answer(translated(redis.ConnectionError(str(error)) if call.sent else error))
         return call.reply.done()
+
+    def _end_late(self, call: Call) -> None:
+        """End a call whose time is over, with what the server said if it said something."""
+        if call.refusal is None:
+            call.answer(no_answer(self._timeout_seconds, sent=call.sent))
+        else:
+            call.answer(translated(call.refusal, call))

@@ -14,7 +14,18 @@ class Call:
     A call may be sent more than once: every script is safe to repeat.
     """
 
-    __slots__ = ("command", "due_at", "failures", "made_at", "reply", "script", "sent", "uncertain")
+    __slots__ = (
+        "command",
+        "due_at",
+        "failures",
+        "made_at",
+        "refusal",
+        "refusals",
+        "reply",
+        "script",
+        "sent",
+        "uncertain",
+    )
 
     def __init__(self, script: Script, command: Command, loop: asyncio.AbstractEventLoop) -> None:
         self.script = script
@@ -32,6 +43,9 @@ class Call:
         self.uncertain = False
         #: Number of connections that could not be made for the call, or broke while it was in flight.
         self.failures = 0
+        #: Number of servers that said that they are not the one to ask, and what the last of them said.
+        self.refusals = 0
+        self.refusal: Exception | None = None
 
     @property
     def keys(self) -> Sequence[Any]:
@@ -46,6 +60,11 @@ class Call:
             self.reply.set_exception(reply)
         else:
             self.reply.set_result(reply)
+
+    def note_refusal(self, error: Exception) -> None:
+        """Note that the server did not apply this sending of the call."""
+        self.sent = self.uncertain
+        self.refusal = error
 
     def with_source(self) -> Command:
         """Return the command for a server that does not know the script.

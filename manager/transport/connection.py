@@ -8,7 +8,7 @@ its bytes.
 import asyncio
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -19,6 +19,13 @@ from hiredis import pack_command
 from agent_runtime.manager.transport.async_twin import Command
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.error_mapping import translated
+from agent_runtime.manager.transport.primary import (
+    ROLE_CHECK_SECONDS,
+    NotPrimaryError,
+    ReplicaError,
+    check_role,
+    server_error,
+)
 
 #: Most calls in flight. Further calls wait unsent, so that a silent server does not make them uncertain.
 _MOST_UNANSWERED = 4_096
@@ -30,20 +37,13 @@ _PORTION_BYTES = 1_048_576
 #: Longest pause between two reads of a server that is still replying, seconds.
 _PAUSE_SECONDS = 0.1
 
-#: Errors of the server for which redis-py has a class, by their first word.
-_ERRORS: dict[str, type[redis.RedisError]] = {
-    "NOSCRIPT": redis.exceptions.NoScriptError,
-    "LOADING": redis.BusyLoadingError,
-    "NOAUTH": redis.AuthenticationError,
-    "WRONGPASS": redis.AuthenticationError,
-}
+_HELLO = pack_command(("HELLO",))
 
 _INCOMPLETE = object()
 
 
-def server_error(text: str) -> redis.RedisError:
-    """Return the error reply of a server as an error of redis-py."""
-    return _ERRORS.get(text.partition(" ")[0], redis.ResponseError)(text)
+def _ignore(reply: Any) -> None:
+    """Take the reply to a command that needs none."""
 
 
 async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
@@ -72,14 +72,15 @@ class Connection(asyncio.Protocol):
     Args:
         timeout_seconds: longest a call may take from when it is first sent.
         on_room: called when more calls may be sent.
-        on_lost: called once, when the connection is lost, with the calls that were in flight.
+        on_lost: called once, when the connection is lost, with the calls that were in flight, and with those
+            that the server has certainly not applied.
     """
 
     def __init__(
         self,
         timeout_seconds: float,
         on_room: Callable[[], None],
-        on_lost: Callable[["Connection", list[Call], Exception], None],
+        on_lost: Callable[["Connection", list[Call], list[Call], Exception], None],
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._on_room = on_room
@@ -90,8 +91,9 @@ class Connection(asyncio.Protocol):
             replyError=server_error,
             notEnoughData=_INCOMPLETE,
         )
-        #: Calls in flight, in the order they were sent; None for a command whose reply nobody needs.
-        self._unanswered: deque[Call | None] = deque()
+        #: Calls in flight, in the order they were sent; otherwise what checks the reply to a command of ours.
+        self._unanswered: deque[Call | Callable[[Any], None]] = deque()
+        self._check_role_at = 0.0
         self._writable = True
         self._is_lost = False
         self._has_answered = False
@@ -115,7 +117,7 @@ class Connection(asyncio.Protocol):
     @property
     def unanswered(self) -> list[Call]:
         """Return the calls in flight."""
-        return [call for call in self._unanswered if call is not None]
+        return [call for call in self._unanswered if isinstance(call, Call)]
 
     def drop_if_closed(self) -> None:
         """Drop the connection if the server closed it while idle, and the event loop has not noticed yet.
@@ -134,8 +136,13 @@ class Connection(asyncio.Protocol):
             self._silence_timer = self._loop.call_later(self._timeout_seconds, self._check_for_silence)
 
     def _send_portion(self, waiting: deque[Call]) -> None:
-        due_at = self._loop.time() + self._timeout_seconds
+        now = self._loop.time()
+        due_at = now + self._timeout_seconds
         size, packed = 0, []
+        if now >= self._check_role_at:  # before the calls, so that none is answered by a demoted primary
+            self._check_role_at = now + ROLE_CHECK_SECONDS
+            self._unanswered.append(check_role)
+            packed.append(_HELLO)
         while waiting and size < _PORTION_BYTES and len(self._unanswered) < _MOST_UNANSWERED:
             call = waiting.popleft()
             if call.reply.done():  # its caller was cancelled
@@ -147,12 +154,12 @@ class Connection(asyncio.Protocol):
             command = pack_command(call.command)
             packed.append(command)
             size += len(command)
-        if packed:
+        if size:
             self._transport.write(b"".join(packed))
 
     def _send_with_source(self, calls: list[Call]) -> None:
         sources = {call.script.source for call in calls}
-        self._unanswered.extend(None for _ in sources)
+        self._unanswered.extend(_ignore for _ in sources)
         self._unanswered.extend(calls)
         commands: list[Command] = [("SCRIPT", "LOAD", source) for source in sources]
         commands += [call.with_source() for call in calls]
@@ -161,22 +168,32 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader, unanswered = self._reader, self._unanswered
         unknown: list[Call] = []
+        refused: list[Call] = []
         self._has_answered = True
         self._last_read_at = self._loop.time()
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _INCOMPLETE:
                 call = unanswered.popleft()
-                if call is None:
-                    continue
-                if not isinstance(reply, Exception):
+                if not isinstance(call, Call):
+                    call(reply)
+                elif not isinstance(reply, Exception):
                     call.answer(reply)
                 elif isinstance(reply, redis.exceptions.NoScriptError):
                     unknown.append(call)
+                elif isinstance(reply, NotPrimaryError | redis.BusyLoadingError):
+                    refused.append(call)
+                    raise reply
                 else:
                     call.answer(translated(reply, call))
+        except (NotPrimaryError, redis.BusyLoadingError) as error:
+            if isinstance(error, ReplicaError):  # so are all behind it
+                refused += self.unanswered
+                self._unanswered.clear()
+            self._lose(error, [*unknown, *refused])
+            return
         except (redis.exceptions.InvalidResponse, IndexError) as error:
-            self._lose(redis.ConnectionError(f"unreadable reply: {error!r}"))
+            self._lose(redis.ConnectionError(f"unreadable reply: {error!r}"), unknown)
             return
         if unknown:
             self._send_with_source(unknown)
@@ -210,8 +227,8 @@ class Connection(asyncio.Protocol):
         else:
             self._lose(redis.TimeoutError("no reply in time"))
 
-    def _lose(self, error: Exception) -> None:
-        """End the connection, and hand back the calls in flight."""
+    def _lose(self, error: Exception, refused: Sequence[Call] = ()) -> None:
+        """End the connection, and hand back the calls in flight and those that the server did not apply."""
         if self._is_lost:
             return
         self._is_lost = True
@@ -222,7 +239,7 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.abort()
         lost, self._unanswered = self.unanswered, deque()
-        self._on_lost(self, lost, error)
+        self._on_lost(self, lost, list(refused), error)
 
     async def aclose(self) -> None:
         """Close the connection, and return when its socket is closed."""

@@ -16,6 +16,7 @@ from agent_runtime.manager.errors import (
     tls_advice,
 )
 from agent_runtime.manager.transport.call import Call
+from agent_runtime.manager.transport.primary import NotPrimaryError
 from agent_runtime.manager.transport.script import Script
 
 #: Errors of a script whose user may not run a command or access a key, on Valkey and on Redis.
@@ -48,6 +49,8 @@ def translated(reply: Any, call: Call | None = None) -> Any:
         error = StoreOutcomeUnknownError(f"the reply was lost, and the next try failed: {reply}")
     elif isinstance(reply, REFUSED_CREDENTIALS):
         error = StoreRefusedError(f"the server refused the credentials: {reply}")
+    elif isinstance(reply, NotPrimaryError):
+        error = StoreUnavailableError(f"the server does not serve writes: {reply}")
     elif isinstance(reply, NotConnectedError | redis.BusyLoadingError):
         error = StoreUnavailableError(f"no connection to the server: {reply}{tls_advice(reply)}")
     elif isinstance(reply, redis.ResponseError):

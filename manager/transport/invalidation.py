@@ -20,8 +20,9 @@ from hiredis import pack_command
 from redis.backoff import ExponentialWithJitterBackoff
 
 from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
-from agent_runtime.manager.transport.connection import server_error, take_over
+from agent_runtime.manager.transport.connection import take_over
 from agent_runtime.manager.transport.error_mapping import CONNECTION_ERRORS
+from agent_runtime.manager.transport.primary import check_role, server_error
 
 logger = logging.getLogger("agent_sessions")
 
@@ -102,14 +103,14 @@ class Tracker:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await tracking.open(connection)
-                await tracking.ask("HELLO", 3)
+                check_role(await tracking.ask("HELLO", 3))
                 named = [word for prefix in self._prefixes for word in (b"PREFIX", prefix)]
                 await tracking.ask("CLIENT", "TRACKING", "ON", "BCAST", *named)
             self.lease = tracking.lease
             while True:
                 asked_at = time.monotonic()
                 async with asyncio.timeout(self._timeout_seconds):
-                    await tracking.ask("PING")
+                    check_role(await tracking.ask("HELLO", 3))
                 tracking.lease.valid_until = asked_at + self._lease_seconds
                 await tracking.pause(min(self._lease_seconds / 3, _LONGEST_PAUSE_SECONDS))
         finally:

@@ -106,8 +106,8 @@ class MultiplexedPipeline(AutoPipeline):
         connection = Connection(self._timeout_seconds, self._flush, self._lost)
         try:
             async with asyncio.timeout_at(due_at):
-                if failures := self._waiting[0].failures:
-                    await asyncio.sleep(self._backoff.compute(failures))
+                if tries := self._waiting[0].failures + self._waiting[0].refusals:
+                    await asyncio.sleep(self._backoff.compute(tries))
                 await connection.connect(self._new_connection())
         except REFUSED_CREDENTIALS as error:
             self._fail_all_taken_up(error)
@@ -129,15 +129,19 @@ class MultiplexedPipeline(AutoPipeline):
             else:
                 call.answer(translated(error))
 
-    def _lost(self, connection: Connection, unanswered: list[Call], error: Exception) -> None:
+    def _lost(
+        self, connection: Connection, unanswered: list[Call], refused: list[Call], error: Exception
+    ) -> None:
         """Note that the connection is lost. Calls in flight are sent again on the next one, or fail."""
         if self._connection is connection:
             self._connection = None
         for call in unanswered:
             call.uncertain = True
+        for call in refused:
+            call.note_refusal(error)
         if isinstance(error, redis.TimeoutError):
             self._give_up_on_waiting()
-        self._keep_waiting([*unanswered, *self._waiting], error)
+        self._keep_waiting([*refused, *unanswered, *self._waiting], error)
         self._flush()
 
     def _keep_waiting(self, calls: list[Call], error: Exception) -> None:

@@ -16,9 +16,9 @@ from agent_runtime.manager.transport.error_mapping import (
     CONNECTION_ERRORS,
     REFUSED_CREDENTIALS,
     NotConnectedError,
-    no_answer,
     translated,
 )
+from agent_runtime.manager.transport.primary import NotPrimaryError, as_not_primary
 
 #: Most calls and most bytes in one batch, so that no caller waits long for the replies of others.
 _MAX_BATCH, _MAX_BATCH_BYTES = 1_024, 4_194_304
@@ -84,7 +84,7 @@ class PooledPipeline(AutoPipeline):
                     left, with_source = await self._try(left, with_source=with_source)
         except TimeoutError:
             for call in calls:
-                call.answer(no_answer(self._timeout_seconds, sent=call.sent))
+                self._end_late(call)
             self._give_up_on_waiting()
         except BaseException:  # the loop is going down: nobody may wait for ever
             for call in calls:
@@ -100,18 +100,23 @@ class PooledPipeline(AutoPipeline):
                 return await self._left_after(error, calls), with_source
             replies = [error] * len(calls)
         unknown: list[Call] = []
+        refused: list[Call] = []
         for call, reply in zip(calls, replies, strict=True):
             if isinstance(reply, redis.exceptions.NoScriptError):
                 unknown.append(call)
+            elif refusal := as_not_primary(reply):
+                call.note_refusal(refusal)
+                refused.append(call)
             else:
                 call.answer(translated(reply, call))
-        return unknown, True
+        left = await self._left_after(NotPrimaryError(), refused)
+        return [*unknown, *left], with_source or bool(unknown)
 
     async def _left_after(self, error: Exception, calls: list[Call]) -> list[Call]:
         """Wait before the next try, and return the calls that have tries and time left for it."""
         left = [call for call in calls if not self._is_over(call, error)]
         if left:
-            await asyncio.sleep(self._backoff.compute(left[0].failures))
+            await asyncio.sleep(self._backoff.compute(left[0].failures + left[0].refusals))
         return left
 
     async def _exchange(self, calls: list[Call], *, with_source: bool) -> list[Any]:
@@ -128,15 +133,18 @@ class PooledPipeline(AutoPipeline):
             raise NotConnectedError(str(error)) from error
         for call in calls:
             call.sent = True
+        broken = True
         try:
-            return (await self._channel.run(connection, commands))[len(loads) :]
-        except redis.BusyLoadingError:  # this try was not applied, but perhaps an earlier one
-            for call in calls:
-                call.sent = call.uncertain
+            replies = (await self._channel.run(connection, commands))[len(loads) :]
+            broken = any(map(as_not_primary, replies))
+            return replies
+        except (redis.BusyLoadingError, NotPrimaryError) as error:
+            for call in calls:  # this try was not applied, but perhaps an earlier one
+                call.note_refusal(error)
             raise
         except CONNECTION_ERRORS:
             for call in calls:
                 call.uncertain = True
             raise
         finally:
-            await self._channel.release(connection)
+            await self._channel.release(connection, broken=broken)

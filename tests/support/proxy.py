@@ -88,6 +88,10 @@ class Proxy:
         self._holds_everything = False
         self._open.set()
 
+    def lead_to(self, server_port: int) -> None:
+        """Lead new connections to another server, as an address does after a fail-over. Open ones stay."""
+        self._server_port = server_port
+
     def refuse_connections(self) -> None:
         """New connections are refused from now on; those that are open stay so."""
         self._listener.close()
