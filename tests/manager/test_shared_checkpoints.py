@@ -331,7 +331,22 @@ async def test_one_call_reads_and_one_saves(
     assert script_calls(raw) - calls == 4
 
 
-@pytest.mark.parametrize("head", [b"", b"1-2", b"0123456789:1-999999999999", b"0123456789:2-1", b"\xff"])
+#: Lists of chunks that no version has written.
+UNREADABLE_LISTS = {
+    "empty": b"",
+    "no stream": b"1-2",
+    "a range that is too long": b"0123456789:1-999999999999",
+    "a range that goes back": b"0123456789:2-1",
+    "no text": b"\xff",
+    # To Lua, such a number is its own successor, so that a loop over the range would never end.
+    "numbers beyond what Lua counts": b"0123456789:100000000000000000-100000000000000001",
+    "a number that Lua takes for infinity": b"0123456789:" + b"1" * 400,
+    # A pattern with a repetition at its beginning goes through these once for each of them.
+    "16 KB of digits": b"a" * 16_000,
+}
+
+
+@pytest.mark.parametrize("head", UNREADABLE_LISTS.values(), ids=UNREADABLE_LISTS)
 async def test_a_list_of_chunks_that_cannot_be_read_is_said_with_its_key(
     manager: SessionManager, raw: redis.Redis, namespace: str, session_id: str, key: str, head: bytes
 ) -> None:

@@ -6,7 +6,11 @@ local COUNTS, MOST_CHUNKS, LONGEST_RECIPE = '\255', 1000, 16384
 -- Up to this number, Lua's own conversion to text is exact, and several times as fast as string.format.
 local MOST_SHORT = 1e14
 
-local RANGE = '(%x+):(%d+)%-?(%d*)'
+-- A range of chunks. A stream has ten characters: with `%x+`, 16 KB of hexadecimal digits took 1 s to refuse.
+local RANGE = '(%x%x%x%x%x%x%x%x%x%x):(%d+)%-?(%d*)'
+
+-- Most digits of a number. Beyond 2^53, a number and its successor are the same to Lua, and a loop never ends.
+local MOST_DIGITS = 15
 
 -- Return the first and last number of each range in a list of chunks, in turn, by stream.
 local function ranges_by_stream(list)
@@ -38,6 +42,9 @@ local function chunks_of(stored, known)
   end
   local names, count = {}, 0
   for stream, first, last in string.gmatch(head, RANGE) do
+    if #first > MOST_DIGITS or #last > MOST_DIGITS then
+      return nil
+    end
     first, last = tonumber(first), tonumber(last == '' and first or last)
     count = count + math.max(0, last - first + 1)
     if count > MOST_CHUNKS then
