@@ -140,9 +140,9 @@ class Settings(BaseSettings):
     stalled_after_seconds: float = Field(
         30.0, description="An open job without a heartbeat for this time is resumed.", gt=0
     )
-    max_batch_failures: int = Field(
+    max_attempts: int = Field(
         5,
-        description="A job fails after this many batches in a row were refused or killed their process.",
+        description="A job fails after this many slices in a row that were refused or died with nothing done.",
         ge=1,
     )
 

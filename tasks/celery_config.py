@@ -5,7 +5,7 @@ from typing import Any
 from kombu.entity import Queue
 
 from agent_runtime.manager import Settings
-from agent_runtime.manager.jobs import JobKind
+from agent_runtime.manager.jobs import JobKind, JobSpec
 from agent_runtime.tasks.celery_urls import CeleryUrl, next_database, split_tls
 
 #: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
@@ -72,7 +72,7 @@ _FIXED: dict[str, Any] = {
 
 def queue_of(kind: JobKind) -> str:
     """The queue for slices of a job."""
-    return MAINTENANCE_QUEUE if kind is JobKind.SWEEP else BULK_QUEUE
+    return MAINTENANCE_QUEUE if JobSpec.of(kind).is_upkeep else BULK_QUEUE
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def cleanup_expired_sessions(self: "Task[Any, Any]", **options: Unpack[JobOption
         >>> cleanup_expired_sessions.delay().get(timeout=60)
         12
     """
-    return _do(self, JobSpec.sweep(), options)
+    return _do(self, bridge().manager.jobs.sweep(), options)
 
 
 def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
@@ -121,8 +121,7 @@ def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
     task_id = task.request.id if options.get("idempotency_key") is None else None
     request = JobRequest.checked(task_id, **options)
     opened = here.run(here.manager.jobs.open(spec, request))
-    job = here.run(here.manager.jobs.read(opened.job_id))
-    its_share = opened.added if spec.kind.deletes else 0
+    job, its_share = opened.record, opened.added if spec.deletes else 0
     if job.state is JobState.DONE and opened.job_id != request.job_id:
         return its_share  # what the whole job removed is the answer of the request that opened it
     if job.state.ended:

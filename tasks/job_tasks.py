@@ -49,18 +49,17 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
         JobNotFoundError: there is no such job.
         JobFailedError: the job has failed.
     """
-    Slice.check(shard, number)
+    Slice.check(job_id, shard, number)
     here = bridge()
     if runs_inline(self):
         return here.run(here.manager.jobs.run(job_id)).removed
     step = None
     try:
-        job = here.run(here.manager.jobs.read(job_id))
-        for step in here.iterate(here.manager.jobs.steps(Slice(job.job_id, job.spec.kind, shard, number))):
+        for step in here.iterate(here.manager.jobs.steps(job_id, shard, number)):
             show_progress(self, step.progress)
     except (StoreError, CorruptDataError) as error:
         # Refused often enough, the job fails; that must come before the task's own end.
-        tries = max(_SLICE_RETRIES, here.manager.settings.max_batch_failures)
+        tries = max(_SLICE_RETRIES, here.manager.settings.max_attempts)
         delay = min(20, 2**self.request.retries)
         raise self.retry(
             args=(job_id, shard), kwargs={}, exc=error, countdown=delay, max_retries=tries

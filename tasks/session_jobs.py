@@ -173,11 +173,11 @@ class SessionJobs:
 
     async def delete_user_sessions(self, user_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of a user at once and enqueues reclaiming their memory."""
-        return await self._enqueue(self._manager.jobs.user_deletion(user_id), options)
+        return await self.enqueue(self._manager.jobs.user_deletion(user_id), **options)
 
     async def delete_agent_sessions(self, agent_id: str, **options: Unpack[JobOptions]) -> Job:
         """Revokes all sessions of an agent at once and enqueues reclaiming their memory."""
-        return await self._enqueue(self._manager.jobs.agent_deletion(agent_id), options)
+        return await self.enqueue(self._manager.jobs.agent_deletion(agent_id), **options)
 
     async def prune_checkpoints(
         self,
@@ -188,13 +188,27 @@ class SessionJobs:
         **options: Unpack[JobOptions],
     ) -> Job:
         """Enqueues a pruning (arguments as in `SessionManager.prune_checkpoints`)."""
-        return await self._enqueue(
-            self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than), options
-        )
+        spec = self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than)
+        return await self.enqueue(spec, **options)
 
     async def cleanup_expired_sessions(self, **options: Unpack[JobOptions]) -> Job:
         """Enqueues a sweep of what expired."""
-        return await self._enqueue(JobSpec.sweep(), options)
+        return await self.enqueue(self._manager.jobs.sweep(), **options)
+
+    async def enqueue(self, spec: JobSpec, **options: Unpack[JobOptions]) -> Job:
+        """Open a job of any kind and enqueue it. The methods above are short for this one.
+
+        Example:
+            >>> job = await jobs.enqueue(UserDeletion("user_123"), reason="asked to be forgotten")
+        """
+        opened = await self._manager.jobs.open(spec, JobRequest.checked(**options))
+        if not opened.record.state.ended:
+            await asyncio.to_thread(self._publisher.publish, opened.record)
+        return self.get(opened.job_id)
+
+    async def preview(self, spec: JobSpec) -> Preview:
+        """Return what a job of any kind would remove now. Changes nothing."""
+        return await self._manager.jobs.preview(spec)
 
     async def preview_user_deletion(self, user_id: str) -> Preview:
         """What `delete_user_sessions` would remove now. Changes nothing, as all previews.
@@ -203,11 +217,11 @@ class SessionJobs:
             >>> (await jobs.preview_user_deletion("user_123")).sessions
             3
         """
-        return await self._manager.jobs.preview(self._manager.jobs.user_deletion(user_id))
+        return await self.preview(self._manager.jobs.user_deletion(user_id))
 
     async def preview_agent_deletion(self, agent_id: str) -> Preview:
         """What `delete_agent_sessions` would remove now."""
-        return await self._manager.jobs.preview(self._manager.jobs.agent_deletion(agent_id))
+        return await self.preview(self._manager.jobs.agent_deletion(agent_id))
 
     async def preview_pruning(
         self,
@@ -217,13 +231,11 @@ class SessionJobs:
         older_than: float | timedelta | None = None,
     ) -> Preview:
         """What `prune_checkpoints` would remove now."""
-        return await self._manager.jobs.preview(
-            self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than)
-        )
+        return await self.preview(self._manager.jobs.pruning(session_id, agent_id, keep_last, older_than))
 
     async def preview_sweep(self) -> Preview:
         """What `cleanup_expired_sessions` would remove now."""
-        return await self._manager.jobs.preview(JobSpec.sweep())
+        return await self.preview(self._manager.jobs.sweep())
 
     def get(self, job_id: str) -> Job:
         """A handle on a job by its id."""
@@ -251,10 +263,3 @@ class SessionJobs:
         """
         chosen = JobFilter(state, kind, target)
         return await self._manager.jobs.list(chosen, limit=limit, cursor=cursor)
-
-    async def _enqueue(self, spec: JobSpec, options: JobOptions) -> Job:
-        opened = await self._manager.jobs.open(spec, JobRequest.checked(**options))
-        job = await self._manager.jobs.read(opened.job_id)
-        if not job.state.ended:
-            await asyncio.to_thread(self._publisher.publish, job)
-        return self.get(opened.job_id)

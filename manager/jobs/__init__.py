@@ -17,6 +17,7 @@ from agent_runtime.manager.errors import (
 )
 from agent_runtime.manager.jobs.job_store import OpenedJob
 from agent_runtime.manager.jobs.jobs import Jobs
+from agent_runtime.manager.jobs.kinds import AgentDeletion, Pruning, Sweep, UserDeletion
 from agent_runtime.manager.jobs.listing import JobFilter
 from agent_runtime.manager.jobs.receipts import ChainCheck
 from agent_runtime.manager.jobs.records import Record
@@ -35,6 +36,7 @@ from agent_runtime.manager.models.jobs import (
 )
 
 __all__ = [
+    "AgentDeletion",
     "ChainCheck",
     "EnqueueError",
     "JobCancelledError",
@@ -53,10 +55,13 @@ __all__ = [
     "Jobs",
     "OpenedJob",
     "Preview",
+    "Pruning",
     "Receipt",
     "Record",
     "Residue",
     "Slice",
+    "Sweep",
     "TooManyAffectedError",
+    "UserDeletion",
     "new_job_id",
 ]

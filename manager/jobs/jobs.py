@@ -7,19 +7,19 @@ from datetime import timedelta
 from agent_runtime.manager.errors import InvalidArgumentError
 from agent_runtime.manager.jobs.completer import JobCompleter
 from agent_runtime.manager.jobs.job_store import JobStore, OpenedJob
+from agent_runtime.manager.jobs.kinds import AgentDeletion, Pruning, Sweep, UserDeletion
 from agent_runtime.manager.jobs.listing import JobFilter
 from agent_runtime.manager.jobs.preview import Previewer
 from agent_runtime.manager.jobs.receipts import Receipts
 from agent_runtime.manager.jobs.records import Record, Records
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.jobs.runner import Runner, Step
-from agent_runtime.manager.jobs.slices import Slice
-from agent_runtime.manager.jobs.spec import JobSpec, PrunePolicy
+from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.models.jobs import JobPage, JobProgress, Preview
 from agent_runtime.manager.settings import Settings
 from agent_runtime.manager.transport.script_client import ScriptClient
-from agent_runtime.manager.validation import check_age_seconds, check_count, check_id, shown
+from agent_runtime.manager.validation import check_age_seconds, check_id, shown
 
 #: Entered around each revocation of all sessions of a user or an agent: `revoking(user_id=…)`.
 Revoking = Callable[..., AbstractContextManager[None]]
@@ -59,15 +59,15 @@ class Jobs:
         Raises:
             InvalidArgumentError: the id is not acceptable.
         """
-        return JobSpec.user_deletion(self._check_id("user_id", user_id))
+        return self._checked(UserDeletion(user_id))
 
     def agent_deletion(self, agent_id: str) -> JobSpec:
         """Return the job that deletes all sessions of an agent. Raises as `user_deletion`."""
-        return JobSpec.agent_deletion(self._check_id("agent_id", agent_id))
+        return self._checked(AgentDeletion(agent_id))
 
     def sweep(self) -> JobSpec:
         """Return the job that removes what is left of expired sessions."""
-        return JobSpec.sweep()
+        return Sweep()
 
     def pruning(
         self,
@@ -86,25 +86,14 @@ class Jobs:
         Raises:
             InvalidArgumentError: no limit at all, both a session and an agent, or a value out of range.
         """
-        if keep_last is None and older_than is None:
-            raise InvalidArgumentError("prune_checkpoints needs keep_last or older_than, or both")
-        if session_id is not None and agent_id is not None:
-            raise InvalidArgumentError("prune_checkpoints takes session_id or agent_id, not both")
-        if session_id is not None:
-            self._check_id("session_id", session_id)
-        if agent_id is not None:
-            self._check_id("agent_id", agent_id)
         if not isinstance(except_agents, list | None):  # a text would be the list of its letters
             raise InvalidArgumentError(f"except_agents must be a list of ids, not {shown(except_agents)}")
-        spared = {self._check_id("except_agents", each) for each in except_agents or ()}
-        policy = PrunePolicy(
-            session_id=session_id,
-            agent_id=agent_id,
-            keep_last=None if keep_last is None else check_count("keep_last", keep_last, 0),
-            older_than_seconds=None if older_than is None else check_age_seconds("older_than", older_than),
-            except_agents=tuple(sorted(spared)) or None,
+        max_id_bytes = self._settings.max_id_bytes
+        spared = {check_id("except_agents", each, max_id_bytes) for each in except_agents or ()}
+        age = None if older_than is None else check_age_seconds("older_than", older_than)
+        return self._checked(
+            Pruning(session_id, agent_id, keep_last, age, except_agents=tuple(sorted(spared)) or None)
         )
-        return JobSpec.pruning(policy)
 
     async def open(self, spec: JobSpec, request: JobRequest | None = None, *, join: bool = True) -> OpenedJob:
         """Open a job. A deletion revokes its sessions with this step, whether a worker runs or not.
@@ -119,7 +108,7 @@ class Jobs:
             JobStateError: a job with the same spec is being undone at this moment.
             TooManyAffectedError: more than `max_affected` would go; nothing was changed.
         """
-        target = spec.params if spec.kind.deletes else {}
+        target = spec.params if spec.deletes else {}
         with self._revoking(user_id=target.get("user_id"), agent_id=target.get("agent_id")):
             return await self._store.open(spec, request, join=join)
 
@@ -179,12 +168,17 @@ class Jobs:
         """Work on the job for one slice, and return how far it is then. Raises as `run`."""
         return await self._runner.run_slice(job_id)
 
-    def steps(self, slice_: Slice) -> AsyncGenerator[Step]:
+    def steps(self, job_id: str, shard: int = 0, number: int | None = None) -> AsyncGenerator[Step]:
         """Work on a job for one slice, and yield how far it is: at its beginning, every second, at its end.
+
+        Args:
+            shard: 0, or another number for work on the same job beside it.
+            number: of the slice, so that of two messages for one slice the later is void; None for the next.
 
         Yields nothing if another message for the same slice came first. Raises as `Runner.steps`.
         """
-        return self._runner.steps(slice_)
+        return self._runner.steps(job_id, shard, number)
 
-    def _check_id(self, name: str, value: object) -> str:
-        return check_id(name, value, self._settings.max_id_bytes)
+    def _checked(self, spec: JobSpec) -> JobSpec:
+        spec.check(self._settings.max_id_bytes)
+        return spec

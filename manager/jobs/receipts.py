@@ -1,10 +1,11 @@
 """Receipts of deletions: the proof that stays when the data is gone.
 
-They lie in one chain. Each carries the hash of the one before it, and its own, which covers everything else
-in it. The hashes are keyed, so without the key a receipt can neither be altered nor made up, and a target
-cannot be guessed from its hash.
+Receipts lie in one chain. Each carries the hash of the receipt before it, and its own hash, which covers
+everything else in it. The hashes are keyed: without the key a receipt can neither be altered nor made up, and
+nobody can guess a target from its hash.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -19,21 +20,22 @@ from agent_runtime.manager.errors import CorruptDataError
 from agent_runtime.manager.jobs.pace import pace_of
 from agent_runtime.manager.jobs.records import Part, Record
 from agent_runtime.manager.keys import Partitions
-from agent_runtime.manager.models.jobs import JobKind, Receipt, Residue
+from agent_runtime.manager.models.jobs import Receipt, Residue
 from agent_runtime.manager.models.sessions import from_microseconds
 from agent_runtime.manager.scripts import proofs as proof_scripts
+from agent_runtime.manager.scripts.proofs import AppendReply, Chain
 from agent_runtime.manager.scripts.replies import START
 from agent_runtime.manager.settings import Settings
 from agent_runtime.manager.skip_corrupt import SkipCorrupt
 from agent_runtime.manager.transport.script_client import ScriptClient
 from agent_runtime.manager.validation import check_id
 
-#: Receipts read at a time.
-_PAGE = 500
+#: Receipts read at a time, and receipts that are looked at, oldest first, to drop those kept for their time.
+_PAGE, _OLDEST = 500, 10
 
 
 class ChainCheck(BaseModel):
-    """What a look at the whole chain of receipts found."""
+    """Result of a look through the whole chain of receipts."""
 
     receipts: int
     first: int | None
@@ -56,34 +58,42 @@ class Receipts:
         self._key = None if settings.receipt_key is None else settings.receipt_key.get_secret_value().encode()
 
     async def issue(self, job: Record) -> Receipt | None:
-        """The receipt of a deletion whose work is done. A job has one, however often this is called; None
-        where somebody has spoilt it since.
+        """Issue the receipt of a deletion whose work is done. A job has one, however often this is called.
+
+        Return None if somebody has spoilt the job's receipt since.
         """
-        facts = await self._facts(job)
-        forget_to = await self._expired_to(job.heartbeat_at)
-        receipt, last = "", 0
-        while True:
-            word, text, newest = await proof_scripts.append_receipt(
+        residue, chain = await asyncio.gather(self._residue(job), self._read_chain(job.job_id, limit=_OLDEST))
+        last = -1
+        while not chain.own:
+            if chain.number == last:  # or this would never end
+                raise CorruptDataError(f"the last receipt at {self._home.receipts!r} has no whole number")
+            last = chain.number
+            receipt = _following(chain, self._facts(job, residue, chain), self._secret_of(chain))
+            text = receipt.model_dump_json()
+            reply = await proof_scripts.append_receipt(
                 self._client,
                 self._home,
                 job.job_id,
-                last=last,
-                receipt=receipt,
+                text,
+                last=chain.number,
                 retention_ms=self._retention_ms,
-                forget_to=forget_to,
+                drop_to=self._expired_to(chain, job.heartbeat_at),
             )
-            if word != "BEHIND":
-                return _readable(text or receipt)
-            if receipt and newest == last:  # or this would never end
-                raise CorruptDataError(f"the last receipt at {self._home.receipts!r} has no whole number")
-            last, before = newest, _readable(text)
-            place = {"number": last + 1, "previous": before.hash if before else ""}
-            receipt = _signed(facts | place, await self._secret()).model_dump_json()
+            if reply is AppendReply.APPENDED:
+                return receipt
+            chain = await self._read_chain(job.job_id, limit=_OLDEST)
+            if reply is AppendReply.KNOWN:
+                break
+        return _readable(chain.own)
 
     async def all(self) -> AsyncIterator[Receipt]:
-        """All receipts that are kept, oldest first.
+        """Yield all receipts that are kept, oldest first.
 
-        What cannot be read is left out; the log tells it, and `verify()` tells more.
+        A receipt that cannot be read is left out; the log names it, and `verify()` tells more.
+
+        Example:
+            >>> [receipt.sessions async for receipt in manager.jobs.receipts.all()]
+            [3, 1]
         """
         listing = SkipCorrupt()
         async for number, text in self._stored():
@@ -96,8 +106,13 @@ class Receipts:
                 yield receipt
 
     async def verify(self) -> ChainCheck:
-        """Looks at the whole chain: whether a receipt is missing, was altered, or was put in."""
-        secret = await self._secret()
+        """Look through the whole chain for receipts that are missing, were altered, or were put in.
+
+        Example:
+            >>> (await manager.jobs.receipts.verify()).problems
+            []
+        """
+        secret = self._secret_of(await self._read_chain())
         problems: list[str] = []
         first, last, last_hash, count = None, None, "", 0
         async for number, text in self._stored():
@@ -116,26 +131,27 @@ class Receipts:
         return ChainCheck(receipts=count, first=first, last=last, last_hash=last_hash, problems=problems)
 
     async def target_hash(self, target: str) -> str:
-        """What receipts say instead of a user's or an agent's id.
+        """Return what receipts say instead of a user's or an agent's id.
 
         Raises:
             InvalidArgumentError: it can be the id of neither.
+
+        Example:
+            >>> await manager.jobs.receipts.target_hash("user_123")
+            'hmac-sha256:5f2c…'
         """
-        return await self._hash_of(check_id("target", target, self._settings.max_id_bytes))
+        check_id("target", target, self._settings.max_id_bytes)
+        return _hashed(target, self._secret_of(await self._read_chain()))
 
-    async def _hash_of(self, target: str) -> str:
-        digest = hmac.new(await self._secret(), b"target:" + target.encode(), hashlib.sha256)
-        return "hmac-sha256:" + digest.hexdigest()
-
-    async def _facts(self, job: Record) -> dict[str, Any]:
-        """Everything in a receipt but its place in the chain."""
+    def _facts(self, job: Record, residue: Residue, chain: Chain) -> dict[str, Any]:
+        """Return everything in a receipt but its place in the chain."""
         requested, finished = job.requested_at, job.heartbeat_at
         started = job.moment("started") or finished
         cutoff_us = min(int(part.fields["cutoff"]) for part in job.parts)
         return {
             "job_id": job.job_id,
             "kind": job.spec.kind,
-            "target": await self._hash_of(job.spec.about or ""),
+            "target": _hashed(job.spec.target or "", self._secret_of(chain)),
             "requested_at": requested,
             "cutoff_at": from_microseconds(cutoff_us),
             "started_at": started,
@@ -145,54 +161,65 @@ class Receipts:
             "index_entries": job.total_of("entries"),
             "seconds_waited": (started - requested).total_seconds(),
             "seconds_worked": (finished - started).total_seconds(),
-            "residue": await self._residue(job),
+            "residue": residue,
         }
 
     async def _residue(self, job: Record) -> Residue:
-        """Looks for sessions of the target that existed at the cut-off of their partition."""
+        """Look for sessions of the target that existed at the cut-off of their partition."""
         found = 0
-        for part in job.parts:
-            for index in await self._indexes_to_look_through(job, part):
-                found += await self._residue_in(job, part, index)
+        for part in job.parts:  # one after the other, at the pace of bulk work
+            found += await self._residue_of_part(job, part)
         return Residue(scope=self._look_through, sessions=found)
 
-    async def _indexes_to_look_through(self, job: Record, part: Part) -> list[bytes]:
-        """The target's index now, and what other deletions have taken from it and not reclaimed yet."""
+    async def _residue_of_part(self, job: Record, part: Part) -> int:
+        """Look through the target's index as it is now, and through what other deletions have taken from it
+        and not reclaimed yet; or through every session of the partition.
+        """
         if self._look_through == "store":
-            return [part.keys.expiry_index]
-        target = job.spec.target(part.keys)
-        waiting = await proof_scripts.list_revoked_sets(
-            self._client, part.keys, target.letter, target.owner, job.job_id
-        )
-        return [target.index_key, *waiting]
+            found, _ = await self._residue_of_index(job, part, part.keys.expiry_index)
+            return found
+        index = job.spec.selection_in(part.keys).index_key
+        found, revoked_sets = await self._residue_of_index(job, part, index)
+        for revoked_set in revoked_sets:
+            found += (await self._residue_of_index(job, part, revoked_set))[0]
+        return found
 
-    async def _residue_in(self, job: Record, part: Part, index: bytes) -> int:
+    async def _residue_of_index(self, job: Record, part: Part, index: bytes) -> tuple[int, list[bytes]]:
         found, pace, cursor = 0, pace_of(self._settings), START
+        revoked_sets: list[bytes] = []
         while True:
             async with pace.batch() as size:
-                count, cursor = await proof_scripts.count_residue(
+                count, cursor, listed = await proof_scripts.count_residue(
                     self._client,
                     part.keys,
                     index,
                     cursor,
                     size,
-                    whose="user" if job.spec.kind is JobKind.DELETE_USER else "agent",
-                    owner=job.spec.target(part.keys).owner,
+                    selection=job.spec.selection_in(part.keys),
                     cutoff_us=int(part.fields["cutoff"]),
+                    job_id=job.job_id,
                 )
             found += count
+            revoked_sets += listed
             if cursor == START:
-                return found
+                return found, revoked_sets
 
-    async def _secret(self) -> bytes:
-        """The key that is set, or else one of the namespace's own, made at the first need. That one is not
-        kept here: it lives on in Redis because it is read.
+    async def _read_chain(self, job_id: str = "", limit: int = 0) -> Chain:
+        """Read the end of the chain, with the namespace's own secret if no key is set. The secret is made at
+        the first need, and not kept here: it lives on in Redis because it is read.
         """
-        if self._key is not None:
-            return self._key
-        offered = secrets.token_hex(32)
-        text = await proof_scripts.get_secret(self._client, self._home, offered, self._retention_ms)
-        return text.encode()
+        return await proof_scripts.read_chain(
+            self._client,
+            self._home,
+            job_id=job_id,
+            offered=secrets.token_hex(32) if self._key is None else "",
+            keep_ms=self._retention_ms,
+            limit=limit,
+        )
+
+    def _secret_of(self, chain: Chain) -> bytes:
+        """Return the key that is set, or else the namespace's own secret."""
+        return chain.secret.encode() if self._key is None else self._key
 
     async def _stored(self) -> AsyncIterator[tuple[int, str]]:
         after = 0
@@ -201,15 +228,26 @@ class Receipts:
                 yield number, text
             after = page[-1][0]
 
-    async def _expired_to(self, now: datetime) -> int:
-        """Number of the last receipt that has been kept for its time; 0 where none has."""
+    def _expired_to(self, chain: Chain, now: datetime) -> int:
+        """Return the number of the last receipt that has been kept for its time, or 0."""
         kept_from = now - timedelta(milliseconds=self._retention_ms)
         expired_to = 0
-        for number, text in await proof_scripts.list_receipts(self._client, self._home, 0, 10):
+        for number, text in chain.oldest:
             receipt = _readable(text)
             if receipt and receipt.finished_at < kept_from:
                 expired_to = number
         return expired_to
+
+
+def _following(chain: Chain, facts: dict[str, Any], secret: bytes) -> Receipt:
+    """Return the receipt with these facts that follows the end of the chain."""
+    before = _readable(chain.newest)
+    return _signed(facts | {"number": chain.number + 1, "previous": before.hash if before else ""}, secret)
+
+
+def _hashed(target: str, secret: bytes) -> str:
+    digest = hmac.new(secret, b"target:" + target.encode(), hashlib.sha256)
+    return "hmac-sha256:" + digest.hexdigest()
 
 
 def _signed(fields: dict[str, Any], secret: bytes) -> Receipt:
@@ -220,7 +258,7 @@ def _signed(fields: dict[str, Any], secret: bytes) -> Receipt:
 
 
 def _readable(text: str) -> Receipt | None:
-    """The receipt; None where somebody has written something else."""
+    """Return the receipt, or None if somebody has written something else."""
     try:
         return Receipt.model_validate_json(text)
     except ValidationError:
@@ -228,7 +266,7 @@ def _readable(text: str) -> Receipt | None:
 
 
 def _problems_of(number: int, receipt: Receipt | None, secret: bytes) -> list[str]:
-    """What is wrong with the receipt in this place, by itself."""
+    """Return what is wrong with the receipt in this place, by itself."""
     if receipt is None:
         return [f"receipt {number} cannot be read"]
     problems = []

@@ -1,6 +1,7 @@
 """The records of jobs in Redis, read."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,18 +12,22 @@ from agent_runtime.manager.jobs.request import MAX_TEXT_BYTES
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.jobs.spec import JobSpec
 from agent_runtime.manager.keys import Keys, Partitions
-from agent_runtime.manager.models.jobs import JobKind, JobProgress, JobState, Receipt
+from agent_runtime.manager.models.jobs import JobProgress, JobState, Receipt
 from agent_runtime.manager.models.sessions import from_microseconds
 from agent_runtime.manager.scripts import jobs as scripts
+from agent_runtime.manager.scripts.jobs import Elsewhere, Fields
 from agent_runtime.manager.transport.script_client import ScriptClient
 from agent_runtime.manager.validation import check_text
+
+#: Fields of which one changes with anything that is done. `position_of` in lib/jobs.lua has the same.
+_POSITION = ("done", "removed", "restored", "lost", "drained")
 
 
 class Part(NamedTuple):
     """The record of a job in one partition."""
 
     keys: Keys
-    fields: dict[str, str]
+    fields: Fields
 
     @property
     def is_home(self) -> bool:
@@ -30,7 +35,7 @@ class Part(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A job as it was when it was read, part by part. The home part, which has the state, is the first."""
+    """A job as it was read, part by part. The home part, which has the state, comes first."""
 
     job_id: str
     parts: list[Part]
@@ -48,17 +53,17 @@ class Record(NamedTuple):
         return JobState(self.home.fields["state"])
 
     def total_of(self, field: str) -> int:
-        """The sum of a count over all parts."""
+        """Return the sum of a count over all parts."""
         return sum(int(part.fields.get(field, 0)) for part in self.parts)
 
     @property
-    def position(self) -> str:
-        """How far it is: another text once anything is done."""
-        counts = map(self.total_of, ("done", "removed", "restored", "lost", "drained"))
-        return ":".join(map(str, counts))
+    def elsewhere(self) -> Elsewhere:
+        """How far the job is in the parts beside its home."""
+        others = self._replace(parts=self.parts[1:])
+        return Elsewhere(others.total_of("done"), ":".join(str(others.total_of(each)) for each in _POSITION))
 
     def moment(self, field: str) -> datetime | None:
-        """A moment in the home part, if it is there."""
+        """Return a moment in the home part, or None if it is not there."""
         return _moment(self.home.fields[field]) if field in self.home.fields else None
 
     @property
@@ -70,14 +75,14 @@ class Record(NamedTuple):
         return max(_moment(part.fields["heartbeat"]) for part in self.parts)
 
     def next_slices(self, parallelism: int) -> list[Slice]:
-        """What to ring for: one slice, and where there are several parts more for other workers."""
+        """Return the slices to publish: one, and more for other workers if the job has several parts."""
         shards = max(1, min(parallelism, len(self.parts)))
         begun = (int(self.home.fields.get(f"slices:{shard}", 0)) for shard in range(shards))
         kind = self.spec.kind
         return [Slice(self.job_id, kind, shard, number + 1) for shard, number in enumerate(begun)]
 
     def progress(self) -> JobProgress:
-        """What callers get to see of it."""
+        """Return what callers get to see of the job."""
         home, spec = self.home.fields, self.spec
         done, total = self.total_of("done"), self.total_of("total")
         rate = self._rate(done)
@@ -88,7 +93,7 @@ class Record(NamedTuple):
         return JobProgress(
             job_id=self.job_id,
             kind=spec.kind,
-            target=spec.about,
+            target=spec.target,
             state=self.state,
             total=total,
             done=done,
@@ -109,33 +114,35 @@ class Record(NamedTuple):
         )
 
     def _rate(self, done: int) -> float | None:
-        """Sessions a second since the job was started or resumed."""
+        """Return sessions a second since the job was started or resumed."""
         since = self.moment("since")
         if since is None or self.heartbeat_at <= since:
             return None
         newly_done = done - int(self.home.fields["done_since"])
         return newly_done / (self.heartbeat_at - since).total_seconds()
 
+    def check(self) -> None:
+        """Read everything in the record once, so that whoever gets it need not expect what cannot be read.
 
-def _check(record: Record) -> None:
-    """Reads everything in the record once: who gets it need not expect that it cannot be read."""
-    home = record.home
-    try:
-        record.progress()
-        record.next_slices(len(record.parts))
-        record.position.strip()
-        int(home.fields["joins"])
-        if record.spec.kind.deletes:
-            int(home.fields["cutoff"])
-        record.spec.params.keys()
-        for part in record.parts:
-            record.spec.target(part.keys)
-            from_microseconds(int(part.fields.get("cutoff", 0)))
-        if record.spec.kind is JobKind.PRUNE:
-            assert record.spec.policy.max_age_us is not None  # noqa: S101
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        place = home.keys.job(record.job_id)
-        raise CorruptDataError(f"job at {place!r} cannot be read: {error!r}") from error
+        Raises:
+            CorruptDataError: something in the record cannot be read.
+        """
+        home = self.home
+        try:
+            self.progress()
+            self.next_slices(len(self.parts))
+            self.elsewhere.position.strip()
+            int(home.fields["joins"])
+            spec = self.spec
+            spec.check(sys.maxsize)
+            if spec.deletes:
+                int(home.fields["cutoff"])
+            for part in self.parts:
+                spec.selection_in(part.keys)
+                from_microseconds(int(part.fields.get("cutoff", 0)))
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            place = home.keys.job(self.job_id)
+            raise CorruptDataError(f"job at {place!r} cannot be read: {error!r}") from error
 
 
 def _moment(milliseconds: str) -> datetime:
@@ -144,16 +151,11 @@ def _moment(milliseconds: str) -> datetime:
 
 @contextmanager
 def _readable(key: bytes) -> Iterator[None]:
-    """Around what is made of a job's record."""
+    """Raise CorruptDataError if what lies at `key` cannot be read within the block."""
     try:
         yield
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise CorruptDataError(f"the record of a job at {key!r} cannot be read: {error!r}") from error
-
-
-async def _read_part(client: ScriptClient, keys: Keys, job_id: str) -> tuple[str, dict[str, str]] | None:
-    with _readable(keys.job(job_id)):
-        return await scripts.read_job(client, keys, job_id)
 
 
 class Records:
@@ -164,27 +166,41 @@ class Records:
         self.partitions = partitions
 
     async def read(self, job_id: str) -> Record:
-        """The job, or the one that was joined under this id.
+        """Return the job, or the one that was joined under this id.
 
         Raises:
             InvalidArgumentError: the id can be that of no job.
-            JobNotFoundError: no such job, or its record is gone.
+            JobNotFoundError: unknown id, or the job's record has expired.
             CorruptDataError: its record cannot be read.
         """
         found = await self._parts(check_text("job_id", job_id, MAX_TEXT_BYTES))
         home = next((part for part in found if part[1].is_home), None)
         if home is None:
-            raise JobNotFoundError(f"no job {job_id!r}: it never was, or its record was kept for its time")
+            raise not_found(job_id)
         if home[0] != job_id:
             found = await self._parts(home[0])
         others = [part for _, part in found if part.keys is not home[1].keys]
-        record = Record(home[0], [home[1], *others])
-        _check(record)
+        return self.of_home(home[0], home[1], others)
+
+    async def read_others(self, job: Record) -> list[Part]:
+        """Return the parts beside the home part as they are now."""
+        found = await asyncio.gather(
+            *(scripts.read_job(self.client, part.keys, job.job_id) for part in job.parts[1:])
+        )
+        pairs = zip(job.parts[1:], found, strict=True)
+        return [part._replace(fields=fields) for part, (_, fields) in pairs if fields]
+
+    def of_home(self, job_id: str, home: Part, others: list[Part]) -> Record:
+        """Return the record of a job whose home part a script answered with. Raises as `read`."""
+        if not home.fields:
+            raise not_found(job_id)
+        record = Record(job_id, [home, *others])
+        record.check()
         return record
 
     async def keep_others(self, job: Record, retention_ms: int, *, exactly: bool = False) -> None:
-        """Keeps the parts beside the home part for so long from now, or at least: the counts of a job are the
-        sums of its parts, and one that goes on does so in all of them.
+        """Keep the parts beside the home part for so long from now, or at least: the counts of a job are the
+        sums of its parts, and a job that goes on does so in all of them.
         """
         await asyncio.gather(
             *(
@@ -194,11 +210,11 @@ class Records:
         )
 
     async def known(self, job_id: str) -> bool:
-        """Whether there is a job, or a request that joined one, with this id."""
-        return await self.work_of(job_id) is not None
+        """Return True if there is a job, or a request that joined one, with this id."""
+        return await self.spec_of(job_id) is not None
 
-    async def work_of(self, job_id: str) -> JobSpec | None:
-        """The work of the job with this id, or of the one that a request with it joined."""
+    async def spec_of(self, job_id: str) -> JobSpec | None:
+        """Return the spec of the job with this id, or of the one that a request with it joined."""
         parts = await self._parts(job_id)
         if not parts:
             return None
@@ -208,9 +224,13 @@ class Records:
 
     async def _parts(self, job_id: str) -> list[tuple[str, Part]]:
         everywhere = self.partitions.all
-        found = await asyncio.gather(*(_read_part(self.client, keys, job_id) for keys in everywhere))
+        found = await asyncio.gather(*(scripts.read_job(self.client, keys, job_id) for keys in everywhere))
         return [
-            (record[0], Part(keys, record[1]))
-            for keys, record in zip(everywhere, found, strict=True)
-            if record is not None
+            (found_id, Part(keys, fields))
+            for keys, (found_id, fields) in zip(everywhere, found, strict=True)
+            if fields
         ]
+
+
+def not_found(job_id: str) -> JobNotFoundError:
+    return JobNotFoundError(f"job {job_id!r} not found: unknown id, or its record has expired")

@@ -1,7 +1,7 @@
-"""Working on jobs, slice by slice.
+"""Works on jobs, slice by slice.
 
 Whoever holds a job's id can work on it, at any time, twice, or at once with others: each batch takes, counts
-and beats the heart in one script.
+and writes the heartbeat in one script.
 """
 
 import asyncio
@@ -9,15 +9,11 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from agent_runtime.manager.errors import (
-    CorruptDataError,
-    JobNotFoundError,
-    StoreError,
-    StoreRefusedError,
-)
-from agent_runtime.manager.jobs.deaths import reason_of_failure
+from agent_runtime.manager.errors import CorruptDataError, StoreError, StoreRefusedError
+from agent_runtime.manager.jobs.failure import reason_of_failure
 from agent_runtime.manager.jobs.job_store import JobStore
 from agent_runtime.manager.jobs.pace import Pace, pace_of
 from agent_runtime.manager.jobs.records import Part, Record, Records
@@ -25,37 +21,61 @@ from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.models.jobs import JobProgress, JobState
 from agent_runtime.manager.scripts import jobs as scripts
 from agent_runtime.manager.scripts.batches import BatchReply
+from agent_runtime.manager.scripts.jobs import BeginReply
 from agent_runtime.manager.settings import Settings
 
-#: How often a slice tells how far it is, seconds.
-_SHOW_SECONDS = 1.0
+#: Longest time between two steps of a slice, and longest for one that is interrupted to tell its end,
+#: seconds.
+_STEP_SECONDS, _END_SECONDS = 1.0, 1.0
 
 _AT_WORK = (JobState.RUNNING, JobState.UNDOING)
 
 
 class Step(NamedTuple):
-    """What a slice has come to."""
+    """How far a slice has come."""
 
     progress: JobProgress
-    #: The slice to ring for when this one is over; None where there is none.
+    #: The slice to publish when this one is over, or None if there is none.
     next: Slice | None
+
+
+@dataclass
+class _Run:
+    """A slice that is being worked on."""
+
+    #: The job as it was last read.
+    job: Record
+    shard: int
+    number: int
+    token: str
+    pace: Pace
+    #: True once this shard has nothing more to do.
+    is_drained: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_drained or self.job.state not in _AT_WORK
+
+    def step(self) -> Step:
+        following = Slice(self.job.job_id, self.job.spec.kind, self.shard, self.number + 1)
+        return Step(self.job.progress(), None if self.is_over else following)
 
 
 class Runner:
     """Works on the jobs of one namespace."""
 
-    def __init__(self, records: Records, ledger: JobStore, settings: Settings) -> None:
+    def __init__(self, records: Records, store: JobStore, settings: Settings) -> None:
         self._records = records
         self._client = records.client
-        self._ledger = ledger
+        self._store = store
         self._settings = settings
-        self._retention_ms = settings.job_retention_seconds * 1000
+        self._silence_ms = round(settings.stalled_after_seconds * 1000)
 
     async def run(self, job_id: str) -> JobProgress:
-        """Works on the job until it ends, or is not to go on.
+        """Work on the job until it ends, or is not to go on, and return how far it is then.
 
         Raises:
-            JobNotFoundError: no such job, or its record is gone.
+            JobNotFoundError: unknown id, or the job's record has expired.
         """
         progress = await self.run_slice(job_id)
         while progress.state in _AT_WORK:
@@ -63,130 +83,147 @@ class Runner:
         return progress
 
     async def run_slice(self, job_id: str) -> JobProgress:
-        """Works on the job for one slice; how far it is then. Raises as `run`."""
-        job = await self._records.read(job_id)
-        async for step in self.steps(Slice(job.job_id, job.spec.kind)):
+        """Work on the job for one slice, and return how far it is then. Raises as `run`."""
+        async for step in self.steps(job_id):
             progress = step.progress
         return progress
 
-    async def steps(self, slice_: Slice) -> AsyncGenerator[Step]:
-        """Works for the time of one slice. Yields at its beginning, about every second, and at its end.
+    async def steps(self, job_id: str, shard: int = 0, number: int | None = None) -> AsyncGenerator[Step]:
+        """Work for the time of one slice. Yield a step at its beginning, about every second, and at its end.
 
-        Yields nothing where another message for the same slice came first. A job of which
-        `max_batch_failures` processes have died in a row, with nothing done between them, has failed.
+        Yields nothing if another message for the same slice came first. A slice in which a batch is refused,
+        or whose process dies, is an attempt that came to nothing. After `max_attempts` of them in a row the
+        job has failed.
 
         Raises:
             InvalidArgumentError: there can be no such slice; nothing was changed.
-            JobNotFoundError: no such job, or its record is gone.
-            StoreRefusedError, CorruptDataError: the server refused a batch, or an index that the job works
-                through cannot be read. After `max_batch_failures` in a row with nothing
-                done between them the job has failed, and this is not raised.
+            JobNotFoundError: unknown id, or the job's record has expired.
+            StoreRefusedError, CorruptDataError: the server refused a batch, or something that the job works
+                through cannot be read. Not raised if the job has failed by it.
         """
-        Slice.check(slice_.shard, slice_.number)
+        Slice.check(job_id, shard, number)
         ends_at = time.monotonic() + self._settings.slice_seconds
-        job = await self._ledger.read_opened(slice_.job_id)
-        began, number = await self._begin(job, slice_)
-        if began == "repeated":
+        run = await self._begin(job_id, shard, number)
+        if run is None:
             return
-        pace, following = pace_of(self._settings), slice_._replace(number=number + 1)
         try:
-            progress = await self._ledger.progress(slice_.job_id)
-            over = progress.state not in _AT_WORK
-            yield Step(progress, None if over else following)
-            # However short a slice is, it does something, or a job would never end.
-            while not over:
-                over = await self._work(slice_, pace, min(ends_at, time.monotonic() + _SHOW_SECONDS))
-                progress = await self._ledger.progress(slice_.job_id)
-                over = over or progress.state not in _AT_WORK
-                yield Step(progress, None if over else following)
-                over = over or time.monotonic() > ends_at
-        except (StoreRefusedError, CorruptDataError):  # they are counted by themselves
-            await self._tell_end(job, slice_)
+            yield run.step()
+            while not run.is_over:
+                # However short a slice is, it does something, or a job would never end.
+                await self._work_or_fail(run, min(ends_at, time.monotonic() + _STEP_SECONDS))
+                yield run.step()
+                if time.monotonic() > ends_at:
+                    break
+        except (asyncio.CancelledError, GeneratorExit):  # interrupted, not dead
+            async with asyncio.timeout(_END_SECONDS):
+                await self._end(run)
             raise
-        if not progress.state.ended:
-            await self._tell_end(job, slice_)
+        await self._end(run)
 
-    async def _begin(self, job: Record, slice_: Slice) -> tuple[str, int]:
-        most_deaths = self._settings.max_batch_failures
-        began, number = await scripts.begin_slice(
+    async def _begin(self, job_id: str, shard: int, number: int | None) -> _Run | None:
+        """Begin a slice. Return None if another message for it came first."""
+        home, others = self._records.partitions.home, list[Part]()
+        if len(self._records.partitions.all) > 1:  # the home has to be found
+            job = await self._records.read(job_id)
+            job_id, home, others = job.job_id, job.home.keys, job.parts[1:]
+        token = secrets.token_hex(8)
+        answer = await scripts.begin_slice(
             self._client,
-            job.home.keys,
-            job.job_id,
-            shard=slice_.shard,
-            number=slice_.number,
-            done=job.total_of("done"),
-            token=secrets.token_hex(8),
-            position=job.position,
-            silence_ms=round(self._settings.stalled_after_seconds * 1000),
-            most_deaths=most_deaths,
-            reason=reason_of_failure(job, most_deaths),
-            retention_ms=self._retention_ms,
+            home,
+            job_id,
+            shard=shard,
+            number=number,
+            token=token,
+            silence_ms=self._silence_ms,
+            elsewhere=Record(job_id, [Part(home, {}), *others]).elsewhere,
         )
-        if began == JobState.FAILED and job.state is not JobState.FAILED:
-            await self._records.keep_others(job, self._retention_ms)
-        return began, number
+        if answer.reply is BeginReply.REPEATED:
+            return None
+        if answer.reply is BeginReply.GONE:
+            job = await self._records.read(job_id)  # tells if there is no job, or one that cannot be read
+        else:
+            job = self._records.of_home(answer.job_id, Part(home, answer.fields), others)
+        run = _Run(
+            await self._store.with_all_parts(job), shard, answer.number, token, pace_of(self._settings)
+        )
+        if not run.is_over and answer.attempts >= self._settings.max_attempts:
+            await self._fail(run, reason_of_failure(job, answer.attempts))
+        return run
 
-    async def _tell_end(self, job: Record, slice_: Slice) -> None:
-        """Without it, the process of a slice that has done nothing would count as dead."""
-        with suppress(StoreError, CorruptDataError):
-            await scripts.end_slice(self._client, job.home.keys, job.job_id, slice_.shard)
+    async def _work_or_fail(self, run: _Run, until: float) -> None:
+        """Work until that moment. Count a refusal of the server, and raise it unless the job has failed by
+        it.
+        """
+        try:
+            await self._work(run, until)
+        except (StoreRefusedError, CorruptDataError) as error:
+            with suppress(StoreError, CorruptDataError):
+                await self._fail(run, str(error))
+            if run.job.state is not JobState.FAILED:
+                raise
 
-    async def _work(self, slice_: Slice, pace: Pace, until: float) -> bool:
-        """Works until that moment of the monotonic clock; whether this shard has nothing more to do."""
-        job = await self._ledger.read_opened(slice_.job_id)
-        for part in self._to_drain(job, slice_.shard):
-            reply = await self._work_part(job, part, pace, until)
-            if reply is BatchReply.GONE:
-                raise JobNotFoundError(f"job {slice_.job_id!r} has no record any more")
-            if reply is not BatchReply.END:
-                return reply is BatchReply.HALTED
-        if slice_.shard == 0:
-            await self._ledger.complete(job)
-        return slice_.shard != 0
+    async def _work(self, run: _Run, until: float) -> None:
+        """Work until that moment of the monotonic clock, and bring what is known of the job up to date."""
+        for part in self._to_drain(run.job, run.shard):
+            if await self._work_part(run, part, until) is not BatchReply.END:
+                break
+        else:
+            if run.shard == 0:
+                run.job = await self._store.complete(run.job)
+                return
+            run.is_drained = True
+        run.job = await self._store.with_all_parts(await self._records.read(run.job.job_id))
 
     def _to_drain(self, job: Record, shard: int) -> list[Part]:
-        """Parts to work off. Each shard begins at another one, and helps with the rest when that is done."""
-        if job.state is JobState.UNDOING and not job.spec.kind.deletes:
-            return []
+        """Return the parts to drain. Each shard begins at another one, and helps with the rest after it."""
         shards = len(job.next_slices(self._settings.job_parallelism))
         first = shard * len(job.parts) // shards
         in_turn = [*job.parts[first:], *job.parts[:first]]
         return [part for part in in_turn if "drained" not in part.fields]
 
-    async def _work_part(self, job: Record, part: Part, pace: Pace, until: float) -> BatchReply:
-        undo = job.state is JobState.UNDOING
-        batch = job.spec.batch(self._client, part.keys, job.job_id, undo=undo)
+    async def _work_part(self, run: _Run, part: Part, until: float) -> BatchReply:
+        spec, job_id = run.job.spec, run.job.job_id
+        batch = spec.undo_batch if run.job.state is JobState.UNDOING else spec.batch
         while True:
-            try:
-                async with pace.batch() as size:
-                    reply, goes_on = await asyncio.gather(batch(size), self._beat(job, part))
-            except (StoreRefusedError, CorruptDataError) as error:
-                if await self._count_failure(job.job_id, str(error)):
-                    return BatchReply.HALTED
-                raise
+            async with run.pace.batch() as size:
+                reply, goes_on = await asyncio.gather(
+                    batch(self._client, part.keys, job_id, size), self._heartbeat(run.job, part)
+                )
             if not goes_on:
                 return BatchReply.HALTED
             if reply is not BatchReply.MORE or time.monotonic() > until:
                 return reply
 
-    async def _beat(self, job: Record, part: Part) -> bool:
-        """Whether the job is to go on, which a batch in its home sees for itself. One round trip with it."""
+    async def _heartbeat(self, job: Record, part: Part) -> bool:
+        """Return True if the job is to go on. A batch in its home sees that by itself."""
         if part is job.home:
             return True
         return await scripts.heartbeat_job(self._client, job.home.keys, job.job_id)
 
-    async def _count_failure(self, job_id: str, reason: str) -> bool:
-        """Whether that was one too many."""
-        job = await self._records.read(job_id)
-        failed = await scripts.fail_batch(
+    async def _end(self, run: _Run) -> None:
+        """End a slice in good order. Otherwise a slice that has done nothing would count as dead."""
+        if run.job.state.ended:
+            return
+        with suppress(StoreError, CorruptDataError):
+            await scripts.end_slice(
+                self._client, run.job.home.keys, run.job.job_id, shard=run.shard, token=run.token
+            )
+
+    async def _fail(self, run: _Run, reason: str) -> None:
+        """Count the slice as an attempt that came to nothing. The job fails if that is one too many."""
+        others = await self._records.read_others(run.job)
+        home, retention_ms = run.job.home, self._settings.job_retention_seconds * 1000
+        fields = await scripts.end_slice(
             self._client,
-            job.home.keys,
-            job.job_id,
-            position=job.position,
-            limit=self._settings.max_batch_failures,
+            home.keys,
+            run.job.job_id,
+            shard=run.shard,
+            token=run.token,
+            elsewhere=run.job._replace(parts=[home, *others]).elsewhere,
             reason=reason,
-            retention_ms=self._retention_ms,
+            max_attempts=self._settings.max_attempts,
+            retention_ms=retention_ms,
         )
-        if failed:
-            await self._records.keep_others(job, self._retention_ms)
-        return failed
+        run.job = self._records.of_home(run.job.job_id, home._replace(fields=fields), others)
+        if run.job.state is JobState.FAILED:
+            await self._records.keep_others(run.job, retention_ms)

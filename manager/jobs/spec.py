@@ -1,65 +1,67 @@
-"""What a job does: the index it is about, and one batch of it."""
+"""What a job does. Each kind of job is one subclass of `JobSpec`, in `kinds.py`."""
 
 import json
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, NamedTuple, Self
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from agent_runtime.manager.keys import Keys, Partitions
 from agent_runtime.manager.models.jobs import JobKind
-from agent_runtime.manager.scripts import batches as scripts
-from agent_runtime.manager.scripts.batches import BatchReply, Target
+from agent_runtime.manager.scripts.batches import BatchReply, Selection
+from agent_runtime.manager.scripts.jobs import Work
+from agent_runtime.manager.scripts.proofs import Measured
+from agent_runtime.manager.scripts.replies import Cursor
 from agent_runtime.manager.transport.script_client import ScriptClient
 
-#: Does one batch of at most so many sessions.
-Batch = Callable[[int], Awaitable[BatchReply]]
 
+@dataclass(frozen=True)
+class JobSpec(ABC):
+    """A kind of job and its parameters, which are the fields of the subclass.
 
-class PrunePolicy(NamedTuple):
-    """Which checkpoints a pruning removes, and where. The newest of a session, and pinned ones, stay.
-
-    With both limits, a checkpoint goes when it is over either of them.
+    Example:
+        >>> manager.jobs.user_deletion("user_123")
+        UserDeletion(user_id='user_123')
     """
 
-    session_id: str | None = None
-    agent_id: str | None = None
-    keep_last: int | None = None
-    older_than_seconds: float | None = None
-    #: Agents that have a policy of their own.
-    except_agents: tuple[str, ...] | None = None
+    kind: ClassVar[JobKind]
+    #: What the job removes and `max_affected` limits: a session or a checkpoint.
+    unit: ClassVar[str] = "session"
+    #: What is done to a unit: "deleted".
+    past: ClassVar[str]
+    #: What a batch does, for the reason of a failure: "reclaiming sessions".
+    step: ClassVar[str]
+    #: True if opening the job revokes the selected sessions, and its batches reclaim them.
+    deletes: ClassVar[bool] = False
+    #: True if the job is upkeep, which must not wait behind bulk work.
+    is_upkeep: ClassVar[bool] = False
+
+    _kinds: ClassVar[dict[JobKind, type["JobSpec"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in cls.__dict__:
+            JobSpec._kinds[cls.kind] = cls
+
+    @staticmethod
+    def of(kind: JobKind) -> type["JobSpec"]:
+        """Return the class of a kind.
+
+        Example:
+            >>> JobSpec.of(JobKind.PRUNE).unit
+            'checkpoint'
+        """
+        return JobSpec._kinds[kind]
+
+    @staticmethod
+    def from_record(record: dict[str, str]) -> "JobSpec":
+        """Return the spec that is kept in a job's record."""
+        return JobSpec.of(JobKind(record["kind"]))(**json.loads(record["params"]))
 
     @property
-    def max_age_us(self) -> int | str:
-        return "" if self.older_than_seconds is None else round(self.older_than_seconds * 1_000_000)
-
-
-class JobSpec(NamedTuple):
-    """A kind of job and its parameters, as they are kept in the job's record."""
-
-    kind: JobKind
-    params: dict[str, Any]
-
-    @classmethod
-    def from_record(cls, record: dict[str, str]) -> Self:
-        return cls(JobKind(record["kind"]), json.loads(record["params"]))
-
-    @classmethod
-    def user_deletion(cls, user_id: str) -> Self:
-        return cls(JobKind.DELETE_USER, {"user_id": user_id})
-
-    @classmethod
-    def agent_deletion(cls, agent_id: str) -> Self:
-        return cls(JobKind.DELETE_AGENT, {"agent_id": agent_id})
-
-    @classmethod
-    def sweep(cls) -> Self:
-        return cls(JobKind.SWEEP, {})
-
-    @classmethod
-    def pruning(cls, policy: PrunePolicy) -> Self:
-        return cls(
-            JobKind.PRUNE, {name: value for name, value in policy._asdict().items() if value is not None}
-        )
+    def params(self) -> dict[str, Any]:
+        """The parameters that are set, as the job's record keeps them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def params_json(self) -> str:
@@ -67,64 +69,47 @@ class JobSpec(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The same for the same work."""
+        """A text that is the same for the same work."""
         return f"{self.kind}:{self.params_json}"
 
     @property
-    def about(self) -> str | None:
-        """The user, agent or session that it is about; None for all."""
-        for name in ("user_id", "agent_id", "session_id"):
-            if name in self.params:
-                return str(self.params[name])
+    def target(self) -> str | None:
+        """The user, agent or session whose data the job changes; None for all."""
         return None
 
-    @property
-    def policy(self) -> PrunePolicy:
-        """Of a pruning."""
-        return PrunePolicy(**self.params)
+    def work_in(self, keys: Keys) -> Work:
+        """Return what the job does in one partition, as scripts take it."""
+        return Work(self.kind, self.params_json, self.selection_in(keys))
+
+    @abstractmethod
+    def check(self, max_id_bytes: int) -> None:
+        """Check the parameters.
+
+        Raises:
+            InvalidArgumentError: one of them is not acceptable.
+        """
 
     def scope(self, partitions: Partitions) -> list[Keys]:
-        """The partitions in which the job has a part, its home first."""
-        if "session_id" in self.params:
-            return [partitions.of_session(self.params["session_id"])]
-        if "user_id" in self.params:
-            return [partitions.of_user(self.params["user_id"])]
+        """Return the partitions in which the job has a part, its home first."""
         return partitions.all
 
-    def target(self, keys: Keys) -> Target:
-        """What it works on in one partition."""
-        if self.kind is JobKind.DELETE_USER:
-            user_id = self.params["user_id"]
-            return Target(keys.user_index(user_id), "all", "u", user_id)
-        if self.kind is JobKind.DELETE_AGENT:
-            agent_id = self.params["agent_id"]
-            return Target(keys.agent_index(agent_id), "all", "a", agent_id)
-        if self.kind is JobKind.SWEEP:
-            return Target(keys.expiry_index, "due")
-        if "agent_id" in self.params:
-            return Target(keys.agent_index(self.params["agent_id"]), "live")
-        return Target(keys.expiry_index, "one" if "session_id" in self.params else "live")
+    @abstractmethod
+    def selection_in(self, keys: Keys) -> Selection:
+        """Return the sessions that the job works on in one partition."""
 
-    def batch(self, client: ScriptClient, keys: Keys, job_id: str, *, undo: bool) -> Batch:
-        """What one batch in one partition is; with `undo`, what takes one back."""
-        target = self.target(keys)
-        if undo:
-            do: Callable[..., Awaitable[BatchReply]] = partial(scripts.restore_batch, client, keys, target)
-        elif self.kind.deletes:
-            do = partial(scripts.reclaim_batch, client, keys, target)
-        elif self.kind is JobKind.SWEEP:
-            do = partial(scripts.sweep_batch, client, keys)
-        else:
-            do = self._pruning_batch(client, keys, target)
-        return lambda limit: do(job_id=job_id, limit=limit)
+    @abstractmethod
+    async def batch(self, client: ScriptClient, keys: Keys, job_id: str, limit: int) -> BatchReply:
+        """Do one batch of at most `limit` sessions in one partition."""
 
-    def _pruning_batch(
-        self, client: ScriptClient, keys: Keys, target: Target
-    ) -> Callable[..., Awaitable[BatchReply]]:
-        policy = self.policy
-        keep_last = "" if policy.keep_last is None else policy.keep_last
-        limits: dict[str, Any] = {"keep_last": keep_last, "max_age_us": policy.max_age_us}
-        if policy.session_id is not None:
-            return partial(scripts.prune_session, client, keys, session_id=policy.session_id, **limits)
-        except_agents = json.dumps(policy.except_agents or [])
-        return partial(scripts.prune_batch, client, keys, target, except_agents=except_agents, **limits)
+    async def undo_batch(self, client: ScriptClient, keys: Keys, job_id: str, limit: int) -> BatchReply:
+        """Take one batch back of what opening the job did. By default, that was nothing."""
+        return BatchReply.END
+
+    @abstractmethod
+    async def measure(
+        self, client: ScriptClient, keys: Keys, cursor: Cursor, limit: int
+    ) -> tuple[Measured, Cursor]:
+        """Measure one page of what the job would remove in one partition, for a preview.
+
+        Return the cursor of the next page too, or `START` at the end.
+        """

@@ -18,11 +18,6 @@ class JobKind(StrEnum):
     SWEEP = "cleanup_expired_sessions"
     """Removes what is left in the indexes of sessions that ran out."""
 
-    @property
-    def deletes(self) -> bool:
-        """Whether such a job revokes sessions at once and reclaims them later."""
-        return self in (JobKind.DELETE_USER, JobKind.DELETE_AGENT)
-
 
 class JobState(StrEnum):
     """Where a job is in its life. What a deletion revokes is revoked in all of them but the last two."""
@@ -149,12 +144,9 @@ class Preview(BaseModel):
     sessions: int
     """Sessions that would be deleted or swept, or of which checkpoints would be pruned."""
     checkpoints: int
+    affected: int
+    """The number that `max_affected` limits: checkpoints for a pruning, otherwise sessions."""
     bytes: int
     """Memory of what would go, as the server estimates it, indexes not included."""
     sample: list[str]
     """A few of the session ids."""
-
-    @property
-    def affected(self) -> int:
-        """What `max_affected` is compared with: checkpoints for a pruning, otherwise sessions."""
-        return self.checkpoints if self.kind is JobKind.PRUNE else self.sessions

@@ -1,4 +1,4 @@
-"""One typed function per script that does one batch of a job."""
+"""One typed function for each script that does one batch of a job."""
 
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ _PRUNE_SESSION = load_script("jobs/prune_session")
 
 
 class BatchReply(StrEnum):
-    """What a batch answers."""
+    """The reply of a batch."""
 
     MORE = "MORE"
     """There is more to do in this partition."""
@@ -27,31 +27,31 @@ class BatchReply(StrEnum):
     """The job has no record any more."""
 
 
-class Target(NamedTuple):
-    """What a job works on in one partition."""
+class Selection(NamedTuple):
+    """The sessions that a job works on in one partition."""
 
     index_key: bytes
     #: 'all' members of the index, those 'due', those still 'live', or 'one' session.
-    selection: str
-    #: Letter of the index that a deletion takes away, and its owner.
+    members: str
+    #: Letter of the index that a deletion takes away ('u' or 'a'), and its owner.
     letter: str = ""
     owner: str = ""
 
 
 async def reclaim_batch(
-    client: ScriptClient, keys: Keys, target: Target, *, job_id: str, limit: int
+    client: ScriptClient, keys: Keys, selection: Selection, *, job_id: str, limit: int
 ) -> BatchReply:
     """Frees the memory of revoked sessions."""
-    args = [keys.prefix, job_id, limit, target.letter, target.owner]
+    args = [keys.prefix, job_id, limit, selection.letter, selection.owner]
     return await _batch(client, _RECLAIM_BATCH, keys, job_id, [], args)
 
 
 async def restore_batch(
-    client: ScriptClient, keys: Keys, target: Target, *, job_id: str, limit: int
+    client: ScriptClient, keys: Keys, selection: Selection, *, job_id: str, limit: int
 ) -> BatchReply:
     """Brings revoked sessions back."""
-    args = [keys.prefix, job_id, limit, target.letter, target.owner]
-    return await _batch(client, _RESTORE_BATCH, keys, job_id, [target.index_key], args)
+    args = [keys.prefix, job_id, limit, selection.letter, selection.owner]
+    return await _batch(client, _RESTORE_BATCH, keys, job_id, [selection.index_key], args)
 
 
 async def sweep_batch(client: ScriptClient, keys: Keys, *, job_id: str, limit: int) -> BatchReply:
@@ -63,7 +63,7 @@ async def sweep_batch(client: ScriptClient, keys: Keys, *, job_id: str, limit: i
 async def prune_batch(
     client: ScriptClient,
     keys: Keys,
-    target: Target,
+    selection: Selection,
     *,
     keep_last: int | str,
     max_age_us: int | str,
@@ -73,7 +73,7 @@ async def prune_batch(
 ) -> BatchReply:
     """Prunes checkpoints of some sessions of an index. '' leaves a limit out."""
     args = [keys.prefix, job_id, limit, keep_last, max_age_us, except_agents]
-    return await _batch(client, _PRUNE_BATCH, keys, job_id, [target.index_key], args)
+    return await _batch(client, _PRUNE_BATCH, keys, job_id, [selection.index_key], args)
 
 
 async def prune_session(

@@ -1,8 +1,10 @@
-"""One typed function per script of previews and receipts."""
+"""One typed function for each script of previews and receipts."""
 
+from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.scripts.batches import Selection
 from agent_runtime.manager.scripts.replies import Cursor, score_of, text_of
 from agent_runtime.manager.transport.script import load_script
 from agent_runtime.manager.transport.script_client import ScriptClient
@@ -12,14 +14,13 @@ _MEASURE_SESSIONS = load_script("jobs/measure_sessions")
 _MEASURE_CHECKPOINTS = load_script("jobs/measure_checkpoints")
 _MEASURE_EXPIRED = load_script("jobs/measure_expired")
 _COUNT_RESIDUE = load_script("jobs/count_residue")
-_LIST_REVOKED_SETS = load_script("jobs/list_revoked_sets")
 _APPEND_RECEIPT = load_script("jobs/append_receipt")
 _LIST_RECEIPTS = load_script("jobs/list_receipts")
-_GET_SECRET = load_script("jobs/get_secret")
+_READ_CHAIN = load_script("jobs/read_chain")
 
 
 class Measured(NamedTuple):
-    """What one page, or several, of a preview have come to."""
+    """Counts of one page of a preview, or of several."""
 
     sessions: int = 0
     checkpoints: int = 0
@@ -27,6 +28,7 @@ class Measured(NamedTuple):
     sample: tuple[str, ...] = ()
 
     def plus(self, other: Self) -> "Measured":
+        """Return the sum of both, with the sample of the first that has one."""
         return Measured(
             self.sessions + other.sessions,
             self.checkpoints + other.checkpoints,
@@ -35,22 +37,26 @@ class Measured(NamedTuple):
         )
 
 
-async def count_affected(client: ScriptClient, keys: Keys, index: bytes, selection: str) -> int:
-    """How many sessions a job would work on in this partition."""
-    return int(await client.call(_COUNT_AFFECTED, [index], [selection]))
+async def count_affected(client: ScriptClient, index: bytes, members: str) -> int:
+    """Return the number of sessions that a job would work on in this partition."""
+    return int(await client.call(_COUNT_AFFECTED, [index], [members]))
 
 
 async def measure_sessions(
     client: ScriptClient, keys: Keys, index: bytes, cursor: Cursor, limit: int
 ) -> tuple[Measured, Cursor]:
-    """What a deletion would remove, one page of it, and where the next begins (`START` at the end)."""
+    """Measure one page of what a deletion would remove. Return the cursor of the next page too, or
+    `START` at the end.
+    """
     return _measured(await client.call(_MEASURE_SESSIONS, [index], [keys.prefix, *cursor, limit]))
 
 
 async def measure_expired(
     client: ScriptClient, keys: Keys, cursor: Cursor, limit: int
 ) -> tuple[Measured, Cursor]:
-    """What a sweep would remove, one page of it, and where the next begins (`START` at the end)."""
+    """Measure one page of what a sweep would remove. Return the cursor of the next page too, or
+    `START` at the end.
+    """
     return _measured(await client.call(_MEASURE_EXPIRED, [keys.expiry_index], [*cursor, limit]))
 
 
@@ -66,7 +72,9 @@ async def measure_checkpoints(
     except_agents: str,
     session_id: str,
 ) -> tuple[Measured, Cursor]:
-    """What a pruning would remove, one page of it, and where the next begins (`START` at the end)."""
+    """Measure one page of what a pruning would remove. Return the cursor of the next page too, or
+    `START` at the end.
+    """
     args = [keys.prefix, *cursor, limit, keep_last, max_age_us, except_agents, session_id]
     return _measured(await client.call(_MEASURE_CHECKPOINTS, [index], args))
 
@@ -78,58 +86,93 @@ async def count_residue(
     cursor: Cursor,
     limit: int,
     *,
-    whose: str,
-    owner: str,
+    selection: Selection,
     cutoff_us: int,
-) -> tuple[int, Cursor]:
-    """Sessions in one page of an index that should be gone, and where the next begins."""
-    args = [keys.prefix, *cursor, limit, whose, owner, cutoff_us]
-    reply = await client.call(_COUNT_RESIDUE, [index], args)
-    return int(reply[2]), (reply[0], reply[1])
+    job_id: str,
+) -> tuple[int, Cursor, list[bytes]]:
+    """Count sessions in one page of an index that should be gone. Return the count, the cursor of the next
+    page, and with the first page the keys of sets that other deletions of the owner have revoked and not
+    reclaimed yet.
+    """
+    places = [index, keys.revocations(selection.letter, selection.owner)]
+    args = [keys.prefix, *cursor, limit, selection.letter, selection.owner, cutoff_us, job_id]
+    score, member, count, *revoked_sets = await client.call(_COUNT_RESIDUE, places, args)
+    return int(count), (score, member), revoked_sets
 
 
-async def list_revoked_sets(
-    client: ScriptClient, keys: Keys, letter: str, owner: str, job_id: str
-) -> list[bytes]:
-    """Keys of what other deletions of this owner have taken away and not reclaimed yet."""
-    places = [keys.revocations(letter, owner)]
-    found: list[bytes] = await client.call(_LIST_REVOKED_SETS, places, [keys.prefix, job_id])
-    return found
+class Chain(NamedTuple):
+    """What a receipt is made from."""
+
+    #: The namespace's own secret; empty if none was asked for.
+    secret: str
+    #: The receipt that the job has already, or ''.
+    own: str
+    #: The newest receipt, or '', and its number, or 0.
+    number: int
+    newest: str
+    #: The oldest receipts and their numbers.
+    oldest: list[tuple[int, str]]
+
+
+async def read_chain(
+    client: ScriptClient, keys: Keys, *, job_id: str = "", offered: str = "", keep_ms: int, limit: int = 0
+) -> Chain:
+    """Read the end of the chain, some of its oldest receipts, and the secret.
+
+    Args:
+        offered: the secret to take if there is none; '' if none is needed.
+        keep_ms: how long the secret is kept from now.
+        limit: most of the oldest receipts to read.
+    """
+    places = [keys.receipts, keys.receipt_jobs, keys.receipt_key]
+    reply = await client.call(_READ_CHAIN, places, [job_id, offered, keep_ms, limit])
+    secret, own, number, newest, *oldest = reply
+    return Chain(
+        text_of(keys.receipt_key, secret),
+        _receipt_text(own),
+        int(number),
+        _receipt_text(newest),
+        _numbered(keys, oldest),
+    )
+
+
+class AppendReply(StrEnum):
+    """What the appending of a receipt comes to."""
+
+    APPENDED = "APPENDED"
+    """The receipt is the end of the chain."""
+    KNOWN = "KNOWN"
+    """The job has a receipt already."""
+    BEHIND = "BEHIND"
+    """The chain does not end where the receipt was made for."""
 
 
 async def append_receipt(
-    client: ScriptClient,
-    keys: Keys,
-    job_id: str,
-    *,
-    last: int,
-    receipt: str,
-    retention_ms: int,
-    forget_to: int,
-) -> tuple[str, str, int]:
-    """'APPENDED'; or 'KNOWN' and the receipt the job has; or 'BEHIND', the last one in the chain and its
-    number.
+    client: ScriptClient, keys: Keys, job_id: str, receipt: str, *, last: int, retention_ms: int, drop_to: int
+) -> AppendReply:
+    """Append a job's receipt to the chain behind the receipt with the number `last`.
+
+    Args:
+        drop_to: number up to which receipts have been kept for their time and are dropped.
     """
     places = [keys.receipts, keys.receipt_jobs]
-    reply = await client.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, forget_to])
-    return reply[0].decode(), _receipt_text(reply[1]), int(reply[2])
+    reply: bytes = await client.call(_APPEND_RECEIPT, places, [job_id, last, receipt, retention_ms, drop_to])
+    return AppendReply(reply.decode())
 
 
 async def list_receipts(client: ScriptClient, keys: Keys, after: int, limit: int) -> list[tuple[int, str]]:
-    """Numbers and receipts (JSON) behind a number, in order."""
-    flat: list[bytes] = await client.call(_LIST_RECEIPTS, [keys.receipts], [after, limit])
+    """Return numbers and receipts (JSON) behind a number, in order."""
+    return _numbered(keys, await client.call(_LIST_RECEIPTS, [keys.receipts], [after, limit]))
+
+
+def _numbered(keys: Keys, flat: list[bytes]) -> list[tuple[int, str]]:
+    """Return numbers and receipts, from receipts and their scores in turn."""
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return [(score_of(keys.receipts, number), _receipt_text(text)) for text, number in pairs]
 
 
-async def get_secret(client: ScriptClient, keys: Keys, offered: str, keep_ms: int) -> str:
-    """The secret of this namespace: the one that is there, or the one offered."""
-    reply = await client.call(_GET_SECRET, [keys.receipt_key, keys.receipts], [offered, keep_ms])
-    return text_of(keys.receipt_key, reply)
-
-
 def _receipt_text(raw: bytes) -> str:
-    """What lies in a receipt's place; where it is no text, something that is no receipt."""
+    """Decode what lies in a receipt's place. What is no text becomes something that is no receipt."""
     return raw.decode(errors="replace")
 
 

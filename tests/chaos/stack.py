@@ -37,8 +37,8 @@ SETTINGS: dict[str, Any] = {
     "stalled_after_seconds": 2,
     "resume_interval_seconds": 1,
     "sweep_interval_seconds": 1,
-    # Every batch is refused now and then while the server is away, which is no reason to give up.
-    "max_batch_failures": 1000,
+    # Every batch is refused now and then while the server is away; that is no reason to give up.
+    "max_attempts": 1000,
 }
 
 _SUPERVISE_EVERY_SECONDS = 0.2

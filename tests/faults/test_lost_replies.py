@@ -1,6 +1,7 @@
 """The server acted and the reply was lost: the call is made again, and it is the same call."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,7 @@ from agent_runtime.manager import (
     new_session_id,
 )
 from agent_runtime.manager.scripts import jobs as job_scripts
+from agent_runtime.manager.scripts.jobs import NOWHERE
 from tests.support.clients import client_for
 from tests.support.leftovers import chunk_problems
 from tests.support.proxy import Proxy
@@ -288,15 +290,20 @@ async def test_a_refused_batch_is_counted_once(
     job_id = await manager.revoke_user_sessions("ann")
     keys = manager.jobs._store._partitions.of_session(session.session_id)
 
-    async def fail() -> bool:
-        return await job_scripts.fail_batch(
-            proxied._client, keys, job_id, position="0", limit=3, reason="no", retention_ms=60_000
+    async def fail() -> str:
+        mine: dict[str, Any] = {"shard": 0, "token": secrets.token_hex(8)}
+        await job_scripts.begin_slice(
+            manager._client, keys, job_id, number=None, silence_ms=1_000, elsewhere=NOWHERE, **mine
         )
+        fields = await job_scripts.end_slice(
+            proxied._client, keys, job_id, reason="no", max_attempts=3, retention_ms=60_000, **mine
+        )
+        return fields["state"]
 
-    assert await fail() is False
+    assert await fail() == "running"
     _lose_next(proxy, 2)
-    assert await fail() is False
-    assert await fail() is True
+    assert await fail() == "running"
+    assert await fail() == "failed"
     await manager.jobs.control(job_id, "resume")
     await manager.jobs.run(job_id)
 

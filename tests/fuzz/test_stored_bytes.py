@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from agent_runtime.manager import AgentSessionsError, SessionManager, Settings
 from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.slices import Slice
 from tests.fuzz import corpus
 from tests.fuzz.inputs import fuzz
 from tests.support.leftovers import remove_namespace
@@ -71,8 +70,7 @@ async def _all(found: AsyncIterator[Any]) -> list[Any]:
 
 async def _take_up(world: World, job_id: str) -> None:
     """Work on a job as a worker does with a message."""
-    job = await world.manager.jobs.read(job_id)
-    async for _ in world.manager.jobs.steps(Slice(job.job_id, job.spec.kind)):
+    async for _ in world.manager.jobs.steps(job_id):
         pass
 
 
@@ -163,7 +161,7 @@ async def world(
     numbers = itertools.count()
     # The same ids in every run, so that damage can be repeated.
     monkeypatch.setattr("agent_runtime.manager.keys._random_text", lambda: f"{next(numbers):023}")
-    settings = settings.model_copy(update={"pace": "full", "slice_seconds": 0.001, "max_batch_failures": 2})
+    settings = settings.model_copy(update={"pace": "full", "slice_seconds": 0.001, "max_attempts": 2})
     async with SessionManager.from_settings(settings) as manager:
         first, *_ = await create_sessions(manager, 3)
         other = await manager.create_session("bob", "bot", {"k": [1]})

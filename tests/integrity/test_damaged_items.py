@@ -7,8 +7,7 @@ import pytest
 import redis
 
 from agent_runtime.manager import CorruptDataError, SessionManager, StoreError
-from agent_runtime.manager.jobs import JobState
-from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.jobs import JobState, Sweep
 from tests.integrity.damages import Damaged, damaged_store
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace
@@ -220,7 +219,7 @@ async def test_previews_and_counts_go_on_past_what_is_damaged(
     raw.zadd(store.x, {"no member": 1})
     pruned = await manager.jobs.preview(manager.jobs.pruning(keep_last=1))
     deleted = await manager.jobs.preview(manager.jobs.agent_deletion("bot"))
-    swept = await manager.jobs.preview(JobSpec.sweep())
+    swept = await manager.jobs.preview(Sweep())
     assert (pruned.sessions, pruned.checkpoints) == (3, 9)
     assert (deleted.sessions, deleted.checkpoints) == (4, 14)
     assert swept.sessions == 1

@@ -13,7 +13,9 @@ from agent_runtime.manager.scripts import checkpoints as on_checkpoints
 from agent_runtime.manager.scripts import jobs as job_scripts
 from agent_runtime.manager.scripts import proofs as proof_scripts
 from agent_runtime.manager.scripts import sessions as scripts
-from agent_runtime.manager.scripts.batches import BatchReply, Target
+from agent_runtime.manager.scripts.batches import BatchReply, Selection
+from agent_runtime.manager.scripts.jobs import BeginReply
+from agent_runtime.manager.scripts.proofs import AppendReply
 from agent_runtime.manager.scripts.replies import StoredSession
 from agent_runtime.manager.scripts.sessions import Created
 from agent_runtime.manager.transport.script_client import ScriptClient
@@ -33,14 +35,7 @@ class Place(NamedTuple):
     checkpoint_id: str
 
 
-#: Arguments of `begin_slice` about deaths.
-_DEATHS: dict[str, Any] = {
-    "position": "0",
-    "silence_ms": 60_000,
-    "most_deaths": 5,
-    "reason": "too many",
-    "retention_ms": 60_000,
-}
+_PERIODS = job_scripts.Periods(retention_ms=60_000, silence_ms=1_000)
 
 Write = Callable[[Place], Awaitable[Any]]
 
@@ -97,112 +92,118 @@ def _save_pinned_under_a_bound(place: Place) -> Awaitable[Any]:
     )
 
 
-def _open(place: Place, target: Target) -> Awaitable[Any]:
+def _open(place: Place, selection: Selection) -> Awaitable[Any]:
     return job_scripts.open_job(
         place.store,
         place.keys,
-        target,
-        request_id="job_mine",
-        kind="some_work",
-        params="{}",
-        retention_ms=60_000,
+        job_scripts.Work("some_work", "{}", selection),
+        job_scripts.Request("job_mine", details=["reason", "asked"]),
+        _PERIODS,
         join=True,
-        others=True,
-        grace_ms=0,
-        silence_ms=1_000,
-        max_affected=None,
-        details=["reason", "asked"],
+        has_other_parts=True,
     )
 
 
 def _open_deletion(place: Place) -> Awaitable[Any]:
-    return _open(place, Target(place.keys.user_index("ann"), "all", "u", "ann"))
+    return _open(place, Selection(place.keys.user_index("ann"), "all", "u", "ann"))
 
 
 def _open_work(place: Place) -> Awaitable[Any]:
-    return _open(place, Target(place.keys.expiry_index, "live"))
+    return _open(place, Selection(place.keys.expiry_index, "live"))
 
 
-async def _open_part(place: Place) -> int:
-    added, _ = await job_scripts.open_part(
-        place.store,
-        place.keys,
-        Target(place.keys.agent_index("bot"), "all", "a", "bot"),
-        job_id="job_mine",
-        kind="some_work",
-        params="{}",
-        retention_ms=60_000,
-        grace_ms=0,
-        number=1,
+async def _open_part(place: Place) -> tuple[int, str]:
+    selection = Selection(place.keys.agent_index("bot"), "all", "a", "bot")
+    work = job_scripts.Work("some_work", "{}", selection)
+    added, _, fields = await job_scripts.open_part(
+        place.store, place.keys, work, "job_mine", number=1, grace_ms=0, retention_ms=60_000
     )
-    return added
+    return added, fields["total"]
 
 
-async def _mark_opened(place: Place) -> None:
-    await job_scripts.mark_opened(
+async def _mark_opened(place: Place) -> bool:
+    fields = await job_scripts.mark_opened(
         place.store, place.keys, "job_unmarked", "request", added=7, kept_ms=60_000, silence_ms=1_000
     )
+    return "opening" in fields
 
 
 def _control(action: str) -> Write:
-    return lambda place: job_scripts.control_job(
-        place.store,
-        place.keys,
-        "job_unmarked",
-        spec="some_work:{}",
-        action=action,
-        silence_ms=1_000,
-        retention_ms=60_000,
-    )
+    async def control(place: Place) -> tuple[bool, str]:
+        is_allowed, fields = await job_scripts.control_job(
+            place.store, place.keys, "job_unmarked", spec="some_work:{}", action=action, periods=_PERIODS
+        )
+        return is_allowed, fields["state"]
+
+    return control
 
 
-def _begin(place: Place) -> Awaitable[tuple[str, int]]:
-    return _begin_as("mine", place)
-
-
-def _begin_as(token: str, place: Place) -> Awaitable[tuple[str, int]]:
-    return job_scripts.begin_slice(
-        place.store, place.keys, "job_running", shard=0, number=1, done=0, token=token, **_DEATHS
-    )
-
-
-async def _begin_once_too_often(place: Place) -> tuple[str, int]:
-    """Begin a slice once more than the most deaths allow."""
-    await _begin(place)
-    return await job_scripts.begin_slice(
+async def _begin(place: Place, token: str = "mine", number: int = 1, silence_ms: int = 60_000) -> Any:
+    answer = await job_scripts.begin_slice(
         place.store,
         place.keys,
         "job_running",
         shard=0,
-        number=2,
-        done=0,
-        token="other",
-        **{**_DEATHS, "silence_ms": 0, "most_deaths": 1},
+        number=number,
+        token=token,
+        silence_ms=silence_ms,
+        elsewhere=job_scripts.NOWHERE,
     )
+    return answer.reply, answer.number, answer.attempts, answer.fields.get("state")
 
 
-def _end(place: Place) -> Awaitable[None]:
-    return job_scripts.end_slice(place.store, place.keys, "job_running", 0)
+async def _begin_behind_one_that_died(place: Place) -> Any:
+    await _begin(place)
+    return await _begin(place, "other", 2, silence_ms=0)
 
 
-def _fail(place: Place) -> Awaitable[bool]:
-    return job_scripts.fail_batch(
-        place.store, place.keys, "job_running", position="0", limit=1, reason="why", retention_ms=60_000
+async def _end(place: Place) -> str:
+    await _begin(place)
+    fields = await job_scripts.end_slice(place.store, place.keys, "job_running", shard=0, token="mine")
+    return fields["state"]
+
+
+def _end_refused(max_attempts: int) -> Write:
+    async def end(place: Place) -> tuple[str, str]:
+        await _begin(place)
+        fields = await job_scripts.end_slice(
+            place.store,
+            place.keys,
+            "job_running",
+            shard=0,
+            token="mine",
+            reason="why",
+            max_attempts=max_attempts,
+            retention_ms=60_000,
+        )
+        return fields["state"], fields["attempts"]
+
+    return end
+
+
+async def _close(place: Place) -> tuple[bool, str]:
+    is_closed, fields = await job_scripts.close_to_joins(
+        place.store, place.keys, "job_running", spec="some_work:{}", joins="1"
     )
+    return is_closed, fields["state"]
 
 
-def _seal(place: Place) -> Awaitable[bool]:
-    return job_scripts.close_to_joins(place.store, place.keys, "job_running", spec="some_work:{}", joins="1")
-
-
-def _finish(place: Place) -> Awaitable[bool]:
-    return job_scripts.complete_job(place.store, place.keys, "job_running", retention_ms=60_000, receipt="{}")
+async def _complete(place: Place) -> tuple[str, str]:
+    fields = await job_scripts.complete_job(
+        place.store, place.keys, "job_running", retention_ms=60_000, receipt="{}"
+    )
+    return fields["state"], fields["receipt"]
 
 
 def _append(place: Place) -> Awaitable[Any]:
     return proof_scripts.append_receipt(
-        place.store, place.keys, "job_running", last=0, receipt="{}", retention_ms=60_000, forget_to=0
+        place.store, place.keys, "job_running", "{}", last=0, retention_ms=60_000, drop_to=0
     )
+
+
+async def _read_chain(place: Place) -> str:
+    chain = await proof_scripts.read_chain(place.store, place.keys, offered="offered", keep_ms=60_000)
+    return chain.secret
 
 
 # Each write with its first and its second answer.
@@ -230,20 +231,21 @@ WRITES: dict[str, tuple[Write, Any, Any]] = {
     ),
     "open_job, a deletion": (_open_deletion, ..., ...),
     "open_job, other work": (_open_work, ..., ...),
-    "open_part": (_open_part, 1, 1),
-    "mark_opened": (_mark_opened, None, None),
-    "begin_slice": (_begin, ("running", 1), ("running", 1)),
-    "begin_slice, after too many deaths": (_begin_once_too_often, ("failed", 0), ("failed", 0)),
-    "end_slice": (_end, None, None),
-    "fail_batch": (_fail, True, True),
-    "close_to_joins": (_seal, True, True),
-    "complete_job": (_finish, True, False),
-    "append_receipt": (_append, ("APPENDED", "", 1), ("KNOWN", "{}", 1)),
-    "get_secret": (
-        lambda p: proof_scripts.get_secret(p.store, p.keys, "offered", 60_000),
-        "offered",
-        "offered",
+    "open_part": (_open_part, (1, "1"), (1, "1")),
+    "mark_opened": (_mark_opened, False, False),
+    "begin_slice": (_begin, ("BEGUN", 1, 0, "running"), ("BEGUN", 1, 0, "running")),
+    "begin_slice, behind one that died": (
+        _begin_behind_one_that_died,
+        ("BEGUN", 2, 1, "running"),
+        ("BEGUN", 2, 1, "running"),
     ),
+    "end_slice": (_end, "running", "running"),
+    "end_slice, refused": (_end_refused(2), ("running", "1"), ("running", "1")),
+    "end_slice, refused once too often": (_end_refused(1), ("failed", "1"), ("failed", "1")),
+    "close_to_joins": (_close, (True, "running"), (True, "running")),
+    "complete_job": (_complete, ("done", "{}"), ("done", "{}")),
+    "append_receipt": (_append, AppendReply.APPENDED, AppendReply.KNOWN),
+    "read_chain": (_read_chain, "offered", "offered"),
     "control_job, pause": (_control("pause"), (True, "paused"), (True, "paused")),
     "control_job, cancel": (_control("cancel"), (True, "cancelled"), (True, "cancelled")),
     "control_job, undo": (_control("undo"), (True, "undoing"), (True, "undoing")),
@@ -258,7 +260,7 @@ async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.M
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
     unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
     raw.hset(manager._partitions.home.job("job_unmarked"), mapping=unmarked)
-    running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1, "unheard:0": 1}
+    running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1, "done": 0, "heartbeat": 0}
     raw.hset(manager._partitions.home.job("job_running"), mapping=running)
     for job_id in ("job_unmarked", "job_running"):
         raw.expire(manager._partitions.home.job(job_id), 60)
@@ -327,14 +329,14 @@ async def test_a_refresh_repeated_only_moves_the_end(
 def _batch(place: Place, kind: str, job_id: str) -> Awaitable[BatchReply]:
     """Run one batch of a job on five sessions or checkpoints."""
     if kind in ("deletion", "undo"):
-        target = Target(place.keys.user_index("ann"), "all", "u", "ann")
+        target = Selection(place.keys.user_index("ann"), "all", "u", "ann")
         do = batch_scripts.reclaim_batch if kind == "deletion" else batch_scripts.restore_batch
         return do(place.store, place.keys, target, job_id=job_id, limit=5)
     if kind == "sweep":
         return batch_scripts.sweep_batch(place.store, place.keys, job_id=job_id, limit=5)
     policy: dict[str, Any] = {"keep_last": 1, "max_age_us": "", "job_id": job_id, "limit": 5}
     if kind == "pruning":
-        target = Target(place.keys.expiry_index, "live")
+        target = Selection(place.keys.expiry_index, "live")
         return batch_scripts.prune_batch(place.store, place.keys, target, except_agents="[]", **policy)
     return batch_scripts.prune_session(place.store, place.keys, session_id=place.session_id, **policy)
 
@@ -367,5 +369,5 @@ async def test_batches_repeated_beyond_the_end_count_nothing_twice(
 
 
 async def test_of_two_messages_for_one_slice_the_later_is_void(place: Place) -> None:
-    assert await _begin_as("first", place) == ("running", 1)
-    assert await _begin_as("second", place) == ("repeated", 0)
+    assert await _begin(place, "first") == (BeginReply.BEGUN, 1, 0, "running")
+    assert await _begin(place, "second") == (BeginReply.REPEATED, 0, 0, None)

@@ -9,8 +9,6 @@ import pytest
 import redis
 
 from agent_runtime.manager import AgentSessionsError, InvalidArgumentError, SessionManager
-from agent_runtime.manager.jobs import JobKind
-from agent_runtime.manager.jobs.slices import Slice
 from tests.support.keyspace import snapshot
 
 
@@ -238,7 +236,7 @@ async def test_a_slice_that_cannot_be_is_refused(
     job_id = await manager.revoke_user_sessions("ann", grace=5)
     before = snapshot(raw, namespace)
     with pytest.raises(InvalidArgumentError, match=r"shard|number"):
-        await anext(manager.jobs.steps(Slice(job_id, JobKind.DELETE_USER, shard, number)))
+        await anext(manager.jobs.steps(job_id, shard, number))
     assert snapshot(raw, namespace) == before
 
 

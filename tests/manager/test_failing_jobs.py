@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import redis
 
 from agent_runtime.manager import CorruptDataError, SessionManager
-from agent_runtime.manager.jobs import JobProgress, JobState
-from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.jobs import JobProgress, JobState, UserDeletion
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns, turns
 
@@ -44,7 +44,7 @@ def _revoked_set(raw: redis.Redis, manager: SessionManager, job_id: str) -> byte
 async def test_a_job_fails_after_so_many_refusals_in_a_row(
     open_manager: Opener, raw: redis.Redis, partitions: int
 ) -> None:
-    manager = open_manager(partitions=partitions, max_batch_failures=3)
+    manager = open_manager(partitions=partitions, max_attempts=3)
     sessions = [each for user in range(8) for each in await create_sessions(manager, 3, f"user_{user}")]
     for session in sessions:
         await save_turns(manager, session.session_id, 2)
@@ -70,7 +70,7 @@ async def test_a_job_fails_after_so_many_refusals_in_a_row(
 
 
 async def test_a_job_that_is_resumed_too_soon_fails_again(open_manager: Opener, raw: redis.Redis) -> None:
-    manager = open_manager(max_batch_failures=2)
+    manager = open_manager(max_attempts=2)
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
     with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
@@ -102,7 +102,7 @@ async def test_an_index_that_is_none_does_not_keep_a_deletion_from_the_other_ses
 async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
     open_manager: Opener, raw: redis.Redis, what: str, of: str
 ) -> None:
-    manager = open_manager(max_batch_failures=3)
+    manager = open_manager(max_attempts=3)
     sessions = await create_sessions(manager, 5)
     strange = (await create_sessions(manager, 1, "bob"))[0].session_id
     for session_id in [*(session.session_id for session in sessions), strange]:
@@ -144,11 +144,11 @@ async def test_a_sweep_goes_on_past_what_it_cannot_read(manager: SessionManager,
 async def test_progress_between_two_refusals_begins_the_count_anew(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    manager = open_manager(max_batch_failures=3)
+    manager = open_manager(max_attempts=3)
     await create_sessions(manager, 6)
     job_id = await manager.revoke_user_sessions("ann")
     job = await manager.jobs.read(job_id)
-    batch = job.spec.batch(manager._client, job.home.keys, job_id, undo=False)
+    batch = partial(job.spec.batch, manager._client, job.home.keys, job_id)
     for _ in range(2):
         with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
             for _ in range(2):
@@ -160,7 +160,7 @@ async def test_progress_between_two_refusals_begins_the_count_anew(
 
 
 async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw: redis.Redis) -> None:
-    manager = open_manager(max_batch_failures=1, stalled_after_seconds=0.001)
+    manager = open_manager(max_attempts=1, stalled_after_seconds=0.001)
     await create_sessions(manager, 1)
     await create_sessions(manager, 4, "bob")
     failing = await manager.revoke_user_sessions("ann")
@@ -181,13 +181,16 @@ async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw:
 async def test_a_job_that_was_stopped_is_not_failed_by_a_late_refusal(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    manager = open_manager(max_batch_failures=1)
+    manager = open_manager(max_attempts=1)
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
+    run = await manager.jobs._runner._begin(job_id, 0, None)
+    assert run is not None
     await manager.jobs.control(job_id, "pause")
     with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
         assert (await manager.jobs.run(job_id)).state is JobState.PAUSED
-        assert not await manager.jobs._runner._count_failure(job_id, "late")
+        run.job = await manager.jobs.read(job_id)
+        await manager.jobs._runner._fail(run, "late")
     assert (await manager.jobs.progress(job_id)).state is JobState.PAUSED
     await manager.jobs.control(job_id, "resume")
     assert (await manager.jobs.run(job_id)).removed == 1
@@ -198,11 +201,11 @@ async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
     open_manager: Opener, raw: redis.Redis, action: str
 ) -> None:
     """It goes on as an undo, never as the deletion."""
-    manager = open_manager(max_batch_failures=2)
+    manager = open_manager(max_attempts=2)
     await create_sessions(manager, 3)
-    work = JobSpec.user_deletion("ann")
+    work = UserDeletion("ann")
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    index = work.target(manager._partitions.home).index_key
+    index = work.selection_in(manager._partitions.home).index_key
     await manager.jobs.control(job_id, "undo")
     raw.set(index, "of another type", ex=60)
     assert (await _run_until_failed(manager, job_id, 2)).state is JobState.FAILED

@@ -12,10 +12,9 @@ import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, SessionManager
-from agent_runtime.manager.jobs import JobKind, JobNotFoundError, JobState
+from agent_runtime.manager.jobs import JobKind, JobNotFoundError, JobState, UserDeletion
 from agent_runtime.manager.jobs.listing import JobFilter
 from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
@@ -116,14 +115,16 @@ async def test_a_record_is_kept_for_its_time_after_a_job_was_stopped(
     open_manager: Opener, raw: redis.Redis, end: str, partitions: int
 ) -> None:
     """All of it, or a pruning that goes on would leave out what lies in the parts that went before."""
-    manager = open_manager(partitions=partitions, max_batch_failures=1)
+    manager = open_manager(partitions=partitions, max_attempts=1)
     await create_sessions(manager, 1)
     job_id = await open_pruning(manager, keep_last=1)
     for keys in manager._partitions.all:  # as after a long pause
         raw.pexpire(keys.job(job_id), _HOUR)
     raw.pexpire(manager._partitions.home.history, _HOUR)
     if end == "failed":
-        assert await manager.jobs._runner._count_failure(job_id, "refused")
+        run = await manager.jobs._runner._begin(job_id, 0, None)
+        assert run is not None
+        await manager.jobs._runner._fail(run, "refused")
     else:
         await manager.jobs.control(job_id, {"cancelled": "cancel", "paused": "pause"}[end])
     assert (await manager.jobs.progress(job_id)).state == end
@@ -313,8 +314,8 @@ async def test_forgotten_jobs_leave_the_list_and_do_not_fill_it(
 
 async def test_a_request_that_joined_is_found_but_not_listed(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
-    opened = await manager.jobs.open(JobSpec.user_deletion("ann"), JobRequest.checked("first"))
-    await manager.jobs.open(JobSpec.user_deletion("ann"), JobRequest.checked("second"))
+    opened = await manager.jobs.open(UserDeletion("ann"), JobRequest.checked("first"))
+    await manager.jobs.open(UserDeletion("ann"), JobRequest.checked("second"))
     assert await _pages(manager, 10) == [["first"]]
     assert await manager.jobs.progress("second") == await manager.jobs.progress(opened.job_id)
     done = await manager.jobs.run("second")

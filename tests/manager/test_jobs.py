@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC
+from functools import partial
 
 import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, SessionManager
-from agent_runtime.manager.jobs import JobKind, JobNotFoundError, JobState
-from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.jobs import AgentDeletion, JobKind, JobNotFoundError, JobState
 from agent_runtime.manager.scripts import batches
 from agent_runtime.manager.scripts import jobs as scripts
-from agent_runtime.manager.scripts.batches import BatchReply, Target
+from agent_runtime.manager.scripts.batches import BatchReply, Selection
 from tests.support.jobs import open_pruning, open_sweep
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -145,7 +145,7 @@ async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Ope
     assert len(job.parts) == 2
     for part in job.parts:
         assert await open_sweep(manager, join=True) == first
-        batch = job.spec.batch(manager._client, part.keys, first, undo=False)
+        batch = partial(job.spec.batch, manager._client, part.keys, first)
         while await batch(10) is BatchReply.MORE:
             pass
     await jobs._store.complete(job)
@@ -189,7 +189,7 @@ async def test_working_beats_the_heart(manager: SessionManager, raw: redis.Redis
 
     async def batch() -> BatchReply:
         keys = manager._partitions.home
-        target = Target(keys.user_index("ann"), "all", "u", "ann")
+        target = Selection(keys.user_index("ann"), "all", "u", "ann")
         return await batches.reclaim_batch(manager._client, keys, target, job_id=job_id, limit=100)
 
     assert await batch() is BatchReply.MORE
@@ -247,21 +247,15 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
 
 async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
     """What a caller leaves who dies after the first script."""
-    work, home = JobSpec.agent_deletion("bot"), manager._partitions.home
+    work, home = AgentDeletion("bot"), manager._partitions.home
     await scripts.open_job(
         manager._client,
         home,
-        work.target(home),
-        request_id="job_begun",
-        kind=work.kind,
-        params=work.params_json,
-        retention_ms=3_600_000,
+        work.work_in(home),
+        scripts.Request("job_begun", grace_ms),
+        scripts.Periods(retention_ms=3_600_000, silence_ms=1),
         join=True,
-        others=True,
-        grace_ms=grace_ms,
-        silence_ms=1,
-        max_affected=None,
-        details=(),
+        has_other_parts=True,
     )
 
 

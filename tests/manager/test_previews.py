@@ -7,9 +7,16 @@ import pytest
 import redis
 
 from agent_runtime.manager import InvalidArgumentError, SessionManager
-from agent_runtime.manager.jobs import JobKind, Preview, TooManyAffectedError
+from agent_runtime.manager.jobs import (
+    AgentDeletion,
+    JobKind,
+    JobSpec,
+    Preview,
+    Sweep,
+    TooManyAffectedError,
+    UserDeletion,
+)
 from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.jobs.spec import JobSpec
 from tests.support.keyspace import snapshot
 from tests.support.sessions import create_sessions, let_expire, save_turns
 
@@ -25,15 +32,15 @@ async def _prepare(manager: SessionManager, kind: str) -> tuple[JobSpec, int, in
     if kind == "sweep":
         expired = [each for user in range(8) for each in await create_sessions(manager, 5, f"user_{user}")]
         await let_expire(manager, *expired)
-        return JobSpec.sweep(), 40, 0
+        return Sweep(), 40, 0
     users = ["ann"] if kind == "user" else [f"user_{number}" for number in range(8)]
     sessions = [each for user in users for each in await create_sessions(manager, 5, user)]
     for session in sessions:
         ids = await save_turns(manager, session.session_id, 4)
         await manager.pin_checkpoint(session.session_id, ids[0])
     works = {
-        "user": (JobSpec.user_deletion("ann"), 5, 20),
-        "agent": (JobSpec.agent_deletion("bot"), 40, 160),
+        "user": (UserDeletion("ann"), 5, 20),
+        "agent": (AgentDeletion("bot"), 40, 160),
         "pruning": (manager.jobs.pruning(keep_last=2, except_agents=["other"]), 40, 40),
         "pruning of a session": (manager.jobs.pruning(sessions[7].session_id, keep_last=1), 1, 2)
         if kind != "user"
@@ -61,14 +68,14 @@ async def test_a_preview_is_exact_and_changes_nothing(
     preview = await manager.jobs.preview(work)
 
     assert snapshot(raw, namespace) == before
-    assert (preview.kind, preview.target) == (work.kind, work.about)
+    assert (preview.kind, preview.target) == (work.kind, work.target)
     assert (preview.sessions, preview.checkpoints) == (sessions, checkpoints)
     assert preview.bytes > 0
     assert 0 < len(preview.sample) == len(set(preview.sample)) <= 5
     assert preview.affected == (checkpoints if work.kind is JobKind.PRUNE else sessions)
     assert await _run(manager, work) == preview.affected
     assert await manager.jobs.preview(work) == Preview(
-        kind=work.kind, target=work.about, sessions=0, checkpoints=0, bytes=0, sample=[]
+        kind=work.kind, target=work.target, sessions=0, checkpoints=0, affected=0, bytes=0, sample=[]
     )
 
 
@@ -107,7 +114,7 @@ async def test_what_a_request_has_done_already_is_not_refused_to_its_repetition(
 async def test_sessions_that_ran_out_count_for_no_deletion(manager: SessionManager) -> None:
     expired, *_ = await create_sessions(manager, 3)
     await let_expire(manager, expired)
-    work = JobSpec.user_deletion("ann")
+    work = UserDeletion("ann")
     assert (await manager.jobs.preview(work)).sessions == 2
     assert await _run(manager, work, JobRequest.checked(max_affected=2)) == 2
 
@@ -124,7 +131,7 @@ async def test_a_preview_of_many_sessions_takes_several_pages(
     await create_sessions(manager, 1_500)
     hasty = open_manager(batch_target_ms=0.001)
     for each in (manager, hasty):
-        preview = await each.jobs.preview(JobSpec.agent_deletion("bot"))
+        preview = await each.jobs.preview(AgentDeletion("bot"))
         assert preview.sessions == 1_500
         assert len(preview.sample) == 5
 
@@ -170,7 +177,7 @@ async def test_a_preview_of_a_session_that_is_not_there_is_empty(
     [
         lambda manager: manager.jobs.preview(manager.jobs.user_deletion("nobody")),
         lambda manager: manager.jobs.preview(manager.jobs.agent_deletion("nobody")),
-        lambda manager: manager.jobs.preview(JobSpec.sweep()),
+        lambda manager: manager.jobs.preview(Sweep()),
         lambda manager: manager.jobs.preview(manager.jobs.pruning(keep_last=0)),
     ],
 )

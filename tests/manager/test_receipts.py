@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import redis
@@ -102,7 +103,7 @@ async def test_what_is_left_of_the_target_is_reported(
     entries = raw.zrange(keys.expiry_index, 0, -1, withscores=True)
     [entry] = [each for each in entries if each[0].startswith(left.session_id.encode())]
     job_id = await manager.revoke_user_sessions("ann")
-    batch = (await manager.jobs.read(job_id)).spec.batch(manager._client, keys, job_id, undo=False)
+    batch = partial((await manager.jobs.read(job_id)).spec.batch, manager._client, keys, job_id)
     await batch(10)
     # As if a deletion had passed over it: the session's hash, and the index that is looked through.
     raw.restore(keys.session(left.session_id), 60_000, kept)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import redis
@@ -102,7 +103,7 @@ async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
         run_out_long_ago(manager, raw, session)
     assert await manager.get_active_session_count() == len(kept)
     job = await manager.jobs.read(await open_sweep(manager))
-    batch = job.spec.batch(manager._client, job.home.keys, job.job_id, undo=False)
+    batch = partial(job.spec.batch, manager._client, job.home.keys, job.job_id)
     reply, left = BatchReply.MORE, 12
     while reply is BatchReply.MORE:
         reply, left = await batch(5), max(0, left - 5)

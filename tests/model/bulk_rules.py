@@ -6,8 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 
-from agent_runtime.manager.jobs import JobStateError
-from agent_runtime.manager.jobs.spec import JobSpec
+from agent_runtime.manager.jobs import JobSpec, JobStateError, Sweep
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, ModelBase, step
 from tests.model.jobs import Task
 
@@ -109,5 +108,5 @@ class BulkRules(ModelBase):
         if task.kind == "agent":
             return manager.jobs.agent_deletion(task.target)
         if task.kind == "sweep":
-            return JobSpec.sweep()
+            return Sweep()
         return manager.jobs.pruning(**prune_arguments(task), except_agents=list(task.except_agents))

@@ -7,13 +7,12 @@ import pytest
 
 from agent_runtime.manager import SessionManager
 from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError
-from agent_runtime.manager.scripts import jobs as scripts
 from tests.model.base import MANAGER, PICK, step
 from tests.model.bulk_rules import older
 from tests.model.job_rules import JobRules
 from tests.model.jobs import ModelJob
 from tests.model.stored import packed
-from tests.support.jobs import make_due
+from tests.support.jobs import make_due, refuse_a_batch
 
 
 class WorkRules(JobRules):
@@ -149,11 +148,9 @@ class WorkRules(JobRules):
         manager = self.manager(number)
         if job.can_begin:
             await self._work_a_slice(manager, job)
-        keys = (await manager.jobs.read(job.job_id)).home.keys
-        failed = await scripts.fail_batch(
-            manager._client, keys, job.job_id, position="0", limit=1, reason="refused", retention_ms=3_600_000
-        )
-        assert failed is self.model.fail(job)
+        state = await refuse_a_batch(manager, job.job_id)
+        failed = self.model.fail(job)
+        assert (state == "failed") is failed
         if failed:
             self.saw("a job failed")
 

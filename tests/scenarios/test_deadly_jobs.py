@@ -38,7 +38,7 @@ async def worker(
         "redis_url": proxy.url(),
         "broker_url": server.url(1),
         "result_backend": server.url(2),
-        "max_batch_failures": _MOST_DEATHS,
+        "max_attempts": _MOST_DEATHS,
         # On a busy machine, half a second passes without any process's death.
         "stalled_after_seconds": 1,
     }
@@ -75,7 +75,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
 
     error = await _until_failed(deadly)
 
-    assert error.startswith(f"{_MOST_DEATHS} processes in a row died")
+    assert error.startswith(f"{_MOST_DEATHS} attempts in a row came to nothing: the process of the last one")
     assert "reclaiming sessions in partition 0, with 0 of 50 sessions done" in error
     deaths = len(proxy.killed)
     assert 0 < deaths <= _MOST_DEATHS

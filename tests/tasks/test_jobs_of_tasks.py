@@ -27,7 +27,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def worker_settings(server: RedisServer) -> dict[str, object]:
     namespace = f"tasks-{secrets.token_hex(8)}"
-    return {"redis_url": server.url(), "namespace": namespace, "max_batch_failures": 2}
+    return {"redis_url": server.url(), "namespace": namespace, "max_attempts": 2}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from agent_runtime.manager.jobs import JobKind, JobState
 from agent_runtime.manager.jobs.runner import Step
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.tasks.publisher import Publisher
+from tests.support.jobs import steps_of
 from tests.support.processes import celery_worker, run_program
 from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
@@ -43,7 +44,7 @@ def broker(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 async def _steps(manager: SessionManager, turn: Slice) -> list[Step]:
-    return [step async for step in manager.jobs.steps(turn)]
+    return [step async for step in steps_of(manager, turn)]
 
 
 async def test_of_two_messages_with_one_number_the_later_one_is_void(open_manager: Opener) -> None:

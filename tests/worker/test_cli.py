@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from agent_runtime.manager import SessionManager, Settings
-from agent_runtime.manager.scripts import jobs as scripts
 from tests.support.cli import run_cli, run_on_terminal
+from tests.support.jobs import refuse_a_batch
 from tests.support.keyspace import snapshot
 from tests.support.processes import CeleryProcess, celery_worker
 from tests.support.redis_server import RedisServer
@@ -151,10 +151,7 @@ async def test_a_job_is_paused_resumed_and_cancelled(manager: SessionManager, cl
 async def test_a_failed_job_fails_the_watch_and_is_resumed(manager: SessionManager, cli: Any) -> None:
     await create_sessions(manager, 4)
     job = await manager.jobs.read(await manager.revoke_user_sessions("ann"))
-    place = (manager._client, job.home.keys, job.job_id)
-    await manager.jobs._runner._begin(job, job.next_slices(1)[0])
-    reason = "out of\x1b memory"
-    await scripts.fail_batch(*place, position="0", limit=1, reason=reason, retention_ms=3_600_000)
+    assert await refuse_a_batch(manager, job.job_id, "out of\x1b memory") == "failed"
 
     watched = cli("jobs", "watch", job.job_id)
 

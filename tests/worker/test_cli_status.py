@@ -8,7 +8,6 @@ import pytest
 import redis
 
 from agent_runtime.manager import SessionManager, Settings
-from agent_runtime.manager.jobs.slices import Slice
 from tests.support.cli import Ended, run_cli
 from tests.support.jobs import open_sweep
 from tests.support.redis_server import RedisServer
@@ -62,8 +61,7 @@ async def test_a_sweep_at_work_is_not_overdue_however_long_it_takes(
 ) -> None:
     await let_expire(manager, *await create_sessions(manager, 2))
     job_id = await open_sweep(manager)
-    job = await manager.jobs.read(job_id)
-    steps = manager.jobs.steps(Slice(job_id, job.spec.kind))
+    steps = manager.jobs.steps(job_id)
     await anext(steps)
     at_work = await _status(**named)
     assert (at_work.status, "a sweep is running" in at_work.out) == (0, True)

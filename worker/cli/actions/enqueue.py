@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError
 
-from agent_runtime.manager.jobs import EnqueueError, JobProgress, JobState
+from agent_runtime.manager.jobs import EnqueueError, JobProgress, JobSpec, JobState
 from agent_runtime.tasks import Job, app
 from agent_runtime.tasks.celery_config import queue_of
 from agent_runtime.worker.cli.actions.connection import Connection
@@ -35,7 +35,7 @@ class Enqueued(NamedTuple):
     def warn(self, out: Output) -> None:
         """Tell the user what keeps the job from being done."""
         if not self.enqueued:
-            revoked = " The sessions are revoked already." if self.progress.kind.deletes else ""
+            revoked = " The sessions are revoked already." if JobSpec.of(self.progress.kind).deletes else ""
             out.note(
                 f"The broker did not accept the message.{revoked} The job is in the job store; Beat's task"
                 " resume_stalled_jobs enqueues it once the broker, Beat and a worker are running.",

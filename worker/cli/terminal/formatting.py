@@ -7,7 +7,7 @@ from gettext import ngettext
 
 from humanize import naturalsize, precisedelta
 
-from agent_runtime.manager.jobs import JobKind, JobProgress, JobState, Preview
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobSpec, JobState, Preview
 from agent_runtime.worker.cli.terminal.exit_status import UsageError
 
 #: The kind of job that each command enqueues.
@@ -20,13 +20,6 @@ COMMANDS = {
 _COMMAND_OF = {kind: command for command, kind in COMMANDS.items()}
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-_RESULTS = {
-    JobKind.DELETE_USER: ("session deleted", "sessions deleted"),
-    JobKind.DELETE_AGENT: ("session deleted", "sessions deleted"),
-    JobKind.PRUNE: ("checkpoint removed", "checkpoints removed"),
-    JobKind.SWEEP: ("session swept", "sessions swept"),
-}
 
 
 def seconds_of(option: str, text: str | None) -> float | None:
@@ -81,14 +74,15 @@ def describe_preview(preview: Preview) -> str:
     """Return the counts of a preview in one line."""
     sessions = count(preview.sessions, "session", "sessions")
     checkpoints = count(preview.checkpoints, "checkpoint", "checkpoints")
-    if preview.kind is JobKind.PRUNE:
+    if JobSpec.of(preview.kind).unit == "checkpoint":
         return f"{checkpoints} of {sessions} ({naturalsize(preview.bytes)})"
     return f"{sessions} with {checkpoints} ({naturalsize(preview.bytes)})"
 
 
 def describe_state(job: JobProgress) -> list[str]:
     """Return a job's state in a sentence, and the command to type next on a line of its own."""
-    id_, removed = job.job_id, count(job.removed, *_RESULTS[job.kind])
+    spec, id_ = JobSpec.of(job.kind), job.job_id
+    removed = count(job.removed, f"{spec.unit} {spec.past}", f"{spec.unit}s {spec.past}")
     match job.state:
         case JobState.DONE:
             took = duration((job.finished_at or job.heartbeat_at) - job.requested_at)
@@ -113,6 +107,6 @@ def describe_state(job: JobProgress) -> list[str]:
 
 
 def _revoked(job: JobProgress) -> list[str]:
-    if not job.kind.deletes or job.state is JobState.UNDOING:
+    if not JobSpec.of(job.kind).deletes or job.state is JobState.UNDOING:
         return []
     return [f"Revoked {count(job.total, 'session', 'sessions')}, which nobody can read any more."]

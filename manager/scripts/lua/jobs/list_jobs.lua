@@ -1,5 +1,5 @@
--- Lists jobs whose home is this partition, newest first, behind a place in the list. Of jobs asked
--- for in the same millisecond, ids in falling order.
+-- Lists jobs whose home is this partition, newest first, behind a place in the list. Jobs of one millisecond are in
+-- falling order of their ids.
 -- KEYS[1] sorted set: jobs by when they were asked for
 -- ARGV[1] moment of the last one seen, milliseconds, or '+inf'
 -- ARGV[2] id of the last one seen, or ''
@@ -8,7 +8,7 @@
 local history = KEYS[1]
 local last_ms, last_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
--- In the order of bytes, which sorted sets have; Lua's own comparison follows the server's locale.
+-- Compare as sorted sets do, byte by byte: Lua's own comparison follows the server's locale.
 local function not_before(job_id, other)
   for i = 1, math.min(#job_id, #other) do
     local difference = string.byte(job_id, i) - string.byte(other, i)
@@ -25,7 +25,7 @@ if last_id ~= '' then
   if score and tonumber(score) == tonumber(last_ms) then
     first = redis.call('ZREVRANK', history, last_id) + 1
   else
-    -- It is of another partition, or forgotten.
+    -- The last job seen lies in another partition, or its record has expired.
     first = redis.call('ZCOUNT', history, '(' .. last_ms, '+inf')
     local same = redis.call('ZRANGEBYSCORE', history, last_ms, last_ms)
     for _, job_id in ipairs(same) do

@@ -1,4 +1,4 @@
--- Measures one page of the live sessions of an index, or one session: what a pruning would remove.
+-- Measures what a pruning would remove from one page of the live sessions of an index, or from one session.
 -- Uses: base chunks sessions checkpoints
 -- KEYS[1] sorted set: expiry index or index of an agent
 -- ARGV[1] prefix of the partition

@@ -1,5 +1,5 @@
--- Measures one page of the sessions that ran out and wait for a sweep. Redis has dropped the
--- sessions themselves; what is left, and measured, are the members of three indexes.
+-- Measures one page of the expired sessions that wait for a sweep. Redis has dropped the sessions themselves; their
+-- members of three indexes are left, and are measured.
 -- Uses: base
 -- KEYS[1] sorted set: expiry index
 -- ARGV[1] score of the last member seen, or '' to begin

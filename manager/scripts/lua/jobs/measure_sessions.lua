@@ -1,4 +1,4 @@
--- Measures one page of the live sessions of an index: what a deletion would remove.
+-- Measures what a deletion would remove: one page of the live sessions of an index.
 -- Uses: base sessions
 -- KEYS[1] sorted set: index of a user or an agent
 -- ARGV[1] prefix of the partition

@@ -37,7 +37,7 @@ local function prune_member(member, most)
   return 0, false, damage and 1 or 0
 end
 
--- Should one of them fail, what was done before it is counted all the same.
+-- If one session fails, the work on those before it is counted all the same.
 local done, removed, damaged_ones, failure = 0, 0, 0, nil
 for i = 1, #found, 2 do
   local went_well, count, more, unreadable = pcall(prune_member, found[i], limit - removed)

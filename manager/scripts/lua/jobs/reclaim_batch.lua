@@ -1,5 +1,5 @@
--- Frees the memory of some sessions that a deletion has revoked, and counts them in the job.
--- A session whose hash is gone has run out or was reclaimed by another deletion: it is not counted.
+-- Frees the memory of some sessions that a deletion has revoked, and counts them in the job. A session whose
+-- hash is gone has expired or was reclaimed by another deletion: it is not counted.
 -- Uses: base sessions jobs
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
@@ -21,8 +21,8 @@ local name = current_revoked_set(prefix, job_key, job_id, letter, owner)
 if not name then
   return batch_reply(job_key, false)
 end
--- They go and leave the revoked set last: should the script fail on one of them, all are still there and
--- counted when it is called again.
+-- Sessions leave the revoked set last: if the script fails on one of them, all are still listed, and counted when
+-- the script is called again.
 local revoked = prefix .. 'revoked:' .. name
 local taken = redis.call('ZRANGE', revoked, 0, limit - 1)
 local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
@@ -32,7 +32,7 @@ for _, session_id in ipairs(taken) do
   local found = redis.pcall('HMGET', session_key, 'user', 'agent')
   local user, agent = found[1], found[2]
   if user or agent or wrong_type(found) then
-    -- What was damaged is deleted too, with what is known of it.
+    -- A damaged session is deleted too, by the user and agent that can be read.
     user, agent = user or letter == 'u' and owner or '', agent or letter == 'a' and owner or ''
     deleted = deleted + 1
     local saved = redis.pcall('ZCARD', prefix .. 'o:' .. session_id)

@@ -1,5 +1,5 @@
--- Brings back some sessions that a deletion has revoked: into the index of their owner as it is
--- now, with the expiry they had. Those that ran out or were reclaimed meanwhile stay gone.
+-- Restores some sessions that a deletion has revoked: into the index of their owner as it is now, with the expiry
+-- that they had. Sessions that expired or were reclaimed meanwhile stay gone.
 -- Uses: base jobs
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs

@@ -1,5 +1,5 @@
--- Removes some sessions that ran out from the expiry index and from the indexes of their user and
--- agent. Redis has dropped the sessions themselves. Each is counted once, whoever sweeps.
+-- Sweeps some expired sessions: removes them from the expiry index and from the indexes of their user and agent.
+-- Redis has dropped the sessions themselves. Each is counted once, whoever sweeps.
 -- Uses: base sessions jobs
 -- KEYS[1] hash of the job in this partition
 -- KEYS[2] sorted set: open jobs
@@ -11,8 +11,8 @@
 local job_key, jobs_key, expiry_index = KEYS[1], KEYS[2], KEYS[3]
 local prefix, job_id, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
--- How many of the members each index should list, by its name behind the prefix. Taking a member apart
--- costs more than removing it, so it is done once for those of the same user and agent.
+-- Count how many of the members each index should list, by the index's name behind the prefix. Taking a member
+-- apart costs more than removing it, so it is done once for all members of one user and agent.
 local function count_by_index(members)
   local alike = {}
   for _, member in ipairs(members) do
@@ -33,7 +33,7 @@ local function count_by_index(members)
   return counts
 end
 
--- Removes the members from those of their indexes that are chosen by name.
+-- Remove the members from the indexes in `chosen`, by name.
 local function remove_each(members, chosen)
   local groups = {}
   for _, member in ipairs(members) do
@@ -48,9 +48,9 @@ local function remove_each(members, chosen)
   remove_noted(groups, prefix)
 end
 
--- Removes the members from the indexes of their users and agents. All that an index lists up to the last of
--- them has run out. Are there as many as members, they are these, and go without being named one by one. After
--- a revocation or some damage there are others.
+-- Remove the members from the indexes of their users and agents. All entries of an index up to the score of the
+-- last member have expired. If the index holds exactly as many of them as this batch has, remove them by rank.
+-- After a revocation or some damage it holds others: then remove the members one by one.
 local function leave_indexes(members)
   local last = redis.call('ZSCORE', expiry_index, members[#members])
   local others = {}

@@ -1,6 +1,6 @@
--- Takes open jobs whose last heartbeat is too long ago, longest silent first. What is taken counts
--- as heard of now, so that one look a period rings for it. As long as no slice begins, because the
--- message waits in a long queue, the period doubles each time, so that messages do not pile up.
+-- Takes open jobs whose last heartbeat is too long ago, longest silent first. A job that is taken counts as heard
+-- of now, so that it is published once a period. As long as no slice of it begins, because its message waits in a
+-- long queue, the period doubles each time, so that messages do not pile up.
 -- Uses: base
 -- KEYS[1] sorted set: open jobs
 -- ARGV[1] prefix of the partition
@@ -17,9 +17,9 @@ local stalled = {}
 for _, job_id in ipairs(redis.call('ZRANGEBYSCORE', jobs_key, '-inf', whole(now - silence_ms), 'LIMIT', 0, limit)) do
   local job_key = prefix .. 'job:' .. job_id
   if redis.call('EXISTS', job_key) == 1 then
-    -- A record that cannot be read must not keep the bell from the others.
-    local rings = redis.pcall('HINCRBY', job_key, 'published', 1)
-    local doublings = type(rings) == 'number' and math.min(MOST_DOUBLINGS, rings - 1) or MOST_DOUBLINGS
+    -- A record that cannot be read must not keep other jobs from being published.
+    local times = redis.pcall('HINCRBY', job_key, 'published', 1)
+    local doublings = type(times) == 'number' and math.min(MOST_DOUBLINGS, times - 1) or MOST_DOUBLINGS
     redis.call('ZADD', jobs_key, whole(now + silence_ms * (2 ^ doublings - 1)), job_id)
     stalled[#stalled + 1] = job_id
   else
