@@ -83,12 +83,14 @@ def settings(server: RedisServer, namespace: str) -> Settings:
 
 @pytest.fixture
 async def workers(server: RedisServer, settings: Settings) -> AsyncIterator[Proxy]:
-    """The proxy between a worker and the store. The broker is reached without it."""
+    """The proxy between a worker and the store. The broker is reached without it, in a database of its own: the
+    worker of the other tests in this folder may be running.
+    """
     async with Proxy(server.port) as proxy:
         process = {
             "redis_url": proxy.url(),
-            "broker_url": server.url(1),
-            "result_backend": server.url(2),
+            "broker_url": server.url(5),
+            "result_backend": server.url(6),
             "namespace": settings.namespace,
             "call_timeout_seconds": 30,
         }
@@ -111,7 +113,7 @@ async def test_a_caller_needs_one_round_trip_and_a_job_of_50_sessions_eight(
     callers: Proxy,
     record_property: Callable[[str, object], None],
 ) -> None:
-    urls = {"redis_url": callers.url(), "broker_url": server.url(1), "result_backend": server.url(2)}
+    urls = {"redis_url": callers.url(), "broker_url": server.url(5), "result_backend": server.url(6)}
     jobs = SessionJobs(manager)
     over = []
     async with SessionManager.from_settings(settings.model_copy(update=urls)) as caller:
