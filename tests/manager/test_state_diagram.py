@@ -13,7 +13,7 @@ async def test_the_diagram_of_states_is_what_jobs_do(
     open_manager: Callable[..., SessionManager], raw: redis.Redis
 ) -> None:
     """To mend it: python -m tests.support.job_states"""
-    observed = await observe(open_manager(max_batch_failures=REFUSALS), raw)
+    observed = await observe(open_manager(max_attempts=REFUSALS), raw)
 
     assert {situation.state for situation in observed.after} == set(JobState)
     text = PAGE.read_text()

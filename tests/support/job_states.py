@@ -14,7 +14,7 @@ from typing import NamedTuple
 import redis
 
 from agent_runtime.manager import CorruptDataError, SessionManager, Settings
-from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError, Slice
+from agent_runtime.manager.jobs import JobProgress, JobState, JobStateError
 from tests.support.jobs import make_due
 from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
@@ -77,8 +77,7 @@ class _Trial:
 
     async def begin(self) -> None:
         """Let a worker take the job up and stop before its first batch."""
-        progress = await self._progress()
-        steps = self._manager.jobs.steps(Slice(self._job_id, progress.kind))
+        steps = self._manager.jobs.steps(self._job_id)
         async for _ in steps:
             break
         await steps.aclose()
@@ -89,7 +88,7 @@ class _Trial:
             await self._manager.jobs.run(self._job_id)
 
     async def refuse(self) -> None:
-        """Let the server refuse the batches of the worker that has begun: their key has another type."""
+        """Let the server refuse the batches of the workers that begin: their key has another type."""
         if (await self._progress()).state not in _AT_WORK:
             return
         (revoked,) = self._raw.scan_iter(match=f"*:{self._job_id}:*", _type="zset")
@@ -120,7 +119,7 @@ _BEGINNINGS: dict[str, Callable[[_Trial], Awaitable[None]]] = {
 _EVENTS: dict[str, Callable[[_Trial], Awaitable[None]]] = {
     "a worker begins": _Trial.begin,
     "nothing is left to do": _Trial.complete,
-    "max_batch_failures refusals in a row": _Trial.refuse,
+    "max_attempts attempts in a row come to nothing": _Trial.refuse,
     "pause": lambda trial: trial.control("pause"),
     "resume": lambda trial: trial.control("resume"),
     "cancel": lambda trial: trial.control("cancel"),
@@ -219,7 +218,7 @@ def page(text: str, drawn: str) -> str:
 
 async def _observe_on_a_new_server() -> Observed:
     with RedisServer() as server, server.client() as raw:
-        settings = Settings(redis_url=server.url(), max_batch_failures=REFUSALS)
+        settings = Settings(redis_url=server.url(), max_attempts=REFUSALS)
         async with SessionManager.from_settings(settings) as manager:
             return await observe(manager, raw)
 
