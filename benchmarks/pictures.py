@@ -38,7 +38,10 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=150_000, help="of the agent that is deleted")
     sessions = parser.parse_args().sessions
     environment = {"AGENT_SESSIONS_NAMESPACE": _NAMESPACE, "AGENT_SESSIONS_MAX_SESSIONS": "1000000"}
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder), **environment) as stack:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), standard_ports=False, **environment) as stack,
+    ):
         with redis.Redis.from_url(stack.redis_url) as client:
             what = Populated(_AGENT, 3, conversation(400))
             populate(client, Keys(_NAMESPACE, 0), new_owned(sessions), what)

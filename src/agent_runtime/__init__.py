@@ -6,10 +6,11 @@
     agent_runtime.tasks       the Celery app and its tasks
     agent_runtime.worker      the processes and the command line
 
-`SessionJobs` is imported at its first use, so a service that only reads and writes sessions does not load
-Celery.
+Each name is imported at its first use. So a service that only reads and writes sessions does not load Celery,
+and `agent-sessions --help` loads neither Celery nor the store.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if __name__ != "agent_runtime":  # as `src.agent_runtime`, from a checkout
@@ -21,9 +22,8 @@ if __name__ != "agent_runtime":  # as `src.agent_runtime`, from a checkout
 
     install_alias(__name__, "agent_runtime")
 
-from agent_runtime.manager import CachedSessionManager, Checkpoint, Session, SessionManager
-
 if TYPE_CHECKING:
+    from agent_runtime.manager import CachedSessionManager, Checkpoint, Session, SessionManager
     from agent_runtime.tasks import SessionJobs
 
 __all__ = ["CachedSessionManager", "Checkpoint", "Session", "SessionJobs", "SessionManager"]
@@ -32,8 +32,8 @@ __all__ = ["CachedSessionManager", "Checkpoint", "Session", "SessionJobs", "Sess
 if not TYPE_CHECKING:  # a type checker would take any name to exist
 
     def __getattr__(name: str) -> Any:
-        if name == "SessionJobs":
-            from agent_runtime.tasks import SessionJobs
-
-            return SessionJobs
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = "agent_runtime.tasks" if name == "SessionJobs" else "agent_runtime.manager"
+        value = globals()[name] = getattr(import_module(home), name)
+        return value

@@ -23,7 +23,7 @@ from agent_runtime.worker.cli.terminal.formatting import (
     plain,
     seconds_of,
 )
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run_program
 
 _BULK_COMMANDS = ["delete-user", "delete-agent", "prune", "sweep"]
 
@@ -169,3 +169,12 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
         return
     for name, subcommand in subcommands.items():
         yield from _commands(subcommand, f"{path} {name}")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ["celery", "cryptography", "humanize", "pydantic", "redis"]
+    code = (
+        "import json, sys; from agent_runtime.worker.cli.program import program;"
+        f" print(json.dumps([name for name in {heavy} if name in sys.modules]))"
+    )
+    assert run_program(code) == []
