@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(
         5,
-        description="A job fails after this many slices in a row that were refused or died with nothing done.",
+        description="A job fails after this many slices in a row that were refused or died without progress.",
         ge=1,
     )
 
