@@ -66,7 +66,7 @@ class SessionNotFoundError(AgentSessionsError, ValueError):
     Example:
         >>> await manager.save_checkpoint("sess_unknown", {"turn": 1})
         Traceback (most recent call last):
-        agent_runtime.manager.errors.SessionNotFoundError: session 'sess_unknown' not found
+        agent_runtime.manager.errors.SessionNotFoundError: ...
     """
 
 
@@ -77,7 +77,7 @@ class SessionLimitError(AgentSessionsError, RuntimeError):
         >>> full = SessionManager(redis.Redis(), max_sessions=1)
         >>> [await full.create_session(user, "chatbot") for user in ("user_1", "user_2")]
         Traceback (most recent call last):
-        agent_runtime.manager.errors.SessionLimitError: Maximum sessions limit reached: 1
+        agent_runtime.manager.errors.SessionLimitError: ...
     """
 
 

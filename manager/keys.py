@@ -226,7 +226,7 @@ class Keys:
 
 
 class Change(StrEnum):
-    """What a changed key means for sessions. The value is the beginning of such a key after its partition."""
+    """Meanings of a changed key. The value is the beginning of such a key after its partition."""
 
     SESSION = "s:"
     """A session has changed or is gone."""

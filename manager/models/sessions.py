@@ -20,8 +20,8 @@ class Session(BaseModel):
         >>> session = await manager.create_session("user_123", "chatbot", {"tier": "premium"})
         >>> session.metadata
         {'tier': 'premium'}
-        >>> session.expires_at - session.created_at
-        datetime.timedelta(seconds=3600)
+        >>> round((session.expires_at - session.created_at).total_seconds())
+        3600
     """
 
     session_id: str
@@ -62,7 +62,7 @@ class Checkpoint(BaseModel):
     Example:
         >>> found = await manager.get_latest_checkpoint("sess_abc123")
         >>> Checkpoint(**found).data
-        {'turn': 1}
+        {'turn': 3}
     """
 
     checkpoint_id: str

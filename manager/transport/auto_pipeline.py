@@ -88,7 +88,7 @@ class AutoPipeline(ABC):
         return call.reply.done()
 
     def _end_late(self, call: Call) -> None:
-        """End a call whose time is over, with what the server said if it said something."""
+        """End a call whose time is over, with the server's refusal if there was one."""
         if call.refusal is None:
             call.answer(no_answer(self._timeout_seconds, sent=call.sent))
         else:

@@ -43,7 +43,7 @@ class Call:
         self.uncertain = False
         #: Number of connections that could not be made for the call, or broke while it was in flight.
         self.failures = 0
-        #: Number of servers that said that they are not the one to ask, and what the last of them said.
+        #: Number of refusals by servers that are not the primary, and the last of these errors.
         self.refusals = 0
         self.refusal: Exception | None = None
 

@@ -91,7 +91,8 @@ class Connection(asyncio.Protocol):
             replyError=server_error,
             notEnoughData=_INCOMPLETE,
         )
-        #: Calls in flight, in the order they were sent; otherwise what checks the reply to a command of ours.
+        #: Calls in flight, in the order they were sent; for a command of the connection's own, the function
+        #: that takes its reply.
         self._unanswered: deque[Call | Callable[[Any], None]] = deque()
         self._check_role_at = 0.0
         self._writable = True
@@ -187,7 +188,7 @@ class Connection(asyncio.Protocol):
                 else:
                     call.answer(translated(reply, call))
         except (NotPrimaryError, redis.BusyLoadingError) as error:
-            if isinstance(error, ReplicaError):  # so are all behind it
+            if isinstance(error, ReplicaError):  # the replica refuses all later calls too
                 refused += self.unanswered
                 self._unanswered.clear()
             self._lose(error, [*unknown, *refused])

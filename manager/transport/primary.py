@@ -1,8 +1,8 @@
-"""Tells whether the server at the other end is still the one to ask.
+"""The check that a connection still leads to the primary.
 
-Behind one address (a managed service, a proxy, a DNS name) a fail-over leaves the connections to the old
-primary open. From then on that server is a replica: it refuses every write, and answers reads with what it
-last knew.
+Behind one address (a managed service, a proxy, a DNS name), a fail-over leaves the connections to the old
+primary open. That server is a replica from then on: it refuses every write, and answers reads with outdated
+data.
 """
 
 import re
@@ -10,11 +10,11 @@ from typing import Any
 
 import redis
 
-#: Longest that calls are sent without a look at the server's role, seconds.
+#: Longest time for which calls are sent without a check of the server's role, seconds.
 ROLE_CHECK_SECONDS = 1.0
 
-#: Refusals of a server that is not, or not now, the one to ask. A demoted primary keeps its connections, and
-#: refuses every write on them. About a script, Redis 6.2 puts its own words before them.
+#: Refusals of a server that is not the primary, or not now. A demoted primary keeps its connections, and
+#: refuses every write on them. In an error of a script, Redis 6.2 puts words of its own before them.
 _NOT_PRIMARY = re.compile(
     r"(?:^|[- ])(?:READONLY You|MASTERDOWN Link|NOREPLICAS Not|CLUSTERDOWN |UNBLOCKED )"
 )
@@ -29,11 +29,11 @@ _ERRORS: dict[str, type[redis.RedisError]] = {
 
 
 class NotPrimaryError(redis.ConnectionError):
-    """The server at the other end is not, or not now, the one to ask. It did not apply what it refused."""
+    """The server is not the primary, or not now. It did not apply the call that it refused."""
 
 
 class ReplicaError(NotPrimaryError):
-    """The server at the other end is a replica. It applies nothing that clients send."""
+    """The server is a replica. It applies nothing that clients send."""
 
 
 def server_error(text: str) -> redis.RedisError:
@@ -46,8 +46,8 @@ def server_error(text: str) -> redis.RedisError:
 def check_role(hello: Any) -> None:
     """Raise `ReplicaError` if the reply to HELLO is that of a replica.
 
-    A demoted primary answers reads on the connections it has, with what it knew before. HELLO tells the role,
-    and needs no right of its own.
+    A demoted primary answers reads on its connections with the data it had. The reply to HELLO contains the
+    role, and the command needs no right of its own.
     """
     flat = hello if isinstance(hello, list) else ()  # an error, if the user may not even ask
     fields = hello if isinstance(hello, dict) else dict(zip(flat[::2], flat[1::2], strict=False))

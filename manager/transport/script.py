@@ -6,13 +6,17 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _FOLDER = files("agent_runtime.manager.scripts") / "lua"
-_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$\n?", re.MULTILINE | re.DOTALL)
+#: A function, or a constant on a line of its own.
+_DEFINITION = re.compile(
+    r"^local (?:function (\w+)\(.*?^end|([A-Z_]+) = [^\n]*[^{\n])$\n?", re.MULTILINE | re.DOTALL
+)
 _USES = re.compile(r"^-- Uses: (.+)$", re.MULTILINE)
 
-#: A text in Lua. A name within it calls nothing.
+#: A text in Lua. A name within it uses nothing.
 _TEXT = re.compile(r"""'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*\"""")
 #: A call: a name before a parenthesis, neither field nor method; or a name handed to `attempt` or `pcall`.
 _CALL = re.compile(r"(?<![\w.:])(?:(attempt|pcall)\s*\(\s*(\w+)|(\w+)\s*\()")
+_CONSTANT = re.compile(r"(?<![\w.:])[A-Z_]+\b")
 
 
 class Script(NamedTuple):
@@ -44,24 +48,26 @@ def _without_comments(source: str) -> str:
 
 
 def _without_unused(source: str) -> str:
-    """Drop functions that nothing behind them calls: a server makes every function of a script anew for each
-    call.
+    """Drop functions and constants of which nothing behind them makes use.
+
+    A server makes every function of a script anew for each call.
     """
     kept: list[str] = []  # from the last to the first
-    called: set[str] = set()
+    used: set[str] = set()
     end = len(source)
-    for function in reversed(list(_FUNCTION.finditer(source))):
-        behind = source[function.end() : end]
-        called |= _called_in(behind)
+    for definition in reversed(list(_DEFINITION.finditer(source))):
+        behind = source[definition.end() : end]
+        used |= _used_in(behind)
         kept.append(behind)
-        if function[1] in called:
-            called |= _called_in(function[0])
-            kept.append(function[0])
-        end = function.start()
+        if (definition[1] or definition[2]) in used:
+            used |= _used_in(definition[0])
+            kept.append(definition[0])
+        end = definition.start()
     kept.append(source[:end])
     return "".join(reversed(kept))
 
 
-def _called_in(source: str) -> set[str]:
-    """Return the names of the functions that this part of a script calls."""
-    return {name for names in _CALL.findall(_TEXT.sub("''", source)) for name in names if name}
+def _used_in(source: str) -> set[str]:
+    """Return the names of the functions that this part of a script calls, and of the constants in it."""
+    code = _TEXT.sub("''", source)
+    return {name for names in _CALL.findall(code) for name in names if name} | set(_CONSTANT.findall(code))

@@ -1,4 +1,4 @@
-"""A script is sent with the library functions that it calls, and with no other."""
+"""A script is sent with the functions and constants of its libraries that it uses, and with no other."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,10 @@ from agent_runtime.manager.transport import script
 from agent_runtime.manager.transport.script import load_script
 
 _LIBRARY = """\
+local MOST = 100
+local MARK = 'x'
+local MARKED = MARK .. '*'
+
 local function goes_on(state)
   return state == 'failed'
 end
@@ -28,13 +32,14 @@ end
 
 
 def _sent(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> set[str]:
-    """Return the names of the library functions that a script with this body is sent with."""
-    for name, text in {"lib/jobs": _LIBRARY, "jobs/do_it": f"-- Does it.\n-- Uses: jobs\n{body}\n"}.items():
+    """Return the names of the library's functions and constants that a script with this body is sent with."""
+    for name, text in {"lib/jobs": _LIBRARY, "jobs/do_it": f"-- Do it.\n-- Uses: jobs\n{body}\n"}.items():
         path = folder / f"{name}.lua"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(script, "_FOLDER", folder)
-    return set(re.findall(r"^local function (\w+)", load_script("jobs/do_it").source, re.MULTILINE))
+    sent = re.findall(r"^local (?:function )?(\w+)", load_script("jobs/do_it").source, re.MULTILINE)
+    return set(sent) & set(re.findall(r"^local (?:function )?(\w+)", _LIBRARY, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def _sent(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> set[str]:
         "return work(KEYS[1])",
         "return work (KEYS[1])",
         "return pcall( work, KEYS[1])",
-        "local goes_on = work(KEYS[1])\nreturn goes_on",
+        "local state = work(KEYS[1])\nreturn state",
     ],
 )
 def test_a_function_that_is_called_is_sent_with_those_that_it_calls(
@@ -61,7 +66,7 @@ def test_a_function_that_is_handed_to_attempt_is_sent(
 @pytest.mark.parametrize(
     "body",
     [
-        "local goes_on = true\nif goes_on then\n  return 1\nend",
+        "if ARGV[1] then\n  local goes_on = true\n  return goes_on\nend",
         "return redis.call('SET', KEYS[1], 'goes_on')",
         "return redis.call('SET', KEYS[1], 'goes_on()')",
         'return redis.call("SET", KEYS[1], "it\'s goes_on()")',
@@ -85,3 +90,20 @@ def test_a_variable_a_text_or_a_field_of_the_same_name_is_no_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     assert _sent(tmp_path, monkeypatch, body) == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ("return MOST", {"MOST"}),
+        ("if ARGV[1] == MARKED then\n  return 1\nend", {"MARK", "MARKED"}),
+        ("return redis.call('SET', KEYS[1], 'MOST')", set()),
+        ("local reply = {}\nreply.MOST = 1\nreturn reply", set()),
+        ("return MOST_OF_ALL", set()),
+    ],
+    ids=["read", "made of another", "text", "field", "longer name"],
+)
+def test_a_constant_is_sent_if_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, sent: set[str]
+) -> None:
+    assert _sent(tmp_path, monkeypatch, body) == sent

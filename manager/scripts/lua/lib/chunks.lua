@@ -1,7 +1,11 @@
 -- Chunks that checkpoints of a session share (see manager/chunks/recipe.py) are stored in the hash of its
 -- checkpoints. The field of a chunk is a byte that no id has, and the chunk's name. The field of that byte
 -- alone counts the times that recipes name each chunk, JSON.
-local COUNTS, MOST_CHUNKS, LONGEST_RECIPE = '\255', 1000, 16384
+local COUNTS = '\255'
+
+-- Most chunks of one checkpoint, and longest recipe in bytes: the same as in manager/chunks/recipe.py.
+local MOST_CHUNKS = 1000
+local LONGEST_RECIPE = 16384
 
 -- Up to this number, Lua's own conversion to text is exact, and several times as fast as string.format.
 local MOST_SHORT = 1e14
