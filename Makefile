@@ -31,9 +31,9 @@ dev: .venv/package
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 fast: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(OPTIONS) $(FAST)
-coverage:
-	$(MAKE) fast OPTIONS="--cov --cov-report=term:skip-covered"
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(FAST)
+coverage: setup
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered $(FAST)
 fresh: setup
 	$(BIN)/python -m tests.setup
 fuzz: setup
