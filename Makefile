@@ -1,4 +1,4 @@
-# Needs only make and Python 3.11 or newer. Everything else is installed in .venv, exactly as the lock files say.
+# Needs only make and Python 3.11 or newer. All else is installed in .venv, exactly as the lock files say.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
