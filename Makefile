@@ -1,4 +1,4 @@
-# Needs only make and Python 3.11 or newer. Everything else is installed in .venv, exactly as the lock files say.
+# Needs only make and Python 3.11 or newer. All else is installed in .venv, exactly as the lock files say.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -6,7 +6,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCKED := $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header --group build pyproject.toml
-.PHONY: setup demo dev test fast fresh fuzz lint audit bench planted model chaos lock clean
+# The quick part of the suite, for each supported Python.
+FAST := tests/fundamentals tests/lua tests/manager tests/encryption tests/faults tests/setup
+.PHONY: setup demo dev test fast coverage fresh fuzz lint audit bench planted model chaos lock clean
 .NOTPARALLEL:
 setup: .venv/full .venv/package
 .venv/demo: requirements-demo.lock
@@ -28,6 +30,10 @@ dev: .venv/package
 	$(BIN)/python -m agent_runtime.worker.dev
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+fast: setup
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(FAST)
+coverage: setup
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered $(FAST)
 fresh: setup
 	$(BIN)/python -m tests.setup
 fuzz: setup

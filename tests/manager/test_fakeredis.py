@@ -110,9 +110,11 @@ async def test_batches_in_a_fake(open_manager: Opener, namespace: str) -> None:
     manager = open_manager(conn=fake, max_sessions=40)
     wanted: list[Any] = [{"user_id": "ann", "agent_id": "bot", "metadata": {"a": 1}} for _ in range(41)]
     created = await manager.create_sessions(wanted)
-    ids = [each.session_id for each in created if isinstance(each, Session)]
-    assert [type(each) for each in created] == [Session] * 40 + [SessionLimitError]
-    assert await manager.get_sessions(ids) == created[:40]
+    # Pages reach a fake from several threads, in any order, so any entry may be the one too many.
+    sessions = [each for each in created if isinstance(each, Session)]
+    ids = [each.session_id for each in sessions]
+    assert [type(each) for each in created if each not in sessions] == [SessionLimitError]
+    assert await manager.get_sessions(ids) == sessions
     saved = await manager.save_checkpoints([{"session_id": each, "data": {}} for each in [*ids, "sess_1"]])
     assert [type(each) for each in saved] == [str] * 40 + [SessionNotFoundError]
     assert await manager.delete_sessions([*ids, ids[0]]) == [True] * 40 + [False]

@@ -35,6 +35,7 @@ _AREAS = {
     "fuzz": "Arbitrary input",
     "encryption": "Encryption at rest",
     "security": "Security",
+    "setup": "Set-up",
     "packaging": "Packaging",
     "benchmarks": "Benchmarks",
 }
