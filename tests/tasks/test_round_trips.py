@@ -83,8 +83,9 @@ def settings(server: RedisServer, namespace: str) -> Settings:
 
 @pytest.fixture
 async def workers(server: RedisServer, settings: Settings) -> AsyncIterator[Proxy]:
-    """The proxy between a worker and the store. The broker is reached without it, in a database of its own: the
-    worker of the other tests in this folder may be running.
+    """The proxy between a worker and the store.
+
+    The broker is reached without it, in a database of its own: the worker of other tests may be running.
     """
     async with Proxy(server.port) as proxy:
         process = {
