@@ -21,7 +21,7 @@ from benchmarks.timing import Result
 _TTL_MS, _FAR_MS = 3_600_000, 4_102_444_800_000
 _LISTED = 100
 _CHECKPOINTS = 10
-_CREATE = load_script("sessions/create_session")
+_CREATE = load_script("sessions/create_sessions")
 
 #: Sizes of checkpoints, the number of average calls that one takes, and whether 1,000 at a time are too many.
 _SIZES = {"400 B": (400, 1), "2 KB": (2_048, 1), "50 KB": (51_200, 5), "1 MB": (1_048_576, 60)}
@@ -190,9 +190,9 @@ class _Raw:
         self._agent_index, self._expiry_index = keys.agent_index(AGENT), keys.expiry_index
 
     async def create_by_evalsha(self, client: aredis.Redis, item: Item) -> None:
-        places = (item.session, item.user_index, self._agent_index, self._expiry_index)
-        args = (item.session_id, item.user, AGENT, _TTL_MS, MAX_SESSIONS, INDEX_LINGER_MS, 14)
-        await client.evalsha(_CREATE.sha, len(places), *places, *args, b"m:tier", b'j"premium"')
+        limits = (self._prefix, _TTL_MS, MAX_SESSIONS, INDEX_LINGER_MS)
+        session = (item.session_id, item.user, AGENT, 14, 2, b"m:tier", b'j"premium"')
+        await client.evalsha(_CREATE.sha, 1, self._expiry_index, *limits, *session)
 
     async def create_by_multi(self, client: aredis.Redis, item: Item) -> None:
         session = {"user": item.user, "agent": AGENT, "created": _FAR_MS, "expires": _FAR_MS, "size": 14}

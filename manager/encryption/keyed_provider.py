@@ -103,8 +103,8 @@ class KeyedProvider(KeyProvider):
 
     async def _find_key_id(self, keys: Keys, session_id: str) -> str:
         """Return the id of the user's key that encrypts a session; '' if a key of the ring does."""
-        found = await scripts.get_session(self._client, keys, session_id)
-        key_id = b"" if found is None else found[1].fields.get(b"user_key", b"")
+        _, [found] = await scripts.get_sessions(self._client, keys, [session_id])
+        key_id = b"" if found is None else found.fields.get(b"user_key", b"")
         if key_id:  # otherwise, the session may be created later, or created again
             self._key_ids.remember(session_id, key_id.decode())
         return key_id.decode()

@@ -166,10 +166,10 @@ class StoreScrubber:
         found: list[Finding] = []
         keys, session_id = place.keys, place.name
         try:
-            stored = await session_scripts.get_session(self._client, keys, session_id)
+            _, [stored] = await session_scripts.get_sessions(self._client, keys, [session_id])
             if stored is not None:
-                decryptor = await self._key_provider.decryptor(metadata_values(stored[1].fields))
-                to_session(stored[1], decryptor)
+                decryptor = await self._key_provider.decryptor(metadata_values(stored.fields))
+                to_session(stored, decryptor)
         except CorruptDataError as error:
             found.append(_corrupt(place.key, error))
         after_us = 0.0

@@ -1,22 +1,34 @@
 """Methods of `SessionManager` that look after the store as a whole."""
 
 from agent_runtime.manager.integrity.scrubber import StoreScrubber
-from agent_runtime.manager.methods.context import ManagerBase
+from agent_runtime.manager.methods.context import Facet
 
 
-class IntegrityMethods(ManagerBase):
-    """The check of a store."""
+class IntegrityMethods(Facet):
+    """Checks and repairs a store."""
 
     def scrub(self, *, repair: bool = False) -> StoreScrubber:
-        """Walks the whole store and yields what is wrong with it, while others work on it.
+        """Walk the whole store and yield what is wrong with it, while others work on it.
 
-        It goes at the pace of bulk work. With `repair`, it mends what it can without losing anything that
-        could be read; what it leaves to people has `mended=False`.
+        The walk goes at the pace of bulk work.
+
+        Args:
+            repair: True to mend what can be mended without losing anything that could be read. A finding that
+                is left to people has `mended=False`.
+
+        Returns:
+            A walk to iterate over; see `StoreScrubber`.
 
         Example:
             >>> async for finding in manager.scrub():
             ...     print(finding.damage, finding.key)
         """
+        context = self._context
         return StoreScrubber(
-            self._client, self._partitions, self.jobs, self._key_provider, self.settings, repair=repair
+            context.client,
+            context.partitions,
+            context.jobs,
+            context.key_provider,
+            context.settings,
+            repair=repair,
         )

@@ -1,23 +1,24 @@
 """Methods of `SessionManager` on the keys of users."""
 
-from agent_runtime.manager.methods.context import ManagerBase
+from agent_runtime.manager.methods.context import Facet
 
 
-class KeyMethods(ManagerBase):
-    """Where each user has a key (`user_keys_url`), erasing it makes what it sealed unreadable."""
+class KeyMethods(Facet):
+    """Erases the keys of users, if users have keys (`user_keys_url`)."""
 
     async def erase_user_key(self, user_id: str) -> bool:
-        """Erases the key of a user: what it sealed cannot be read any more, nor can any copy of it.
+        """Erase the key of a user: nobody can read what it encrypted any more, in the store or in a copy.
 
-        The sessions stay where they are, so delete them as well, best before: a session that is sealed under
-        an erased key takes nothing more. A session that the user begins later has a new key.
+        The sessions stay in the store, so delete them as well, best before this call: a session encrypted
+        under an erased key takes no further value. A session that the user begins later has a new key.
 
         Returns:
-            Whether the user had a key.
+            True if the user had a key.
 
         Raises:
+            InvalidArgumentError: the id is not acceptable (a `ValueError`).
             SettingsError: `user_keys_url` is not set (a `ValueError`).
-            StoreError: it is not known to be erased; call again.
+            StoreError: the key may not be erased; call again.
 
         Example:
             >>> await manager.delete_user_sessions("user_123")
@@ -25,6 +26,7 @@ class KeyMethods(ManagerBase):
             >>> await manager.erase_user_key("user_123")
             True
         """
-        self._check_id("user_id", user_id)
-        with self._revoking(user_id=user_id):
-            return await self._key_provider.erase_user_key(user_id)
+        context = self._context
+        context.ids.check("user_id", user_id)
+        with context.copies.revoking(user_id=user_id):
+            return await context.key_provider.erase_user_key(user_id)

@@ -7,11 +7,11 @@ from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED, Opened
 from agent_runtime.manager.chunks.recipe import RECIPE, head_of, names_of
 from agent_runtime.manager.errors import CorruptDataError
 from agent_runtime.manager.keys import Keys
-from agent_runtime.manager.scripts.replies import session_keys, truth_or_damage
+from agent_runtime.manager.scripts.replies import answers_of, session_keys
 from agent_runtime.manager.transport.script import load_script
 from agent_runtime.manager.transport.script_client import ScriptClient
 
-_SAVE_CHECKPOINT = load_script("checkpoints/save_checkpoint")
+_SAVE_CHECKPOINTS = load_script("checkpoints/save_checkpoints")
 _GET_CHECKPOINT = load_script("checkpoints/get_checkpoint")
 _LIST_CHECKPOINTS = load_script("checkpoints/list_checkpoints")
 _PIN_CHECKPOINT = load_script("checkpoints/pin_checkpoint")
@@ -19,7 +19,9 @@ _UNPIN_CHECKPOINT = load_script("checkpoints/unpin_checkpoint")
 _LIST_PINS = load_script("checkpoints/list_pins")
 _DELETE_CHECKPOINT = load_script("checkpoints/delete_checkpoint")
 _CLEAR_CHECKPOINTS = load_script("checkpoints/clear_checkpoints")
-_SAVE_CHECKPOINTS = load_script("checkpoints/save_checkpoints")
+
+#: Meaning of each letter of a reply to a save.
+_SAVED = {ord("1"): True, ord("0"): False, ord("M"): None}
 
 #: How many checkpoints over the bound one save removes. It adds one, so any session comes down to its bound.
 REMOVED_PER_SAVE = 100
@@ -69,26 +71,32 @@ def _pin_keys(keys: Keys, session_id: str) -> list[bytes]:
     return [keys.session(session_id), keys.checkpoint_order(session_id)]
 
 
-async def save_checkpoint(
-    client: ScriptClient,
-    keys: Keys,
-    session_id: str,
-    checkpoint_id: str,
-    data: bytes,
-    *,
-    chunks: Sequence[bytes] = (),
-    pin: bool = False,
-    max_unpinned: int | None = None,
-) -> bool | None:
-    """Whether the session was live; None where a chunk that the data names was not there.
+class EncodedCheckpoint(NamedTuple):
+    """A checkpoint to be saved, as it is stored."""
 
-    Args:
-        chunks: names and stored values of new ones in turn.
+    session_id: str
+    checkpoint_id: str
+    data: bytes
+    pin: bool
+    #: Names and stored values of new chunks in turn.
+    chunks: Sequence[bytes] = ()
+
+
+async def save_checkpoints(
+    client: ScriptClient, keys: Keys, new: Sequence[EncodedCheckpoint], *, max_unpinned: int | None = None
+) -> list[bool | CorruptDataError | None]:
+    """Save some checkpoints of one partition; those of one session in their order.
+
+    Return for each if its session was live, and None if a chunk that the data names was not there.
     """
-    bound = "" if max_unpinned is None else max_unpinned
-    args = [keys.prefix, session_id, checkpoint_id, data, int(pin), bound, REMOVED_PER_SAVE, *chunks]
-    reply = await client.call(_SAVE_CHECKPOINT, session_keys(keys, session_id), args)
-    return None if reply == b"MISSING" else bool(reply)
+    # A save adds one, so that two or more bring any session down to its bound.
+    limit = max(2, REMOVED_PER_SAVE // len(new))
+    args: list[Any] = [keys.prefix, "" if max_unpinned is None else max_unpinned, limit]
+    for each in new:
+        args += (each.checkpoint_id, each.data, int(each.pin), len(each.chunks), *each.chunks)
+    session_ids = [each.session_id for each in new]
+    reply = await client.call(_SAVE_CHECKPOINTS, [*map(keys.session, session_ids)], args)
+    return answers_of(keys, session_ids, reply, _SAVED)
 
 
 async def get_checkpoint(
@@ -146,37 +154,18 @@ def _page(key: bytes, reply: list[Any], known: Mapping[str, bytes] = NOTHING_OPE
     chunks: dict[str, bytes | None] = {}
     opened = dict(known)
     size = 0
-    for i in range(0, len(reply), 4):
-        checkpoint_id, created_us, data, stored = reply[i : i + 4]
-        if stored:
+    last = 0
+    while last < len(reply):
+        checkpoint_id, created_us, data, count = reply[last : last + 4]
+        first, last = last + 4, last + 4 + count
+        if count:
             # It names some that are known, or that an earlier one has named as well; those come once.
             names = dict.fromkeys(name for place in names_of(head_of(data)) for name in place)
             new = (name for name in names if name not in chunks and name not in known)
+            stored = reply[first:last]
             chunks |= zip(new, stored, strict=True)
             size += sum(len(chunk) for chunk in stored if chunk)
         size += len(data or b"")
         name = checkpoint_id.decode(errors="backslashreplace")
         found.append(StoredCheckpoint(name, key, float(created_us), data, chunks, opened))
     return Page(found, chunks, size)
-
-
-class EncodedCheckpoint(NamedTuple):
-    """A checkpoint to be saved, as it is stored; without chunks."""
-
-    session_id: str
-    checkpoint_id: str
-    data: bytes
-    pin: bool
-
-
-async def save_checkpoints(
-    client: ScriptClient, keys: Keys, new: Sequence[EncodedCheckpoint], *, max_unpinned: int | None
-) -> list[bool | CorruptDataError]:
-    """Of each whether its session was live; those of one session in their order."""
-    # A save adds one, so that two or more bring any session down to its bound.
-    limit = max(2, REMOVED_PER_SAVE // len(new))
-    args: list[Any] = [keys.prefix, "" if max_unpinned is None else max_unpinned, limit]
-    for each in new:
-        args += (each.session_id, each.checkpoint_id, each.data, int(each.pin))
-    reply = await client.call(_SAVE_CHECKPOINTS, [keys.session(each.session_id) for each in new], args)
-    return [truth_or_damage(keys, each.session_id, answer) for each, answer in zip(new, reply, strict=True)]

@@ -1,18 +1,24 @@
-"""What raw replies are made of: keys, cursors, ids, scores, and sessions as they are stored."""
+"""Parts of raw replies: keys, cursors, ids, scores, stored sessions, answers to entries of a batch."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from agent_runtime.manager.errors import CorruptDataError
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.transport.error_mapping import damage_told_by
 
-#: Where a page of a sorted set begins: before its first member.
+#: Cursor before the first member of a sorted set.
 START = (b"", b"")
 
 #: Largest score that is a moment, microseconds, or a number of something.
 _LARGEST_SCORE = 253_402_300_799_999_999
 
+#: Letter of an entry that is damaged.
+_DAMAGED = ord("?")
+
 Cursor = tuple[bytes, bytes]
+
+T = TypeVar("T")
 
 
 class StoredSession(NamedTuple):
@@ -21,12 +27,16 @@ class StoredSession(NamedTuple):
     session_id: str
     key: bytes
     fields: dict[bytes, bytes]
-    #: What the server says of one that it could not read, else ''.
+    #: The server's words if the session is damaged, else ''.
     damage: str = ""
 
 
 def text_of(key: bytes, raw: bytes) -> str:
-    """An id that lies at `key`."""
+    """Return an id that lies at `key`, as text.
+
+    Raises:
+        CorruptDataError: the id is no UTF-8.
+    """
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -34,8 +44,11 @@ def text_of(key: bytes, raw: bytes) -> str:
 
 
 def score_of(key: bytes, raw: bytes) -> int:
-    """A moment or a number, as a score of the sorted set at `key`. A page that ended at a score which is no
-    whole number would come again and again.
+    """Return a score of the sorted set at `key`: a moment or a number.
+
+    Raises:
+        CorruptDataError: the score is no whole number. (A page that ended at such a score would come again
+            and again.)
     """
     score = float(raw)
     if not (score.is_integer() and 0 <= score <= _LARGEST_SCORE):
@@ -49,19 +62,35 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
 
 
 def session_keys(keys: Keys, session_id: str) -> list[bytes]:
+    """Return the three keys of one session: its hash, its checkpoints and their order."""
     return [keys.session(session_id), keys.checkpoints(session_id), keys.checkpoint_order(session_id)]
 
 
 def stored_session(session_id: str, key: bytes, flat: list[bytes]) -> StoredSession:
-    """Of a session's fields and their values in turn, or of what the server says of a damaged one."""
+    """Return a session of its fields and values in turn, or of the server's words about a damaged one."""
     if len(flat) == 1:
         return StoredSession(session_id, key, {}, flat[0].decode(errors="backslashreplace"))
     return StoredSession(session_id, key, _pairs(flat))
 
 
-def truth_or_damage(keys: Keys, session_id: str, answer: Any) -> bool | CorruptDataError:
-    """Of 1, 0 or the text of an error in a list of its own."""
-    if isinstance(answer, list):
-        text = answer[0].decode(errors="backslashreplace")
-        return CorruptDataError(damage_told_by(text, session_keys(keys, session_id)))
-    return bool(answer)
+def answers_of(
+    keys: Keys, session_ids: Sequence[str], reply: Any, meanings: Mapping[int, T]
+) -> list[T | CorruptDataError]:
+    """Return the answer to each entry of a batch.
+
+    Args:
+        session_ids: the session that each entry is about.
+        reply: a letter for each entry; if some are '?', a list of the letters and the server's words about
+            each of these.
+        meanings: what each other letter means, by its byte.
+    """
+    if isinstance(reply, bytes):
+        return [meanings[letter] for letter in reply]
+    letters, *damages = reply
+    words = (damage.decode(errors="backslashreplace") for damage in damages)
+    return [
+        CorruptDataError(damage_told_by(next(words), session_keys(keys, session_id)))
+        if letter == _DAMAGED
+        else meanings[letter]
+        for session_id, letter in zip(session_ids, letters, strict=True)
+    ]

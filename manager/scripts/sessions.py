@@ -9,26 +9,29 @@ from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys
 from agent_runtime.manager.scripts.replies import (
     Cursor,
     StoredSession,
+    answers_of,
     session_keys,
     stored_session,
-    truth_or_damage,
 )
 from agent_runtime.manager.transport.script import load_script
 from agent_runtime.manager.transport.script_client import ScriptClient
 
-_CREATE_SESSION = load_script("sessions/create_session")
-_GET_SESSION = load_script("sessions/get_session")
+_CREATE_SESSIONS = load_script("sessions/create_sessions")
+_GET_SESSIONS = load_script("sessions/get_sessions")
 _SESSION_EXISTS = load_script("sessions/session_exists")
 _UPDATE_SESSION = load_script("sessions/update_session")
 _MERGE_METADATA = load_script("sessions/merge_metadata")
 _REFRESH_SESSION = load_script("sessions/refresh_session")
-_DELETE_SESSION = load_script("sessions/delete_session")
+_DELETE_SESSIONS = load_script("sessions/delete_sessions")
 _LIST_SESSIONS = load_script("sessions/list_sessions")
 _COUNT_USER_SESSIONS = load_script("sessions/count_user_sessions")
 _COUNT_SESSIONS = load_script("sessions/count_sessions")
-_CREATE_SESSIONS = load_script("sessions/create_sessions")
-_GET_SESSIONS = load_script("sessions/get_sessions")
-_DELETE_SESSIONS = load_script("sessions/delete_sessions")
+
+#: Bytes of sessions after which one script reads no more of them; that keeps it near a millisecond.
+SESSIONS_PAGE_BYTES = 262_144
+
+#: Meaning of each letter of a reply to a deletion.
+_DELETED = {ord("1"): True, ord("0"): False}
 
 #: How many open deletions one counting script looks at.
 _REVOKED_SETS_PER_COUNT = 1_000
@@ -50,40 +53,74 @@ class Refusal(StrEnum):
     """The id is that of another user's session."""
 
 
-async def create_session(
-    client: ScriptClient,
-    keys: Keys,
-    *,
-    session_id: str,
-    user_id: str,
-    agent_id: str,
-    ttl_ms: int,
-    max_sessions: int,
-    metadata_size: int,
-    metadata: list[bytes],
-    user_key_id: str = "",
-) -> Created | Refusal | StoredSession:
-    """When it was created, or why not, or the session of this user that has this id already."""
-    places = [
-        keys.session(session_id),
-        keys.user_index(user_id),
-        keys.agent_index(agent_id),
-        keys.expiry_index,
-    ]
-    args = [session_id, user_id, agent_id, ttl_ms, max_sessions, INDEX_LINGER_MS, metadata_size, *metadata]
-    if user_key_id:
-        args += ["user_key", user_key_id]
-    return answer_to_creation(session_id, places[0], await client.call(_CREATE_SESSION, places, args))
+class EncodedSession(NamedTuple):
+    """A session to be created, as it is stored."""
+
+    session_id: str
+    user_id: str
+    agent_id: str
+    metadata_size: int
+    #: Fields and stored values in turn.
+    metadata: list[bytes]
+    #: Id of the key of the session's user, if the metadata is encrypted under it, else ''.
+    user_key_id: str = ""
 
 
-async def get_session(client: ScriptClient, keys: Keys, session_id: str) -> tuple[int, StoredSession] | None:
-    """The server's time (ms) and the session; None where it is not live."""
-    key = keys.session(session_id)
-    reply = await client.call(_GET_SESSION, [key], [keys.prefix, session_id])
-    if reply is None:
-        return None
+async def create_sessions(
+    client: ScriptClient, keys: Keys, new: Sequence[EncodedSession], *, ttl_ms: int, max_sessions: int
+) -> list[Created | Refusal | StoredSession]:
+    """Create some sessions of one partition.
+
+    Return for each when it was created, or why it was not, or the session of this user that has this id
+    already. A session with damage stands for one whose keys cannot be read.
+    """
+    args: list[Any] = [keys.prefix, ttl_ms, max_sessions, INDEX_LINGER_MS]
+    for each in new:
+        more = ("user_key", each.user_key_id) if each.user_key_id else ()
+        count = len(each.metadata) + len(more)
+        args += (each.session_id, each.user_id, each.agent_id, each.metadata_size, count)
+        args += each.metadata
+        args += more
+    reply = await client.call(_CREATE_SESSIONS, [keys.expiry_index], args)
+    answers: list[Created | Refusal | StoredSession] = []
+    place = 0
+    for each in new:
+        first, place = place + 1, place + 1 + reply[place]
+        answers.append(_creation(keys, each.session_id, reply[first:place]))
+    return answers
+
+
+def _creation(keys: Keys, session_id: str, values: list[Any]) -> Created | Refusal | StoredSession:
+    if len(values) == 2:
+        return Created(*values)
+    if values[0] in _REFUSALS:
+        return Refusal(values[0].decode())
+    return stored_session(session_id, keys.session(session_id), values)
+
+
+_REFUSALS = [refusal.value.encode() for refusal in Refusal]
+
+
+async def get_sessions(
+    client: ScriptClient, keys: Keys, session_ids: Sequence[str], *, max_bytes: int = SESSIONS_PAGE_BYTES
+) -> tuple[int, list[StoredSession | None]]:
+    """Read some sessions of one partition.
+
+    Return the server's time (ms) and the first of these sessions, at least one; None for each that is not
+    live.
+    """
+    places = [*map(keys.session, session_ids)]
+    reply = await client.call(_GET_SESSIONS, places, [keys.prefix, max_bytes])
     now_ms = reply.pop()
-    return now_ms, stored_session(session_id, key, reply)
+    if len(places) == 1:
+        return now_ms, [stored_session(session_ids[0], places[0], reply) if reply else None]
+    counts = reply[-1 - reply[-1] : -1]
+    found: list[StoredSession | None] = []
+    last = 0
+    for session_id, key, count in zip(session_ids, places, counts, strict=False):
+        first, last = last, last + count
+        found.append(stored_session(session_id, key, reply[first:last]) if count else None)
+    return now_ms, found
 
 
 async def session_exists(client: ScriptClient, keys: Keys, session_id: str) -> bool:
@@ -124,23 +161,35 @@ async def refresh_session(client: ScriptClient, keys: Keys, session_id: str, ttl
     return bool(await client.call(_REFRESH_SESSION, session_keys(keys, session_id), args))
 
 
-async def delete_session(client: ScriptClient, keys: Keys, session_id: str) -> bool:
-    """Whether the session was live."""
-    places = [keys.session(session_id), keys.expiry_index, keys.new_answer()]
-    args = [keys.prefix, session_id, client.repeated_within_ms]
-    return bool(await client.call(_DELETE_SESSION, places, args))
+async def delete_sessions(
+    client: ScriptClient, keys: Keys, session_ids: Sequence[str]
+) -> list[bool | CorruptDataError]:
+    """Delete some sessions of one partition, none named twice. Return for each if it was live."""
+    places = [keys.new_answer(), keys.expiry_index]
+    args = [keys.prefix, client.repeated_within_ms, *session_ids]
+    reply = await client.call(_DELETE_SESSIONS, places, args)
+    return answers_of(keys, session_ids, reply, _DELETED)
 
 
 async def list_sessions(
-    client: ScriptClient, keys: Keys, index: bytes, cursor: Cursor, *, limit: int, max_bytes: int
+    client: ScriptClient,
+    keys: Keys,
+    index: bytes,
+    cursor: Cursor,
+    *,
+    limit: int,
+    max_bytes: int = SESSIONS_PAGE_BYTES,
 ) -> tuple[Cursor, list[StoredSession]]:
-    """One page of live sessions in order of expiry, and where the next begins (`START` at the end)."""
+    """Return the next page's cursor (`START` at the end), and a page of live sessions in order of expiry."""
     reply = await client.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
+    names = reply[-3 - 2 * reply[-3] : -3]
     sessions = []
-    for raw_id, flat in zip(reply[2::2], reply[3::2], strict=True):
+    last = 0
+    for raw_id, count in zip(names[::2], names[1::2], strict=True):
         session_id = raw_id.decode(errors="backslashreplace")
-        sessions.append(stored_session(session_id, keys.session(session_id), flat))
-    return (reply[0], reply[1]), sessions
+        first, last = last, last + count
+        sessions.append(stored_session(session_id, keys.session(session_id), reply[first:last]))
+    return (reply[-2], reply[-1]), sessions
 
 
 async def count_user_sessions(
@@ -157,63 +206,3 @@ async def count_sessions(client: ScriptClient, keys: Keys, seen: int) -> tuple[i
     places = [keys.expiry_index, keys.revocations("u"), keys.revocations("a")]
     reply = await client.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _REVOKED_SETS_PER_COUNT])
     return int(reply[0]), int(reply[1])
-
-
-def answer_to_creation(session_id: str, key: bytes, reply: Any) -> Created | Refusal | StoredSession:
-    """What a script answers to the creation of one session."""
-    if isinstance(reply, bytes):
-        return Refusal(reply.decode())
-    if len(reply) == 2:
-        return Created(int(reply[0]), int(reply[1]))
-    return stored_session(session_id, key, reply)
-
-
-class EncodedSession(NamedTuple):
-    """A session to be created, as it is stored."""
-
-    session_id: str
-    user_id: str
-    agent_id: str
-    metadata_size: int
-    metadata: list[bytes]
-
-
-async def create_sessions(
-    client: ScriptClient, keys: Keys, new: Sequence[EncodedSession], *, ttl_ms: int, max_sessions: int
-) -> list[Created | Refusal | StoredSession]:
-    """Of each what `scripts.create_session` says, or a damaged session where a key cannot be read."""
-    args: list[Any] = [keys.prefix, ttl_ms, max_sessions, INDEX_LINGER_MS]
-    for each in new:
-        args += (each.session_id, each.user_id, each.agent_id, each.metadata_size, len(each.metadata))
-        args += each.metadata
-    reply = await client.call(_CREATE_SESSIONS, [keys.expiry_index], args)
-    return [
-        answer_to_creation(each.session_id, keys.session(each.session_id), answer)
-        for each, answer in zip(new, reply, strict=True)
-    ]
-
-
-async def get_sessions(
-    client: ScriptClient, keys: Keys, session_ids: list[str], *, max_bytes: int
-) -> tuple[int, list[StoredSession | None]]:
-    """The server's time (ms) and the first of these sessions, at least one; None for what is not live."""
-    places = [keys.session(session_id) for session_id in session_ids]
-    reply = await client.call(_GET_SESSIONS, places, [keys.prefix, max_bytes, *session_ids])
-    found = zip(session_ids, places, reply[1:], strict=False)
-    return int(reply[0]), [
-        None if flat is None else stored_session(session_id, key, flat) for session_id, key, flat in found
-    ]
-
-
-async def delete_sessions(
-    client: ScriptClient, keys: Keys, session_ids: list[str]
-) -> list[bool | CorruptDataError]:
-    """Of each, none of which is named twice, whether it was live."""
-    places = [keys.new_answer(), keys.expiry_index]
-    reply = await client.call(
-        _DELETE_SESSIONS, places, [keys.prefix, client.repeated_within_ms, *session_ids]
-    )
-    return [
-        truth_or_damage(keys, session_id, answer)
-        for session_id, answer in zip(session_ids, reply, strict=True)
-    ]

@@ -88,7 +88,7 @@ async def test_nothing_that_was_sealed_is_kept_in_the_clear(open_manager: Opener
     session_id, _ = await _save(saving)
     assert await reading.get_latest_checkpoint(session_id)
     for manager in (saving, reading):
-        assert manager._chunk_index.opened.of(session_id) is NOTHING_OPENED
+        assert manager._context.copies.chunk_index.opened.of(session_id) is NOTHING_OPENED
 
 
 async def test_what_was_sealed_is_stored_once_as_well(

@@ -10,7 +10,7 @@ from tests.support.wait_until import wait_until
 
 
 def _multiplexed(manager: SessionManager) -> MultiplexedPipeline:
-    pipeline = manager._client._pipelines[asyncio.get_running_loop()]
+    pipeline = manager._context.client._pipelines[asyncio.get_running_loop()]
     assert isinstance(pipeline, MultiplexedPipeline)
     return pipeline
 

@@ -70,7 +70,7 @@ async def test_writes_go_on_at_the_new_primary(open_manager: Opener, pair: Pair,
     pair.fail_over()
     saved = await asyncio.gather(*(manager.save_checkpoint(session.session_id, {"n": n}) for n in range(20)))
     assert len(await manager.list_checkpoints(session.session_id)) == len(set(saved)) == 20
-    assert pair.second.exists(manager._partitions.of_user("ann").checkpoints(session.session_id))
+    assert pair.second.exists(manager._context.partitions.of_user("ann").checkpoints(session.session_id))
     await manager.aclose()
 
 

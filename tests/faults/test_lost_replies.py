@@ -293,10 +293,10 @@ async def test_a_refused_batch_is_counted_once(
     async def fail() -> str:
         mine: dict[str, Any] = {"shard": 0, "token": secrets.token_hex(8)}
         await job_scripts.begin_slice(
-            manager._client, keys, job_id, number=None, silence_ms=1_000, elsewhere=NOWHERE, **mine
+            manager._context.client, keys, job_id, number=None, silence_ms=1_000, elsewhere=NOWHERE, **mine
         )
         fields = await job_scripts.end_slice(
-            proxied._client, keys, job_id, reason="no", max_attempts=3, retention_ms=60_000, **mine
+            proxied._context.client, keys, job_id, reason="no", max_attempts=3, retention_ms=60_000, **mine
         )
         return fields["state"]
 

@@ -189,14 +189,14 @@ async def world(
 
 
 def _bound(manager: SessionManager, steps: list[int]) -> None:
-    call = manager._client.call
+    call = manager._context.client.call
 
     async def counted(script: Any, *args: Any) -> Any:
         steps.append(1)
         assert len(steps) <= _MOST_STEPS, f"no end: {script.name}"
         return await call(script, *args)
 
-    manager._client.call = counted  # type: ignore[method-assign]
+    manager._context.client.call = counted  # type: ignore[method-assign]
 
 
 def _do(raw: redis.Redis, namespace: str, damage: Damage) -> None:

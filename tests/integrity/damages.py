@@ -25,7 +25,7 @@ class Damaged(NamedTuple):
 
     @property
     def keys(self) -> Keys:
-        return self.manager._partitions.home
+        return self.manager._context.partitions.home
 
     @property
     def s(self) -> bytes:

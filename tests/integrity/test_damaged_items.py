@@ -256,7 +256,7 @@ async def test_a_damaged_job_is_said_with_its_key_and_keeps_no_other_from_its_wo
     await create_sessions(manager, 3, "bob")
     broken = await manager.revoke_user_sessions("ann")
     other = await manager.revoke_user_sessions("bob")
-    home = manager._partitions.home
+    home = manager._context.partitions.home
     DAMAGED_RECORDS[damage](raw, home.job(broken))
     for call in (manager.jobs.progress(broken), manager.jobs.run(broken)):
         with pytest.raises(CorruptDataError, match=f"job:{broken}"):

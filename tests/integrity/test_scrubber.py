@@ -79,7 +79,7 @@ async def test_a_deletion_that_is_not_noted_any_more_can_still_be_undone_after_a
 ) -> None:
     await create_sessions(manager, 3, "bob", "other")
     job_id = await manager.revoke_user_sessions("bob", grace=3_600)
-    raw.delete(manager._partitions.home.prefix + lost.encode())
+    raw.delete(manager._context.partitions.home.prefix + lost.encode())
     assert told(await findings(manager, repair=True)) == {(Damage.UNLISTED, "revocations")}
     assert await findings(manager) == []
     assert await manager.get_active_session_count() == 2
@@ -94,15 +94,15 @@ async def test_what_was_deleted_never_comes_back(
     again."""
     sessions = await create_sessions(manager, 5, "bob", "other")
     job_id = await manager.revoke_user_sessions("bob")
-    raw.delete(manager._partitions.home.job(job_id))
-    raw.zrem(manager._partitions.home.jobs, job_id)
+    raw.delete(manager._context.partitions.home.job(job_id))
+    raw.zrem(manager._context.partitions.home.jobs, job_id)
     assert told(await findings(manager)) == {(Damage.REVOKED, "revoked")}
     mended = told(await findings(manager, repair=True))
     assert mended == {(Damage.REVOKED, "revoked"), (Damage.ORPHAN, "s")}
     assert await findings(manager) == []
     for session in sessions:
         assert await manager.get_session(session.session_id) is None
-        assert not raw.exists(manager._partitions.home.session(session.session_id))
+        assert not raw.exists(manager._context.partitions.home.session(session.session_id))
     assert await manager.get_active_session_count() == 2
 
 
@@ -118,7 +118,7 @@ async def test_every_page_of_a_long_session_and_a_long_index_is_looked_at(
     sessions = await create_sessions(manager, 400)
     session_id = sessions[0].session_id
     await save_turns(manager, session_id, 350)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     ids = [checkpoint["checkpoint_id"] for checkpoint in await manager.list_checkpoints(session_id)]
     lost = [ids[place] for place in (0, 99, 100, 250, 349)]
     raw.hdel(keys.checkpoints(session_id), *lost)
@@ -138,7 +138,7 @@ async def test_all_partitions_are_looked_at(open_manager: Opener, raw: redis.Red
     for user in range(12):
         await create_sessions(manager, 2, f"user_{user}")
     assert await findings(manager) == []
-    for keys in manager._partitions.all:
+    for keys in manager._context.partitions.all:
         raw.zadd(keys.expiry_index, {"sess_gone 3 annbot": 4e12})
         raw.pexpireat(keys.expiry_index, 4_000_100_000_000)
     assert len(await findings(manager, repair=True)) == 4

@@ -38,7 +38,7 @@ async def test_both_let_pass_what_waits_for_the_sweep(
         [part.replace(" 1 ", f" {just_now_ms} ") for part in line] for line in planted_leaks.ALLOWED
     )
     planted_leaks.plant(raw, namespace, waiting)
-    raw.zadd(manager._partitions.home.user_index("ann"), {"sess_gone": just_now_ms})
+    raw.zadd(manager._context.partitions.home.user_index("ann"), {"sess_gone": just_now_ms})
     assert find_leftovers(raw, namespace) == []
     assert await findings(manager) == []
 

@@ -215,6 +215,16 @@ def test_a_function_that_is_left_out_is_named_in_no_other_way(name: str) -> None
     assert read & (everything - _defined(source)) <= variables
 
 
+@every_script
+def test_no_variable_of_its_body_has_the_name_of_a_function_that_it_uses(name: str) -> None:
+    """Functions of libraries stand behind the first lines of the body, and would take the variable's place."""
+    _, body = _header_and_body(name)
+    lists = re.findall(r"\b(?:local|for) ([\w, ]+)|\bfunction\b[^(\n]*\(([\w, ]*)", body)
+    variables = {name for names in lists for name in re.findall(r"\w+", " ".join(names))}
+    everything = {function for library in LIBRARIES.values() for function in _defined(library)}
+    assert not variables & everything & _defined(load_script(name).source)
+
+
 def test_every_library_is_used() -> None:
     assert {library for name in SCRIPTS for library in _uses(name)} == LIBRARIES.keys()
 

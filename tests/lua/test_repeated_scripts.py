@@ -51,17 +51,8 @@ class IsInstance:
 
 
 def _create(place: Place) -> Awaitable[Any]:
-    return scripts.create_session(
-        place.store,
-        place.keys,
-        session_id="sess_new",
-        user_id="ann",
-        agent_id="bot",
-        ttl_ms=60_000,
-        max_sessions=10,
-        metadata_size=2,
-        metadata=[b"m:a", b"1"],
-    )
+    new = scripts.EncodedSession("sess_new", "ann", "bot", 2, [b"m:a", b"1"])
+    return scripts.create_sessions(place.store, place.keys, [new], ttl_ms=60_000, max_sessions=10)
 
 
 def _update(place: Place) -> Awaitable[Any]:
@@ -83,13 +74,13 @@ def _merge(place: Place) -> Awaitable[Any]:
 
 
 def _save(place: Place) -> Awaitable[Any]:
-    return on_checkpoints.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_new", b"j{}")
+    new = on_checkpoints.EncodedCheckpoint(place.session_id, "ckpt_new", b"j{}", pin=False)
+    return on_checkpoints.save_checkpoints(place.store, place.keys, [new])
 
 
 def _save_pinned_under_a_bound(place: Place) -> Awaitable[Any]:
-    return on_checkpoints.save_checkpoint(
-        place.store, place.keys, place.session_id, "ckpt_new", b"j{}", pin=True, max_unpinned=1
-    )
+    new = on_checkpoints.EncodedCheckpoint(place.session_id, "ckpt_new", b"j{}", pin=True)
+    return on_checkpoints.save_checkpoints(place.store, place.keys, [new], max_unpinned=1)
 
 
 def _open(place: Place, selection: Selection) -> Awaitable[Any]:
@@ -208,17 +199,21 @@ async def _read_chain(place: Place) -> str:
 
 # Each write with its first and its second answer.
 WRITES: dict[str, tuple[Write, Any, Any]] = {
-    "create_session": (_create, IsInstance(Created), IsInstance(StoredSession)),
+    "create_sessions": (_create, [IsInstance(Created)], [IsInstance(StoredSession)]),
     "update_session": (_update, True, True),
     "merge_metadata": (_merge, True, True),
-    "save_checkpoint": (_save, True, True),
-    "save_checkpoint pinned, under a bound": (_save_pinned_under_a_bound, True, True),
+    "save_checkpoints": (_save, [True], [True]),
+    "save_checkpoints pinned, under a bound": (_save_pinned_under_a_bound, [True], [True]),
     "pin_checkpoint": (
         lambda p: on_checkpoints.pin_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
         True,
         True,
     ),
-    "delete_session": (lambda p: scripts.delete_session(p.store, p.keys, p.session_id), True, True),
+    "delete_sessions": (
+        lambda p: scripts.delete_sessions(p.store, p.keys, [p.session_id]),
+        [True],
+        [True],
+    ),
     "delete_checkpoint": (
         lambda p: on_checkpoints.delete_checkpoint(p.store, p.keys, p.session_id, p.checkpoint_id),
         True,
@@ -259,15 +254,15 @@ async def place(manager: SessionManager, raw: redis.Redis, monkeypatch: pytest.M
     session = await manager.create_session("ann", "bot", {"kept": 1})
     ids = [await manager.save_checkpoint(session.session_id, {"turn": turn}) for turn in range(2)]
     unmarked = {"kind": "some_work", "state": "queued", "due": 0, "opening": "request"}
-    raw.hset(manager._partitions.home.job("job_unmarked"), mapping=unmarked)
+    raw.hset(manager._context.partitions.home.job("job_unmarked"), mapping=unmarked)
     running = {"kind": "some_work", "state": "running", "due": 0, "joins": 1, "done": 0, "heartbeat": 0}
-    raw.hset(manager._partitions.home.job("job_running"), mapping=running)
+    raw.hset(manager._context.partitions.home.job("job_running"), mapping=running)
     for job_id in ("job_unmarked", "job_running"):
-        raw.expire(manager._partitions.home.job(job_id), 60)
-    raw.set(manager._partitions.home.open_job("some_work:{}"), "job_running", ex=60)
-    raw.zadd(manager._partitions.home.jobs, {"job_running": 1})
-    raw.expire(manager._partitions.home.jobs, 60)
-    return Place(manager._client, manager._partitions.home, session.session_id, ids[0])
+        raw.expire(manager._context.partitions.home.job(job_id), 60)
+    raw.set(manager._context.partitions.home.open_job("some_work:{}"), "job_running", ex=60)
+    raw.zadd(manager._context.partitions.home.jobs, {"job_running": 1})
+    raw.expire(manager._context.partitions.home.jobs, 60)
+    return Place(manager._context.client, manager._context.partitions.home, session.session_id, ids[0])
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -292,7 +287,8 @@ async def test_what_came_after_a_clearing_survives_its_repetition(
 ) -> None:
     for _ in range(2):
         assert await on_checkpoints.clear_checkpoints(place.store, place.keys, place.session_id) == 2
-        await on_checkpoints.save_checkpoint(place.store, place.keys, place.session_id, "ckpt_later", b"j{}")
+        later = on_checkpoints.EncodedCheckpoint(place.session_id, "ckpt_later", b"j{}", pin=False)
+        await on_checkpoints.save_checkpoints(place.store, place.keys, [later])
     [left] = await manager.list_checkpoints(place.session_id)
     assert left["checkpoint_id"] == "ckpt_later"
 

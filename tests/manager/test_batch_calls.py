@@ -161,7 +161,7 @@ async def test_what_expired_or_was_revoked_is_not_there(manager: SessionManager)
 async def test_a_damaged_session_is_an_error_in_its_place(manager: SessionManager, raw: redis.Redis) -> None:
     sessions = await create_sessions(manager, 4)
     ids = [each.session_id for each in sessions]
-    keys = [manager._partitions.of_session(each).session(each) for each in ids]
+    keys = [manager._context.partitions.of_session(each).session(each) for each in ids]
     raw.hdel(keys[1], "user")
     raw.hset(keys[2], "m:a", b"?")
     found = await manager.get_sessions(ids)
@@ -246,7 +246,7 @@ async def test_what_is_encrypted_stays_so(open_manager: Opener, raw: redis.Redis
     plain = await without.create_session("ann", "bot", {"a": 1})
     saved = await keyed.save_checkpoints([{"session_id": each, "data": {"a": "secret"}} for each in ids])
     for each in ids:
-        keys = keyed._partitions.of_session(each)
+        keys = keyed._context.partitions.of_session(each)
         stored = [*raw.hgetall(keys.session(each)).values(), *raw.hgetall(keys.checkpoints(each)).values()]
         assert not any(b"secret" in value for value in stored)
     assert await keyed.get_sessions(ids) == sessions

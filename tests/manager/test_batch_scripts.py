@@ -18,9 +18,9 @@ from agent_runtime.manager import (
     new_session_id,
 )
 from agent_runtime.manager.keys import Keys
-from agent_runtime.manager.methods.batch_pages import Batch, Plan
-from agent_runtime.manager.scripts import sessions as batch_scripts
+from agent_runtime.manager.scripts import sessions as session_scripts
 from agent_runtime.manager.scripts.checkpoints import EncodedCheckpoint, save_checkpoints
+from agent_runtime.manager.stores.batch_pages import Batch, Plan
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import remove_namespace
 from tests.support.redis_server import RedisServer
@@ -223,15 +223,17 @@ async def test_a_deletion_repeated_answers_as_before_and_tries_again_what_was_da
 async def test_a_script_repeated_beyond_its_end_changes_nothing(
     manager: SessionManager, raw: redis.Redis, namespace: str
 ) -> None:
-    keys = manager._partitions.of_user("ann")
+    keys = manager._context.partitions.of_user("ann")
     sealed = [
-        batch_scripts.EncodedSession(new_session_id("ann"), "ann", "bot", 4, [b"m:a", b"j1"])
+        session_scripts.EncodedSession(new_session_id("ann"), "ann", "bot", 4, [b"m:a", b"j1"])
         for _ in range(3)
     ]
     saved = [EncodedCheckpoint(each.session_id, "ckpt_1", b"j{}", True) for each in sealed]
     for attempt in range(3):
-        await batch_scripts.create_sessions(manager._client, keys, sealed, ttl_ms=60_000, max_sessions=3)
-        assert await save_checkpoints(manager._client, keys, saved, max_unpinned=1) == [True] * 3
+        await session_scripts.create_sessions(
+            manager._context.client, keys, sealed, ttl_ms=60_000, max_sessions=3
+        )
+        assert await save_checkpoints(manager._context.client, keys, saved, max_unpinned=1) == [True] * 3
         if attempt == 0:
             before = snapshot(raw, namespace)
     assert snapshot(raw, namespace) == before

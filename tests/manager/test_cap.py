@@ -82,7 +82,7 @@ async def test_partitions_together_reach_the_cap_and_are_never_over_it(
     created = await _try_to_create([manager], 300)
     assert len(created) == max_sessions
     by_partition = [
-        sum(manager._partitions.of_session(each.session_id).number == number for each in created)
+        sum(manager._context.partitions.of_session(each.session_id).number == number for each in created)
         for number in range(partitions)
     ]
     assert max(by_partition) - min(by_partition) <= 1

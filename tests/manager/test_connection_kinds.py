@@ -103,7 +103,7 @@ async def test_another_database_is_another_store(
     assert not await manager.session_exists(session.session_id)
     with server.client(db=3) as third:
         assert third.exists(f"{namespace}:{{0}}:s:{session.session_id}") == 1
-    await close(other._client._conn)
+    await close(other._context.client._conn)
 
 
 @pytest.mark.parametrize("cls", [redis.Redis, aredis.Redis])

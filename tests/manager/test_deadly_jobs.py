@@ -94,12 +94,12 @@ async def test_deaths_with_anything_done_in_between_never_fail_a_job(
 ) -> None:
     """With parts in several partitions, also what is done far from the record of the deaths."""
     manager = open_manager(partitions=partitions, max_attempts=2)
-    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    users = {manager._context.partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     for user in users.values():
         await create_sessions(manager, 12, user)
     job_id = await manager.revoke_agent_sessions("bot")
     job = await manager.jobs.read(job_id)
-    batch = partial(job.spec.batch, manager._client, job.parts[-1].keys, job_id)
+    batch = partial(job.spec.batch, manager._context.client, job.parts[-1].keys, job_id)
     for _ in range(5):
         for _ in range(2):
             assert (await _die(manager, raw, job_id)).state is JobState.RUNNING
@@ -115,7 +115,7 @@ async def test_a_slice_that_has_not_been_silent_for_long_is_not_dead(
     manager = open_manager(max_attempts=1)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    record = manager._partitions.home.job(job_id)
+    record = manager._context.partitions.home.job(job_id)
     for _ in range(5):
         run = await manager.jobs._runner._begin(job_id, 0, None)
         assert run is not None
@@ -215,7 +215,7 @@ async def test_an_undo_gets_on_also_where_sessions_have_run_out(
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     await manager.jobs.control(job_id, "undo")
     job = await manager.jobs.read(job_id)
-    batch = partial(job.spec.undo_batch, manager._client, job.home.keys, job_id)
+    batch = partial(job.spec.undo_batch, manager._context.client, job.home.keys, job_id)
     for _ in range(4):
         assert (await _die(manager, raw, job_id)).state is JobState.UNDOING
         await batch(1)
@@ -262,7 +262,7 @@ async def test_deaths_and_refusals_are_counted_together(open_manager: Opener, ra
     manager = open_manager(max_attempts=4)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    revoked_set = manager._partitions.home.prefix + f"revoked:{job_id}:1".encode()
+    revoked_set = manager._context.partitions.home.prefix + f"revoked:{job_id}:1".encode()
     for last in ("death", "refusal"):
         for each in ["death", "refusal", "death", last]:
             if each == "death":

@@ -36,7 +36,7 @@ async def _run_until_failed(manager: SessionManager, job_id: str, tries: int) ->
 
 def _revoked_set(raw: redis.Redis, manager: SessionManager, job_id: str) -> bytes:
     """The key in which one partition keeps what the deletion took away."""
-    keys = (each.prefix + f"revoked:{job_id}:1".encode() for each in manager._partitions.all)
+    keys = (each.prefix + f"revoked:{job_id}:1".encode() for each in manager._context.partitions.all)
     return next(key for key in keys if raw.exists(key))
 
 
@@ -89,7 +89,7 @@ async def test_an_index_that_is_none_does_not_keep_a_deletion_from_the_other_ses
     await create_sessions(manager, 5, "ann", "bot")
     await create_sessions(manager, 5, "ann", "other")
     job_id = await manager.revoke_user_sessions("ann")
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     raw.set({"agent": keys.agent_index("other"), "expiry": keys.expiry_index}[index], "no index", ex=60)
     done = await manager.jobs.run(job_id)
     for key in (keys.agent_index("other"), keys.expiry_index):
@@ -107,7 +107,7 @@ async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
     strange = (await create_sessions(manager, 1, "bob"))[0].session_id
     for session_id in [*(session.session_id for session in sessions), strange]:
         await save_turns(manager, session_id, 4)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     target = {"agent": {"agent_id": "bot"}, "one": {"session_id": strange}}.get(of, {})
     job_id = await open_pruning(manager, keep_last=1, **target)
     if what == "expires":
@@ -132,7 +132,7 @@ async def test_a_pruning_leaves_out_what_it_cannot_read_and_counts_it(
 async def test_a_sweep_goes_on_past_what_it_cannot_read(manager: SessionManager, raw: redis.Redis) -> None:
     sessions = await create_sessions(manager, 3) + await create_sessions(manager, 3, "bob")
     await let_expire(manager, *sessions)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     raw.zadd(keys.expiry_index, {"no member": 1, "": 1, "sess_1 99 bob": 1})
     raw.set(keys.user_index("bob"), "no index", ex=60)
     done = await manager.jobs.run(await open_sweep(manager))
@@ -148,7 +148,7 @@ async def test_progress_between_two_refusals_begins_the_count_anew(
     await create_sessions(manager, 6)
     job_id = await manager.revoke_user_sessions("ann")
     job = await manager.jobs.read(job_id)
-    batch = partial(job.spec.batch, manager._client, job.home.keys, job_id)
+    batch = partial(job.spec.batch, manager._context.client, job.home.keys, job_id)
     for _ in range(2):
         with _in_the_way(raw, _revoked_set(raw, manager, job_id)):
             for _ in range(2):
@@ -166,11 +166,11 @@ async def test_other_jobs_go_on_beside_one_that_fails(open_manager: Opener, raw:
     failing = await manager.revoke_user_sessions("ann")
     other = await manager.revoke_user_sessions("bob")
     with _in_the_way(raw, _revoked_set(raw, manager, failing)):
-        raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
+        raw.zadd(manager._context.partitions.home.jobs, {failing: 1, other: 2}, xx=True)
         assert await manager.jobs.take_stalled() == [failing, other]
         ended = [await manager.jobs.run(job_id) for job_id in (failing, other)]
         assert [each.state for each in ended] == [JobState.FAILED, JobState.DONE]
-        raw.zadd(manager._partitions.home.jobs, {failing: 1, other: 2}, xx=True)
+        raw.zadd(manager._context.partitions.home.jobs, {failing: 1, other: 2}, xx=True)
         assert await manager.jobs.take_stalled() == []
         await create_sessions(manager, 2)
         assert await manager.delete_user_sessions("ann") == 2
@@ -205,7 +205,7 @@ async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
     await create_sessions(manager, 3)
     work = UserDeletion("ann")
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
-    index = work.selection_in(manager._partitions.home).index_key
+    index = work.selection_in(manager._context.partitions.home).index_key
     await manager.jobs.control(job_id, "undo")
     raw.set(index, "of another type", ex=60)
     assert (await _run_until_failed(manager, job_id, 2)).state is JobState.FAILED

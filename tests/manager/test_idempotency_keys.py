@@ -52,7 +52,7 @@ async def test_a_key_that_joined_leads_to_the_job_for_as_long_as_that_is_kept(
     await manager.jobs.run(first)
     assert await manager.revoke_user_sessions("ann", idempotency_key="order 7") == first
     # What time does.
-    raw.delete(manager._partitions.home.job(first))
+    raw.delete(manager._context.partitions.home.job(first))
     await create_sessions(manager, 2)
     again = await manager.revoke_user_sessions("ann", idempotency_key="order 7")
     assert again != first

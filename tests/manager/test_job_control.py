@@ -128,7 +128,7 @@ async def test_a_job_that_is_stopped_and_resumed_ends_with_the_exact_count(
         await manager.jobs.control(job_id, "resume")
         job = await manager.jobs.read(job_id)
         for part in job.parts:
-            await job.spec.batch(manager._client, part.keys, job_id, 5)
+            await job.spec.batch(manager._context.client, part.keys, job_id, 5)
     done = await manager.jobs.run(job_id)
     assert (done.state, done.total, done.done) == (JobState.DONE, 80, 80)
     assert done.removed == (160 if kind == "pruning" else 80)
@@ -166,7 +166,7 @@ async def test_a_batch_of_a_job_that_was_stopped_does_nothing(
 ) -> None:
     job_id = await slow.revoke_user_sessions("ann")
     job = await slow.jobs.read(job_id)
-    batch = partial(job.spec.batch, slow._client, job.home.keys, job_id)
+    batch = partial(job.spec.batch, slow._context.client, job.home.keys, job_id)
     assert await batch(10) is BatchReply.MORE
     for action in ("pause", "cancel"):
         await slow.jobs.control(job_id, action)

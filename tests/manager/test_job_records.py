@@ -26,7 +26,7 @@ _HOUR, _WEEK = 3_600_000, 604_800_000
 
 def _times_to_live(manager: SessionManager, raw: redis.Redis, job_id: str) -> list[int]:
     """Of the record's parts, milliseconds; the home part of an agent's deletion is the first."""
-    found = [raw.pttl(keys.job(job_id)) for keys in manager._partitions.all]
+    found = [raw.pttl(keys.job(job_id)) for keys in manager._context.partitions.all]
     return [each for each in found if each != -2]
 
 
@@ -100,7 +100,7 @@ async def test_every_part_of_a_record_is_kept_for_its_time_after_the_end(
     for user in range(8):
         await create_sessions(manager, 2, f"user_{user}")
     job_id = await manager.revoke_agent_sessions("bot")
-    for keys in manager._partitions.all:  # as after a long pause
+    for keys in manager._context.partitions.all:  # as after a long pause
         raw.pexpire(keys.job(job_id), _HOUR)
     await manager.jobs.run(job_id)
     home, *others = _times_to_live(manager, raw, job_id)
@@ -118,9 +118,9 @@ async def test_a_record_is_kept_for_its_time_after_a_job_was_stopped(
     manager = open_manager(partitions=partitions, max_attempts=1)
     await create_sessions(manager, 1)
     job_id = await open_pruning(manager, keep_last=1)
-    for keys in manager._partitions.all:  # as after a long pause
+    for keys in manager._context.partitions.all:  # as after a long pause
         raw.pexpire(keys.job(job_id), _HOUR)
-    raw.pexpire(manager._partitions.home.history, _HOUR)
+    raw.pexpire(manager._context.partitions.home.history, _HOUR)
     if end == "failed":
         run = await manager.jobs._runner._begin(job_id, 0, None)
         assert run is not None
@@ -128,7 +128,7 @@ async def test_a_record_is_kept_for_its_time_after_a_job_was_stopped(
     else:
         await manager.jobs.control(job_id, {"cancelled": "cancel", "paused": "pause"}[end])
     assert (await manager.jobs.progress(job_id)).state == end
-    kept = [*_times_to_live(manager, raw, job_id), raw.pttl(manager._partitions.home.history)]
+    kept = [*_times_to_live(manager, raw, job_id), raw.pttl(manager._context.partitions.home.history)]
     assert len(kept) == partitions + 1
     assert all(_WEEK - 60_000 < each <= _WEEK for each in kept)
 
@@ -138,7 +138,7 @@ async def test_a_job_is_listed_as_long_as_its_record_is_kept(
 ) -> None:
     await create_sessions(manager, 1)
     job_id = await manager.revoke_user_sessions("ann")
-    home = manager._partitions.home
+    home = manager._context.partitions.home
     for key in (home.job(job_id), home.history):  # as after a long pause
         raw.pexpire(key, _HOUR)
     await manager.jobs.run(job_id)
@@ -173,7 +173,7 @@ async def _open_nine(manager: SessionManager) -> list[str]:
     """Jobs with their homes in three partitions, in the order in which they were asked for."""
     users: dict[int, list[str]] = {0: [], 1: [], 2: []}
     for letter in "abcdefghijklmnopqrstuvwxyz":
-        users[manager._partitions.of_user(letter).number].append(letter)
+        users[manager._context.partitions.of_user(letter).number].append(letter)
     opened = []
     for number in range(9):
         user = users[number % 3][number // 3]
@@ -207,7 +207,7 @@ async def test_jobs_are_listed_newest_first_page_by_page(open_manager: Opener) -
 async def test_jobs_of_one_millisecond_are_listed_once_each(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(partitions=3)
     opened = await _open_nine(manager)
-    for keys in manager._partitions.all:
+    for keys in manager._context.partitions.all:
         for job_id in raw.zrange(keys.history, 0, -1):
             raw.zadd(keys.history, {job_id: 1_700_000_000_000})
     for limit in (1, 2, 4, 9):
@@ -236,10 +236,10 @@ async def test_the_list_is_in_the_same_order_whatever_the_locale_of_the_server(
     """Lua compares texts by the locale, and sorted sets do not: pages came again and again for ever."""
     with english_server.client() as raw:
         manager = open_manager(redis_url=english_server.url(), partitions=2)
-        users = {manager._partitions.of_user(letter).number: letter for letter in "abcdefghij"}
+        users = {manager._context.partitions.of_user(letter).number: letter for letter in "abcdefghij"}
         jobs = ["job_a", "job_B", "job_c", "job_D"]
         for number, job_id in enumerate(jobs):
-            keys = manager._partitions.of_user(users[number // 2])
+            keys = manager._context.partitions.of_user(users[number // 2])
             await manager.revoke_user_sessions(users[number // 2], job_id)
             raw.zadd(keys.history, {job_id: 1_700_000_000_000})
         pages, cursor = [], None
@@ -304,7 +304,7 @@ async def test_a_cursor_that_is_none_is_refused(manager: SessionManager, cursor:
 async def test_forgotten_jobs_leave_the_list_and_do_not_fill_it(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
-    home = manager._partitions.home
+    home = manager._context.partitions.home
     for _ in range(300):
         raw.delete(home.job(await open_sweep(manager)))
     kept = await open_sweep(manager)

@@ -127,7 +127,7 @@ async def test_an_open_job_is_joined_and_a_done_one_is_not(manager: SessionManag
 
 async def test_an_open_sweep_is_joined_whichever_partition_has_work(open_manager: Opener) -> None:
     manager = open_manager(partitions=2)
-    users = [user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1]
+    users = [user for user in "abcdefghijklmnop" if manager._context.partitions.of_user(user).number == 1]
     sessions = await create_sessions(manager, 3, users[0])
     await let_expire(manager, *sessions)
     first = await open_sweep(manager, join=True)
@@ -145,7 +145,7 @@ async def test_a_job_can_be_joined_until_its_last_part_is_done(open_manager: Ope
     assert len(job.parts) == 2
     for part in job.parts:
         assert await open_sweep(manager, join=True) == first
-        batch = partial(job.spec.batch, manager._client, part.keys, first)
+        batch = partial(job.spec.batch, manager._context.client, part.keys, first)
         while await batch(10) is BatchReply.MORE:
             pass
     await jobs._store.complete(job)
@@ -169,7 +169,7 @@ async def test_a_silent_open_job_is_taken_up_once_a_period(
     await manager.revoke_agent_sessions("done")
     job_id = await manager.revoke_agent_sessions("bot")
     assert await manager.jobs.take_stalled() == []
-    home = manager._partitions.of_user("ann").prefix + b"jobs"
+    home = manager._context.partitions.of_user("ann").prefix + b"jobs"
     raw.zadd(home, {job_id: 1, "job_forgotten": 2})
     assert await manager.jobs.take_stalled() == [job_id]
     assert await manager.jobs.take_stalled() == []
@@ -188,9 +188,9 @@ async def test_working_beats_the_heart(manager: SessionManager, raw: redis.Redis
     raw.hset(f"{namespace}:{{0}}:job:{job_id}", "heartbeat", 1)
 
     async def batch() -> BatchReply:
-        keys = manager._partitions.home
+        keys = manager._context.partitions.home
         target = Selection(keys.user_index("ann"), "all", "u", "ann")
-        return await batches.reclaim_batch(manager._client, keys, target, job_id=job_id, limit=100)
+        return await batches.reclaim_batch(manager._context.client, keys, target, job_id=job_id, limit=100)
 
     assert await batch() is BatchReply.MORE
     assert raw.zscore(jobs, job_id) > 1
@@ -214,7 +214,7 @@ async def test_an_agent_deletion_whose_caller_died_half_way_is_completed_by_a_wo
         proxy.hold_reply_of_call(calls + 2)
         caller = asyncio.create_task(dying.revoke_agent_sessions("bot", "job_mine"))
         await wait_until(lambda: proxy.calls > calls + 1, description="the home partition was revoked")
-        home = manager._partitions.home.job("job_mine")
+        home = manager._context.partitions.home.job("job_mine")
         await wait_until(lambda: raw.exists(home), description="the home record was written")
         caller.cancel()
         proxy.release_replies()
@@ -232,13 +232,13 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
     manager = open_manager(partitions=2)
-    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    users = {manager._context.partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(manager, 3, users[1])
     job_id = await manager.revoke_agent_sessions("bot")
     await manager.jobs.run(job_id)
     # What time does: the part without sessions is forgotten after the retention of jobs, the other one
     # later by the time that its revoked set could have lived.
-    raw.delete(manager._partitions.all[0].job(job_id))
+    raw.delete(manager._context.partitions.all[0].job(job_id))
     new = await create_sessions(manager, 2, users[0])
     with pytest.raises(JobNotFoundError):
         await manager.jobs.run_slice(job_id)
@@ -247,9 +247,9 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
 
 async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
     """What a caller leaves who dies after the first script."""
-    work, home = AgentDeletion("bot"), manager._partitions.home
+    work, home = AgentDeletion("bot"), manager._context.partitions.home
     await scripts.open_job(
-        manager._client,
+        manager._context.client,
         home,
         work.work_in(home),
         scripts.Request("job_begun", grace_ms),
@@ -264,7 +264,7 @@ async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_
 ) -> None:
     """Even where the one part that was written has nothing to reclaim."""
     manager = open_manager(partitions=2, stalled_after_seconds=0.001)
-    user = next(user for user in "abcdefghijklmnop" if manager._partitions.of_user(user).number == 1)
+    user = next(user for user in "abcdefghijklmnop" if manager._context.partitions.of_user(user).number == 1)
     await create_sessions(manager, 3, user)
     await _begin_deletion(manager)
 
@@ -301,7 +301,7 @@ async def test_a_job_is_kept_as_long_as_its_longest_part(open_manager: Opener, r
     """Else what that part has taken away would belong to no job."""
     manager = open_manager(partitions=4, job_retention_seconds=3_600)
     far = open_manager(partitions=4, ttl=30 * 86_400)
-    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    users = {manager._context.partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     await create_sessions(far, 1, users[3])
     job_id = await manager.revoke_agent_sessions("bot")
     home, *others = (await manager.jobs.read(job_id)).parts

@@ -316,8 +316,8 @@ async def test_a_caller_so_slow_that_the_job_has_ended_takes_nothing_more(
 
 async def test_a_job_whose_record_is_gone_is_not_joined(manager: SessionManager, raw: redis.Redis) -> None:
     first = await open_sweep(manager, "first", join=True)
-    raw.delete(manager._partitions.home.job(first))
-    raw.set(manager._partitions.home.open_job(Sweep().name), first, ex=60)
+    raw.delete(manager._context.partitions.home.job(first))
+    raw.set(manager._context.partitions.home.open_job(Sweep().name), first, ex=60)
     await let_expire(manager, *await create_sessions(manager, 3))
     second = await open_sweep(manager, "second", join=True)
     assert second == "second"

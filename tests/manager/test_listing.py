@@ -107,10 +107,10 @@ async def test_a_page_of_large_sessions_is_short(manager: SessionManager) -> Non
     """Two hundred sessions with large metadata were one script of 14 ms."""
     large = {"text": "x" * 30_000}
     created = [await manager.create_session("ann", "bot", large) for _ in range(20)]
-    keys = manager._partitions.of_user("ann")
+    keys = manager._context.partitions.of_user("ann")
 
     cursor, page = await scripts.list_sessions(
-        manager._client, keys, keys.user_index("ann"), START, limit=200, max_bytes=100_000
+        manager._context.client, keys, keys.user_index("ann"), START, limit=200, max_bytes=100_000
     )
 
     assert len(page) == 4

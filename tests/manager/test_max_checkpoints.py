@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agent_runtime.manager import SessionManager, Settings
 from agent_runtime.manager.scripts import checkpoints as scripts
+from agent_runtime.manager.scripts.checkpoints import EncodedCheckpoint
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.pins import stored_pins
 from tests.support.sessions import save_turns, turns
@@ -125,10 +126,12 @@ async def test_a_repeated_save_drops_nothing_more(
     unbounded, bounded = open_manager(), open_manager(max_checkpoints=10)
     session_id = (await unbounded.create_session("ann", "bot")).session_id
     await save_turns(unbounded, session_id, 300)
-    arguments = (bounded._client, bounded._partitions.home, session_id, "ckpt_new", b"j{}")
-    assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)
-    written = snapshot(raw, namespace)
-    assert await scripts.save_checkpoint(*arguments, pin=True, max_unpinned=10)
+    keys, new = bounded._context.partitions.home, EncodedCheckpoint(session_id, "ckpt_new", b"j{}", pin=True)
+    for attempt in range(2):
+        saved = await scripts.save_checkpoints(bounded._context.client, keys, [new], max_unpinned=10)
+        assert saved == [True]
+        if attempt == 0:
+            written = snapshot(raw, namespace)
     assert snapshot(raw, namespace) == written
 
 

@@ -152,7 +152,7 @@ async def test_a_preview_by_age_is_exact(manager: SessionManager, raw: redis.Red
     [session, young] = await create_sessions(manager, 2)
     ids = await save_turns(manager, session.session_id, 6)
     await save_turns(manager, young.session_id, 6)
-    order = manager._partitions.home.checkpoint_order(session.session_id)
+    order = manager._context.partitions.home.checkpoint_order(session.session_id)
     raw.zadd(order, {name: number + 1 for number, name in enumerate(ids[:4])})
     await manager.pin_checkpoint(session.session_id, ids[1])
     policy = {"older_than": timedelta(days=1)}

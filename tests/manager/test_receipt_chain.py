@@ -105,7 +105,7 @@ async def test_whatever_is_done_to_the_chain_shows(
     for number in range(4):
         await _delete(manager, f"user_{number}")
     assert (await manager.jobs.receipts.verify()).problems == []
-    key = manager._partitions.home.receipts
+    key = manager._context.partitions.home.receipts
     tamper(raw, key, raw.zrange(key, 0, -1))
     assert sorted((await manager.jobs.receipts.verify()).problems) == sorted(problems)
 
@@ -125,7 +125,7 @@ async def test_another_key_fits_no_receipt(open_manager: Opener) -> None:
 async def test_a_key_that_is_set_is_not_in_redis(open_manager: Opener, raw: redis.Redis) -> None:
     manager = open_manager(receipt_key="not to be seen")
     await _delete(manager)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     assert not raw.exists(keys.receipt_key)
     assert b"not to be seen" not in b"".join(raw.zrange(keys.receipts, 0, -1))
 
@@ -136,7 +136,7 @@ async def test_the_key_of_the_namespace_lives_as_long_as_its_receipts(
     """Also where one manager has known it for longer than receipts are kept."""
     manager = open_manager(receipt_retention_seconds=_DAY)
     await _delete(manager)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     raw.expire(keys.receipt_key, 60)
     await _delete(manager)
     assert raw.ttl(keys.receipt_key) > _DAY - 60
@@ -160,14 +160,14 @@ async def test_receipts_are_forgotten_after_their_time_and_the_rest_stays_one_ch
     manager = open_manager(receipt_retention_seconds=_DAY)
     for number in range(4):
         await _delete(manager, f"user_{number}")
-    key = manager._partitions.home.receipts
+    key = manager._context.partitions.home.receipts
     old = (datetime.now(UTC) - timedelta(days=2)).isoformat()
     for number, text in enumerate(raw.zrange(key, 0, 1), 1):
         _replace(raw, key, number, json.dumps(json.loads(text) | {"finished_at": old}).encode())
     await _delete(manager, "last")
     found = await manager.jobs.receipts.verify()
     assert (found.receipts, found.first, found.last, found.problems) == (3, 3, 5, [])
-    assert raw.zcard(manager._partitions.home.receipt_jobs) == 3
+    assert raw.zcard(manager._context.partitions.home.receipt_jobs) == 3
 
 
 async def test_the_clock_of_the_caller_forgets_no_receipt(
@@ -193,7 +193,7 @@ async def test_a_chain_that_was_tampered_with_goes_on(
     """A deletion must end all the same; that something is wrong stays to be seen."""
     for number in range(4):
         await _delete(manager, f"user_{number}")
-    key = manager._partitions.home.receipts
+    key = manager._context.partitions.home.receipts
     tamper(raw, key, raw.zrange(key, 0, -1))
     places = raw.zcard(key)
     assert (await _delete(manager)).number == places + 1
@@ -207,7 +207,7 @@ async def test_reading_a_chain_that_was_spoilt_leaves_out_and_tells_the_place(
 ) -> None:
     await _delete(manager, "ann")
     await _delete(manager, "bob")
-    _replace(raw, manager._partitions.home.receipts, 1, b"no receipt")
+    _replace(raw, manager._context.partitions.home.receipts, 1, b"no receipt")
 
     assert [receipt.number for receipt in await receipts_of(manager)] == [2]
     [told] = caplog.messages

@@ -96,14 +96,14 @@ async def test_what_is_left_of_the_target_is_reported(
     open_manager: Opener, raw: redis.Redis, check: str
 ) -> None:
     manager = open_manager(residue_check=check, partitions=4)
-    keys = manager._partitions.of_user("ann")
+    keys = manager._context.partitions.of_user("ann")
     left, *_ = await create_sessions(manager, 3)
     await create_sessions(manager, 2, "bob")
     kept = raw.dump(keys.session(left.session_id))
     entries = raw.zrange(keys.expiry_index, 0, -1, withscores=True)
     [entry] = [each for each in entries if each[0].startswith(left.session_id.encode())]
     job_id = await manager.revoke_user_sessions("ann")
-    batch = partial((await manager.jobs.read(job_id)).spec.batch, manager._client, keys, job_id)
+    batch = partial((await manager.jobs.read(job_id)).spec.batch, manager._context.client, keys, job_id)
     await batch(10)
     # As if a deletion had passed over it: the session's hash, and the index that is looked through.
     raw.restore(keys.session(left.session_id), 60_000, kept)
@@ -137,7 +137,7 @@ async def test_the_target_is_there_as_a_keyed_hash_alone(
     manager: SessionManager, open_manager: Opener, raw: redis.Redis
 ) -> None:
     receipt = await _delete(manager, "someone@example.org")
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     stored = b"".join(raw.zrange(keys.receipts, 0, -1) + raw.zrange(keys.receipt_jobs, 0, -1))
     assert b"someone" not in stored
     assert receipt.target == await manager.jobs.receipts.target_hash("someone@example.org")
@@ -171,7 +171,7 @@ async def test_a_conclusion_that_was_interrupted_is_repeated_with_the_same_recei
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
     done = await manager.jobs.run(job_id)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     raw.hset(keys.job(job_id), "state", "running")
     raw.hdel(keys.job(job_id), "receipt", "finished")
     again = await manager.jobs.run(job_id)
@@ -212,7 +212,7 @@ async def test_the_cut_off_is_that_of_the_partition_that_was_first(
     for number in range(8):
         await create_sessions(manager, 1, f"user_{number}")
     job_id = await manager.revoke_agent_sessions("bot")
-    cutoffs = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    cutoffs = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._context.partitions.all]
     receipt = (await manager.jobs.run(job_id)).receipt
     assert receipt is not None
     assert receipt.cutoff_at == from_microseconds(min(cutoffs))
@@ -225,9 +225,9 @@ async def test_a_request_that_joins_moves_the_cut_off_also_where_nothing_is(
     manager = open_manager(partitions=4)
     await create_sessions(manager, 1)
     job_id = await manager.revoke_agent_sessions("bot")
-    before = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    before = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._context.partitions.all]
     assert await manager.revoke_agent_sessions("bot") == job_id
-    after = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._partitions.all]
+    after = [int(raw.hget(keys.job(job_id), "cutoff")) for keys in manager._context.partitions.all]
     assert min(after) > max(before)
     await manager.jobs.run(job_id)
 

@@ -112,7 +112,7 @@ def test_a_manager_made_from_settings_has_their_limits() -> None:
     settings = Settings(ttl=7, max_sessions=9, redis_url="redis://example:1/2")
     manager = SessionManager.from_settings(settings)
     assert (manager.ttl, manager.max_sessions, manager.settings) == (7, 9, settings)
-    arguments = manager._client._conn.connection_pool.connection_kwargs
+    arguments = manager._context.client._conn.connection_pool.connection_kwargs
     assert (arguments["host"], arguments["port"], arguments["db"]) == ("example", 1, 2)
 
 

@@ -250,9 +250,9 @@ async def test_what_a_process_removes_itself_does_not_stay_in_its_memory(
 ) -> None:
     await _save_talk(manager, session_id, talk(12), range(11, 13))
     assert await manager.get_latest_checkpoint(session_id)
-    assert manager._chunk_index.opened.of(session_id).texts
+    assert manager._context.copies.chunk_index.opened.of(session_id).texts
     assert await getattr(manager, end)(session_id)
-    assert manager._chunk_index.opened.of(session_id) is NOTHING_OPENED
+    assert manager._context.copies.chunk_index.opened.of(session_id) is NOTHING_OPENED
 
 
 @pytest.mark.parametrize("forgotten", ["cleared", "deleted", "two streams", "another order"])

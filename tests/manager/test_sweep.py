@@ -103,7 +103,7 @@ async def test_a_sweep_stops_anywhere_among_sessions_that_expired_at_one_moment(
         run_out_long_ago(manager, raw, session)
     assert await manager.get_active_session_count() == len(kept)
     job = await manager.jobs.read(await open_sweep(manager))
-    batch = partial(job.spec.batch, manager._client, job.home.keys, job.job_id)
+    batch = partial(job.spec.batch, manager._context.client, job.home.keys, job.job_id)
     reply, left = BatchReply.MORE, 12
     while reply is BatchReply.MORE:
         reply, left = await batch(5), max(0, left - 5)
@@ -117,7 +117,7 @@ async def test_an_index_with_a_wrong_score_loses_nothing_that_lives(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
     expired, kept = await create_sessions(manager, 2)
-    raw.zadd(manager._partitions.home.user_index("ann"), {kept.session_id: 1})
+    raw.zadd(manager._context.partitions.home.user_index("ann"), {kept.session_id: 1})
     await let_expire(manager, expired)
     assert await manager.cleanup_expired_sessions() == 1
     assert await manager.session_exists(kept.session_id)

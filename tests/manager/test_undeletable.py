@@ -12,7 +12,7 @@ async def test_a_session_that_was_damaged_is_deleted_with_the_others(
     sessions = await create_sessions(manager, 5)
     for session in sessions:
         await save_turns(manager, session.session_id, 2)
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     _put_in_place_of(raw, keys.checkpoints(sessions[1].session_id))
     _put_in_place_of(raw, keys.checkpoint_order(sessions[2].session_id))
     raw.hdel(keys.session(sessions[3].session_id), "agent", "expires")

@@ -154,7 +154,7 @@ async def test_sessions_that_ran_out_meanwhile_stay_gone(manager: SessionManager
     assert (undone.total, undone.restored) == (4, 3)
     found = {each.session_id for each in await manager.get_sessions_by_user("ann")}
     assert found == {each.session_id for each in kept}
-    assert raw.zcard(manager._partitions.home.user_index("ann")) == 3
+    assert raw.zcard(manager._context.partitions.home.user_index("ann")) == 3
 
 
 async def test_what_an_overlapping_deletion_reclaimed_meanwhile_stays_gone(

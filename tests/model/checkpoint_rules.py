@@ -100,7 +100,7 @@ class CheckpointRules(ModelBase):
         if session is None or not session.checkpoints:
             return
         self.model.age(session, count, _AGE)
-        keys = self.managers[0]._partitions.of_session(session.session_id)
+        keys = self.managers[0]._context.partitions.of_session(session.session_id)
         for checkpoint in session.checkpoints[:count]:
             self.raw.zincrby(
                 keys.checkpoint_order(session.session_id),

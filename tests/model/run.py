@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from agent_runtime.manager.jobs import listing, pace, receipts
-from agent_runtime.manager.methods import batch_pages as batches
 from agent_runtime.manager.methods import checkpoints as checkpoint_methods
 from agent_runtime.manager.methods import listings as listing_methods
 from agent_runtime.manager.scripts import sessions as scripts
+from agent_runtime.manager.stores import batch_pages as batches
 from tests.model.base import ModelBase, Tally
 from tests.model.machine import Machine
 from tests.support.redis_server import RedisServer

@@ -245,10 +245,10 @@ class SessionRules(ModelBase):
         self.saw(f"lost: {what}")
 
     def _session_key(self, session_id: str) -> bytes:
-        return self.managers[0]._partitions.of_session(session_id).session(session_id)
+        return self.managers[0]._context.partitions.of_session(session_id).session(session_id)
 
     def _index_key(self, partition: int) -> bytes:
-        return self.managers[0]._partitions.all[partition].expiry_index
+        return self.managers[0]._context.partitions.all[partition].expiry_index
 
     def _check_expiry(self, session_id: str, ttl: float) -> None:
         session = self.model.sessions[session_id]

@@ -115,7 +115,14 @@ def _reprs(manager: SessionManager) -> str:
     from agent_runtime.tasks.celery_config import celery_config
 
     config = celery_config(manager.settings)
-    values = (manager, manager.settings, str(manager.settings), config, manager._client._conn, vars(manager))
+    values = (
+        manager,
+        manager.settings,
+        str(manager.settings),
+        config,
+        manager._context.client._conn,
+        vars(manager),
+    )
     return "\n".join(map(repr, values))
 
 

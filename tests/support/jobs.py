@@ -37,10 +37,10 @@ async def refuse_a_batch(manager: SessionManager, job_id: str, reason: str = "re
     keys, token = (await manager.jobs.read(job_id)).home.keys, secrets.token_hex(8)
     mine: dict[str, Any] = {"shard": 0, "token": token}
     await scripts.begin_slice(
-        manager._client, keys, job_id, number=None, silence_ms=0, elsewhere=NOWHERE, **mine
+        manager._context.client, keys, job_id, number=None, silence_ms=0, elsewhere=NOWHERE, **mine
     )
     fields = await scripts.end_slice(
-        manager._client, keys, job_id, reason=reason, max_attempts=1, retention_ms=3_600_000, **mine
+        manager._context.client, keys, job_id, reason=reason, max_attempts=1, retention_ms=3_600_000, **mine
     )
     return fields["state"]
 

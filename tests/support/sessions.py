@@ -46,7 +46,7 @@ async def let_expire(manager: SessionManager, *sessions: Session) -> None:
 
 def run_out_long_ago(manager: SessionManager, raw: redis.Redis, session: Session) -> None:
     """Has a session's time be over, by its records: its keys are gone, and indexes have it as long past."""
-    keys = manager._partitions.of_session(session.session_id)
+    keys = manager._context.partitions.of_session(session.session_id)
     entry = f"{session.session_id} {len(session.user_id)} {session.user_id}{session.agent_id}"
     raw.delete(keys.session(session.session_id))
     for index, member in (

@@ -52,7 +52,7 @@ async def test_a_job_that_failed_raises_in_whoever_waits_for_it(
 ) -> None:
     await create_sessions(manager, 5)
     job = jobs.get(await manager.revoke_user_sessions("ann"))
-    key = manager._partitions.home.prefix + f"revoked:{job.id}:1".encode()
+    key = manager._context.partitions.home.prefix + f"revoked:{job.id}:1".encode()
     raw.rename(key, b"aside:" + key)
     raw.set(key, "of another type", ex=60)
 
@@ -155,7 +155,7 @@ async def test_a_message_delivered_again_after_the_job_failed_does_not_say_that_
 ) -> None:
     await create_sessions(manager, 2)
     job_id = await manager.revoke_user_sessions("ann", "given failed")
-    home = manager._partitions.home
+    home = manager._context.partitions.home
     raw.hset(home.job(job_id), mapping={"state": "failed", "started": 1, "error": "why"})
     raw.zrem(home.jobs, job_id)
     setup = """

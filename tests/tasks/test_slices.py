@@ -158,7 +158,7 @@ async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
 ) -> None:
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")
-    jobs = manager._partitions.home.jobs
+    jobs = manager._context.partitions.home.jobs
     Publisher(manager.settings).publish(await manager.jobs.read(job_id))
     rung = 0
     for _ in range(20):  # some ten minutes
@@ -186,7 +186,7 @@ async def test_a_look_for_stalled_jobs_takes_no_longer_than_a_slice_and_the_next
     for number in range(200):
         await create_sessions(manager, 1, f"user_{number}")
         await manager.revoke_user_sessions(f"user_{number}")
-    for keys in manager._partitions.all:
+    for keys in manager._context.partitions.all:
         for job_id in raw.zrange(keys.jobs, 0, -1):
             raw.zadd(keys.jobs, {job_id: 1})
     looks = "import json, tasks; print(json.dumps([tasks.resume_stalled_jobs() for _ in range(200)]))"
@@ -200,7 +200,7 @@ async def test_the_shortest_slice_does_a_batch_and_each_shard_begins_at_another_
     open_manager: Opener,
 ) -> None:
     manager = open_manager(partitions=2, slice_seconds=1e-9)
-    users = {manager._partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
+    users = {manager._context.partitions.of_user(user).number: user for user in "abcdefghijklmnop"}
     for user in users.values():
         await create_sessions(manager, 150, user)
     job_id = await manager.revoke_agent_sessions("bot")

@@ -170,9 +170,9 @@ async def test_a_job_that_cannot_be_read_does_not_keep_the_bell_from_others(
     strange = await manager.revoke_user_sessions("bob")
     with server.client() as store, server.client(db=1) as broker:
         broker.flushdb()
-        store.hset(manager._partitions.home.job(strange), "kind", "of a later version")
+        store.hset(manager._context.partitions.home.job(strange), "kind", "of a later version")
         with celery_worker(**worker_settings):
             await until_rung(worker_settings)
             assert (await finished(job)).removed == _SESSIONS
-        store.hset(manager._partitions.home.job(strange), "kind", "delete_user_sessions")
+        store.hset(manager._context.partitions.home.job(strange), "kind", "delete_user_sessions")
     assert (await manager.jobs.run(strange)).removed == 1

@@ -27,7 +27,7 @@ async def test_damage_is_shown_repaired_and_then_gone(
 ) -> None:
     [session] = await create_sessions(manager, 1)
     assert (await asyncio.to_thread(run_cli, "check", **named)).status == 0
-    keys = manager._partitions.home
+    keys = manager._context.partitions.home
     raw.hset(keys.session(session.session_id), "size", 77)
     raw.persist(keys.user_index("ann"))
 
@@ -46,7 +46,7 @@ async def test_damage_that_is_left_fails_the_command(
     manager: SessionManager, raw: redis.Redis, namespace: str, named: dict[str, Any]
 ) -> None:
     [session] = await create_sessions(manager, 1)
-    raw.hset(manager._partitions.home.session(session.session_id), "created", "once")
+    raw.hset(manager._context.partitions.home.session(session.session_id), "created", "once")
     raw.set(f"{namespace}:\x1b[2J", 1, ex=60)
     ended = await asyncio.to_thread(run_cli, "check", "--repair", "--json", **named)
     document = ended.document()

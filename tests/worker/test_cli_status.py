@@ -30,7 +30,7 @@ async def _status(*arguments: str, **settings: Any) -> Ended:
 
 async def _age(manager: SessionManager, raw: redis.Redis, job_id: str, field: str, seconds: int) -> None:
     """Move a time in a job's record into the past."""
-    raw.hincrby(manager._partitions.home.job(job_id), field, -1000 * seconds)
+    raw.hincrby(manager._context.partitions.home.job(job_id), field, -1000 * seconds)
 
 
 async def test_a_sweep_is_overdue_after_three_periods(
@@ -79,6 +79,8 @@ async def test_sweeps_that_found_nothing_are_on_record_until_the_next_ones(
     async with SessionManager.from_settings(
         settings.model_copy(update={"sweep_interval_seconds": 7_200})
     ) as rare:
-        kept = [raw.ttl(rare._partitions.home.job(await open_sweep(each))) for each in (manager, rare)]
+        kept = [
+            raw.ttl(rare._context.partitions.home.job(await open_sweep(each))) for each in (manager, rare)
+        ]
     assert 3_500 < kept[0] <= 3_600
     assert 4 * 7_200 < kept[1] <= 5 * 7_200

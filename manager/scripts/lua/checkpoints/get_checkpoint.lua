@@ -7,7 +7,7 @@
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id, or '' for the newest
 -- ARGV[4] list of chunks that the caller knows, as in a recipe
--- Reply: {checkpoint id, created in microseconds, encoded data, or nil where it is gone, {stored value of each of its chunks that the caller does not know, or nil where it is gone}} | nil
+-- Reply: {checkpoint id, created in microseconds, encoded data or nil if it is gone, how many chunks follow, stored value of each of its chunks that the caller does not know or nil if it is gone, ...} | nil if there is no such checkpoint
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, checkpoint_id, known = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -26,8 +26,12 @@ if not created then
   return nil
 end
 local data = redis.call('HGET', checkpoints, checkpoint_id)
-local chunks = {}
+local reply = { checkpoint_id, created, data, 0 }
 if data and string.sub(data, 1, 1) == 'p' then
-  chunks = read_chunks(checkpoints, data, {}, ranges_by_stream(known))
+  local chunks = read_chunks(checkpoints, data, {}, ranges_by_stream(known))
+  reply[4] = #chunks
+  for i = 1, #chunks do
+    reply[4 + i] = chunks[i]
+  end
 end
-return { checkpoint_id, created, data, chunks }
+return reply

@@ -8,7 +8,7 @@
 -- ARGV[3] creation of the last checkpoint seen, microseconds, or 0 to begin
 -- ARGV[4] most checkpoints to read
 -- ARGV[5] bytes of data after which the page ends
--- Reply: {checkpoint id, created in microseconds, encoded data or nil where it is gone, {stored value of each of its chunks that none before it has, or nil where it is gone}, ...}; empty at the end
+-- Reply: {for each checkpoint id, created in microseconds, encoded data or nil if it is gone, how many chunks follow, stored value of each of its chunks that none before it has or nil if it is gone, ...}; empty at the end
 local session_key, checkpoints, order = KEYS[1], KEYS[2], KEYS[3]
 local prefix, session_id, last_created = ARGV[1], ARGV[2], ARGV[3]
 local limit, max_bytes = ARGV[4], tonumber(ARGV[5])
@@ -23,10 +23,11 @@ local found = redis.call('ZRANGEBYSCORE', order, '(' .. last_created, '+inf', 'W
 for i = 1, #found, 2 do
   local data = redis.call('HGET', checkpoints, found[i])
   local chunks, chunk_bytes = read_chunks(checkpoints, data, told, {})
-  reply[#reply + 1] = found[i]
-  reply[#reply + 1] = found[i + 1]
-  reply[#reply + 1] = data
-  reply[#reply + 1] = chunks
+  local last = #reply
+  reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = found[i], found[i + 1], data, #chunks
+  for j = 1, #chunks do
+    reply[last + 4 + j] = chunks[j]
+  end
   bytes = bytes + (data and #data or 0) + chunk_bytes
   if bytes >= max_bytes then
     break

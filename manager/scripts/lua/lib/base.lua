@@ -6,7 +6,8 @@ local function now_us()
 end
 
 local function now_ms()
-  return math.floor(now_us() / 1000)
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local function whole(number)
@@ -32,7 +33,7 @@ end
 
 -- Return a whole number as stored in a hash; nil if there is none, or the text is something else.
 local function stored_number(text)
-  return text and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) or nil
+  return text and #text <= 16 and not string.find(text, '%D') and tonumber(text) or nil
 end
 
 -- The answer of a call is kept for a while under a key of the call's own. If a call were carried out again
@@ -87,17 +88,22 @@ local function memory_of(key)
   return type(bytes) == 'number' and bytes or 0
 end
 
--- Return the message of an error, which is a table or a text, depending on the server.
-local function told_by(failure)
-  return type(failure) == 'table' and failure.err or failure
+-- Return the message of an error (a table or a text, depending on the server) if a key is of another type. Any other
+-- error ends the script.
+local function wrong_type_told_by(failure)
+  local message = type(failure) == 'table' and failure.err or failure
+  if not string.find(message, 'WRONGTYPE', 1, true) then
+    error(failure, 0)
+  end
+  return message
 end
 
--- Call a function for one session of many. Return false and the error if a key of the session is of another
--- type, so that the script goes on with the others. Any other error ends the script.
+-- Call a function for one session of many. Return false and the message if a key of the session is of another type,
+-- so that the script goes on with the others. Any other error ends the script.
 local function attempt(work, ...)
   local results = { pcall(work, ...) }
-  if not results[1] and not string.find(told_by(results[2]), 'WRONGTYPE', 1, true) then
-    error(results[2], 0)
+  if not results[1] then
+    return false, wrong_type_told_by(results[2])
   end
   return unpack(results, 1, 4)
 end

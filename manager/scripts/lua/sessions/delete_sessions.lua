@@ -5,25 +5,26 @@
 -- ARGV[1] prefix of the partition
 -- ARGV[2] how long the answers are kept, milliseconds
 -- ARGV[3] and on: id of each session, none twice
--- Reply: {for each 1 | 0 where the session is not live | {'CORRUPT' and the key}, ...}
+-- Reply: for each 1, 0 if it is not live, or ? if it is damaged; with damaged ones {this, for each of them 'CORRUPT' and the key, ...}
 local answers_key, expiry_index = KEYS[1], KEYS[2]
 local prefix, kept_ms, first_field = ARGV[1], ARGV[2], 3
 
 local earlier = redis.call('GET', answers_key) or ''
 local now = now_ms()
-local reply, answers, sessions = {}, {}, {}
+local answers, damages, sessions = '', {}, {}
 for i = first_field, #ARGV do
-  local place = #reply + 1
-  local answer = tonumber(string.sub(earlier, place, place))
-  if not answer then
+  local place = i - first_field + 1
+  local answer = string.sub(earlier, place, place)
+  if answer == '' or answer == '?' then
     local session, damage = live_session(prefix, prefix .. 's:' .. ARGV[i], ARGV[i], now)
     sessions[#sessions + 1] = session
-    answer = session and 1 or damage and { damage.err } or 0
+    damages[#damages + 1] = damage and damage.err
+    answer = session and '1' or damage and '?' or '0'
   end
-  reply[place], answers[place] = answer, type(answer) == 'number' and answer or '?'
+  answers = answers .. answer
 end
 if #sessions > 0 then
   remove_sessions(prefix, expiry_index, sessions)
-  redis.call('SET', answers_key, table.concat(answers), 'PX', kept_ms)
+  redis.call('SET', answers_key, answers, 'PX', kept_ms)
 end
-return reply
+return damages[1] and { answers, unpack(damages) } or answers

@@ -1,6 +1,7 @@
-"""Entries of a batch on their way: planned one by one, sent some tens at a time, each answered in its place.
+"""Entries of a batch on their way: planned one by one, sent in pages of some tens, each answered in its
+place.
 
-While the server works on one page the next is made ready here, so that neither waits for the other.
+While the server works on one page the next is planned here, so that neither waits for the other.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from agent_runtime.manager.errors import AgentSessionsError
 from agent_runtime.manager.keys import Keys
 
-#: Entries and bytes of arguments that one script takes; that keeps it near half a millisecond.
+#: Most entries and bytes of arguments of one script; that keeps it near half a millisecond.
 PAGE, PAGE_BYTES = 32, 262_144
 
-#: Pages of one batch that are on their way at a time: enough to keep the server busy, and little memory.
+#: Most pages of one batch on their way at a time: enough to keep the server busy, and little memory.
 _AT_ONCE = 8
 
 P = TypeVar("P")
@@ -22,12 +23,12 @@ R = TypeVar("R")
 
 
 class Plan(NamedTuple, Generic[P]):
-    """What an entry asks for, once it is checked."""
+    """An entry whose arguments were checked."""
 
     item: P
-    #: Where one script can take it together with others; None where it is sent on its own.
+    #: Keys of the partition in which one script takes it with others; None if it is sent alone.
     keys: Keys | None
-    #: Of its arguments, bytes.
+    #: Bytes of its arguments.
     size: int = 0
 
 
@@ -41,7 +42,7 @@ class _Page(Generic[P]):
     size: int = 0
 
     def add(self, place: int, plan: Plan[P]) -> bool:
-        """Whether it is full now."""
+        """Add an entry, and return True if the page is full now."""
         self.places.append(place)
         self.items.append(plan.item)
         self.size += plan.size
@@ -54,9 +55,10 @@ class Batch(Generic[P, R]):
     Args:
         entries: what the caller asks for.
         plan: checks an entry.
-        send: has one script do some of them, all in one partition.
-        send_alone: does one.
-        in_order: whether it takes several about one session, in their order; else each is about another.
+        send: has one script take some entries of one partition, and returns an outcome for each.
+        send_alone: takes one entry, if some plans have no keys.
+        in_order: True if a page takes several entries about one session, in their order; else each entry of a
+            page is about another session.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Batch(Generic[P, R]):
         entries: list[Any],
         plan: Callable[[Any], Plan[P]],
         send: Callable[[Keys, list[P]], Awaitable[Sequence[R | AgentSessionsError]]],
-        send_alone: Callable[[P], Awaitable[R]],
+        send_alone: Callable[[P], Awaitable[R]] | None = None,
         *,
         in_order: bool = False,
     ) -> None:
@@ -76,8 +78,9 @@ class Batch(Generic[P, R]):
         self._answers: dict[int, R | AgentSessionsError] = {}
 
     async def run(self) -> list[R | AgentSessionsError]:
-        """For each entry what became of it. Entries about one session that no script takes together wait for
-        each other.
+        """Take all entries, and return an outcome for each.
+
+        Entries about one session that no script takes together wait for each other.
         """
         wave: Sequence[int] = range(len(self._entries))
         while wave:
@@ -94,9 +97,9 @@ class Batch(Generic[P, R]):
         return [self._answers[place] for place in range(len(self._entries))]
 
     def _pages(self, wave: Sequence[int], left: list[int]) -> Iterator[_Page[P]]:
-        """Pages of these entries. Places of those that have to wait until these are done go to `left`."""
+        """Yield pages of the entries at these places. Put the places that have to wait into `left`."""
         begun: dict[Keys | None, _Page[P]] = {}
-        #: What the entries about a session are in; None where one waits, so that all behind it do.
+        #: Page of the entries about a session; None if one waits, so that all behind it wait too.
         of_session: dict[str | None, _Page[P] | None] = {}
 
         def wait(place: int, session_id: str | None) -> None:
@@ -125,7 +128,7 @@ class Batch(Generic[P, R]):
         yield from begun.values()
 
     def _takes_more(self, page: _Page[P] | None, begun: Mapping[Keys | None, _Page[P]]) -> bool:
-        """Whether another entry about a session may join those that are in a page."""
+        """Return True if another entry about a session may join those in a page."""
         return self._in_order and page is not None and page.keys is not None and begun.get(page.keys) is page
 
     async def _answers_to(self, page: _Page[P]) -> Sequence[R | AgentSessionsError]:
@@ -137,16 +140,17 @@ class Batch(Generic[P, R]):
             return [error] * len(page.items)
 
     async def _alone(self, item: P) -> R | AgentSessionsError:
+        assert self._send_alone is not None  # noqa: S101  (for the type checker)
         try:
             return await self._send_alone(item)
         except AgentSessionsError as error:
             return error
 
 
-async def at_once(take: Callable[[], Coroutine[Any, Any, None]], chunks: int) -> None:
-    """Does so many chunks of work, some at a time: `take` takes one after the other, while there are any.
+async def at_once(take: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """Take `count` pieces of work, some at a time: `take` takes one after the other, while there are any.
 
-    Each begins when what the one before it has to send is on its way.
+    Each begins when the one before it has sent what it has to send.
     """
 
     async def begin(turn: int) -> None:
@@ -154,10 +158,10 @@ async def at_once(take: Callable[[], Coroutine[Any, Any, None]], chunks: int) ->
             await asyncio.sleep(0)
         await take()
 
-    await asyncio.gather(*(begin(turn) for turn in range(min(chunks, _AT_ONCE))))
+    await asyncio.gather(*(begin(turn) for turn in range(min(count, _AT_ONCE))))
 
 
 def _session_of(entry: Any) -> str | None:
-    """The session that an entry is about; None where none is named, or it has no name yet."""
+    """Return the session that an entry is about; None if it names none, or has no name yet."""
     session_id = entry.get("session_id") if isinstance(entry, Mapping) else entry
     return session_id if isinstance(session_id, str) else None

@@ -1,0 +1,1 @@
+"""Sessions and checkpoints in Redis, one or many at a time: what the facets of `SessionManager` share."""
