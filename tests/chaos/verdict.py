@@ -7,7 +7,7 @@ the lines say so.
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from agent_runtime.manager.jobs import JobKind, JobProgress, JobState
+from agent_runtime.manager.jobs import JobKind, JobProgress, JobSpec, JobState
 from tests.chaos.expected import Expected, ExpectedJob, ExpectedSession
 from tests.chaos.found import Found, FoundSession
 
@@ -149,7 +149,7 @@ def _receipts(found: Found) -> Iterator[str]:
         if receipt.residue.sessions:
             yield f"receipt {receipt.number} has a residue of {receipt.residue.sessions} sessions"
     for job in found.jobs.values():
-        due = int(job.kind.deletes and job.state is JobState.DONE)
+        due = int(JobSpec.of(job.kind).deletes and job.state is JobState.DONE)
         receipts = of_job.pop(job.job_id, [])
         if len(receipts) != due:
             yield f"job {job.job_id} ({job.state}) has {len(receipts)} receipts in the chain, not {due}"

@@ -217,7 +217,7 @@ def test_a_function_that_is_left_out_is_named_in_no_other_way(name: str) -> None
 
 @every_script
 def test_no_variable_of_its_body_has_the_name_of_a_function_that_it_uses(name: str) -> None:
-    """Functions of libraries stand behind the first lines of the body, and would take the variable's place."""
+    """Functions of libraries stand behind the first lines of the body, and would replace the variable."""
     _, body = _header_and_body(name)
     lists = re.findall(r"\b(?:local|for) ([\w, ]+)|\bfunction\b[^(\n]*\(([\w, ]*)", body)
     variables = {name for names in lists for name in re.findall(r"\w+", " ".join(names))}
