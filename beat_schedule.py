@@ -15,9 +15,7 @@ if __name__ != "agent_runtime.beat_schedule":  # as `beat_schedule`, from a chec
 
 from typing import Any
 
-from agent_runtime.manager import load_settings
-
-_settings = load_settings()
+from agent_runtime.manager import Settings, load_settings
 
 
 def _every(seconds: float, task: str, **kwargs: Any) -> dict[str, Any]:
@@ -25,25 +23,35 @@ def _every(seconds: float, task: str, **kwargs: Any) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "kwargs": kwargs, "options": {"expires": seconds}}
 
 
-BEAT_SCHEDULE = {
-    "sweep expired sessions": _every(_settings.sweep_interval_seconds, "tasks.cleanup_expired_sessions"),
-    "resume stalled jobs": _every(_settings.resume_interval_seconds, "tasks.resume_stalled_jobs"),
-}
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the entries that these settings ask for.
 
-if _settings.prune_keep_last is not None or _settings.prune_older_than_seconds is not None:
-    BEAT_SCHEDULE["prune checkpoints"] = _every(
-        _settings.prune_interval_seconds,
-        "tasks.prune_checkpoints",
-        keep_last=_settings.prune_keep_last,
-        older_than=_settings.prune_older_than_seconds,
-        except_agents=[agent.agent_id for agent in _settings.prune_agents],
-    )
+    Example:
+        >>> sorted(beat_schedule(Settings(prune_keep_last=5)))
+        ['prune checkpoints', 'resume stalled jobs', 'sweep expired sessions']
+    """
+    entries = {
+        "sweep expired sessions": _every(settings.sweep_interval_seconds, "tasks.cleanup_expired_sessions"),
+        "resume stalled jobs": _every(settings.resume_interval_seconds, "tasks.resume_stalled_jobs"),
+    }
+    if settings.prune_keep_last is not None or settings.prune_older_than_seconds is not None:
+        entries["prune checkpoints"] = _every(
+            settings.prune_interval_seconds,
+            "tasks.prune_checkpoints",
+            keep_last=settings.prune_keep_last,
+            older_than=settings.prune_older_than_seconds,
+            except_agents=[agent.agent_id for agent in settings.prune_agents],
+        )
+    for agent in settings.prune_agents:
+        entries[f"prune checkpoints of {agent.agent_id}"] = _every(
+            settings.prune_interval_seconds,
+            "tasks.prune_checkpoints",
+            agent_id=agent.agent_id,
+            keep_last=agent.keep_last,
+            older_than=agent.older_than_seconds,
+        )
+    return entries
 
-for _agent in _settings.prune_agents:
-    BEAT_SCHEDULE[f"prune checkpoints of {_agent.agent_id}"] = _every(
-        _settings.prune_interval_seconds,
-        "tasks.prune_checkpoints",
-        agent_id=_agent.agent_id,
-        keep_last=_agent.keep_last,
-        older_than=_agent.older_than_seconds,
-    )
+
+#: The schedule of this process's settings.
+BEAT_SCHEDULE = beat_schedule(load_settings())

@@ -1,8 +1,8 @@
 """The one crossing from Celery's synchronous tasks to the async `SessionManager`.
 
-Each process has one event loop, in a thread of its own, and one manager on it. What interrupts a task (a
-time limit, a cold shutdown) cancels its coroutine *and waits for it*: a coroutine merely left behind was
-seen to go on deleting inside the next task.
+Each process has one event loop for each store, in a thread of its own, and one manager on it. An interruption
+of a task (a time limit, a cold shutdown) cancels the task's coroutine *and waits for it*: a coroutine merely
+left behind was seen to go on deleting inside the next task.
 """
 
 import asyncio
@@ -15,28 +15,30 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from agent_runtime.manager import SessionManager
+from agent_runtime.manager import SessionManager, Settings, load_settings
 
 T = TypeVar("T")
 
-#: Between two looks for signals while a coroutine runs, and whether an interrupted one has ended, seconds.
+#: Pause between two looks for signals while a coroutine runs, and between two looks if an interrupted
+#: coroutine has ended, seconds.
 _LOOK_UP_SECONDS, _PAUSE_SECONDS = 0.2, 0.001
 
 
 class Bridge:
     """An event loop in a thread, and a manager."""
 
-    def __init__(self) -> None:
-        self.manager = SessionManager.from_settings()
+    def __init__(self, settings: Settings) -> None:
+        self.manager = SessionManager.from_settings(settings)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="agent-sessions-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. If the caller is interrupted, the coroutine has ended when this raises.
+        """Return the coroutine's result. If the caller is interrupted, the coroutine has ended when this
+        raises.
 
-        An interruption can come between any two instructions. So all is in the `try`, and what is waited on
-        is a C queue (within `threading.Event`, it can leave a lock behind that nobody opens), with a look up
-        now and then (a signal just before the wait would be noticed only after it).
+        An interruption can come between any two instructions. So everything is in the `try`, and the wait is
+        on a C queue (within `threading.Event`, an interruption can leave a lock behind that nobody opens),
+        with a look up now and then (a signal just before the wait would be noticed only after it).
         """
         tasks: list[asyncio.Task[T]] = []
         ended: SimpleQueue[None] = SimpleQueue()
@@ -65,7 +67,7 @@ class Bridge:
         return tasks[0].result()
 
     def iterate(self, steps: AsyncGenerator[T]) -> Iterator[T]:
-        """What the generator yields, one by one. It is closed when the caller stops, for whatever reason."""
+        """Yield what the generator yields. It is closed when the caller stops, for whatever reason."""
 
         async def step() -> T:
             return await anext(steps)
@@ -84,17 +86,23 @@ async def _close(steps: AsyncGenerator[Any]) -> None:
 
 
 _lock = threading.Lock()
-_bridges: dict[int, Bridge] = {}
+_bridges: dict[tuple[int, Settings], Bridge] = {}
 
 
-def bridge() -> Bridge:
-    """The bridge of this process. A loop does not survive a fork, so a child makes its own."""
+def bridge(settings: Settings | None = None) -> Bridge:
+    """Return the bridge of this process to a store. A loop does not survive a fork, so a child makes its own.
+
+    Args:
+        settings: name the store; by default those from the environment.
+    """
+    settings = settings or load_settings()
     with _lock:
         process = os.getpid()
-        if process not in _bridges:
-            _bridges.clear()
-            _bridges[process] = Bridge()
-        return _bridges[process]
+        if (process, settings) not in _bridges:
+            for other in [each for each in _bridges if each[0] != process]:
+                del _bridges[other]
+            _bridges[process, settings] = Bridge(settings)
+        return _bridges[process, settings]
 
 
 def _renew_lock() -> None:

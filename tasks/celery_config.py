@@ -1,4 +1,4 @@
-"""Celery's settings, from ours. Each line that is not Celery's default says why."""
+"""Configuration of Celery, from our settings. Each line that is not Celery's default says why."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from agent_runtime.manager import Settings
 from agent_runtime.manager.jobs import JobKind, JobSpec
 from agent_runtime.tasks.celery_urls import CeleryUrl, next_database, split_tls
 
-#: Bulk work; upkeep, which must not wait behind it; and where `send_task` of other programs lands.
+#: Queues of bulk work; of upkeep, which must not wait behind it; and of tasks that other programs send.
 BULK_QUEUE, MAINTENANCE_QUEUE, FOREIGN_QUEUE = "bulk", "maintenance", "celery"
 
 #: First part of the name of each environment variable.
@@ -18,12 +18,12 @@ _ENV_PREFIX = Settings.model_config["env_prefix"]
 #: acknowledged when they start, so only entry tasks (milliseconds) and one prefetched message can wait.
 _VISIBILITY_TIMEOUT_SECONDS = 120
 
-#: kombu waits so long within one blocking read; a socket with less patience would break it off, seconds.
+#: kombu waits this long within one blocking read, seconds; a socket with less patience would break it off.
 _LEAST_SOCKET_TIMEOUT_SECONDS = 2.0
 
 _BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
-    # Look for such messages every 5 s; by default it is every 100 s.
+    # The broker looks for such messages every 5 s; by default every 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     # A worker that dies while it looks would by default keep all others from looking for 5 minutes.
@@ -33,7 +33,17 @@ _BROKER_TRANSPORT_OPTIONS = {
 }
 
 
-#: What does not depend on our settings.
+#: Routes of our tasks, each by its full name: many programs have tasks of their own called `tasks.…`.
+ROUTES = {
+    "tasks.cleanup_expired_sessions": {"queue": MAINTENANCE_QUEUE},
+    "tasks.resume_stalled_jobs": {"queue": MAINTENANCE_QUEUE},
+    "tasks.delete_user_sessions": {"queue": BULK_QUEUE},
+    "tasks.delete_agent_sessions": {"queue": BULK_QUEUE},
+    "tasks.prune_checkpoints": {"queue": BULK_QUEUE},
+    "tasks.run_job": {"queue": BULK_QUEUE},
+}
+
+#: Configuration that does not depend on settings.
 _FIXED: dict[str, Any] = {
     # Never give up on the broker (the default is to exit after 100 tries), not even when it is full.
     "broker_connection_retry_on_startup": True,
@@ -50,17 +60,9 @@ _FIXED: dict[str, Any] = {
     "result_serializer": "json",
     "accept_content": ["json"],
     "task_default_queue": FOREIGN_QUEUE,
-    "task_queues": [
-        Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
-        for name in (FOREIGN_QUEUE, BULK_QUEUE, MAINTENANCE_QUEUE)
-    ],
     # A mistyped queue is an error, not a queue that nobody reads.
     "task_create_missing_queues": False,
-    "task_routes": {
-        "tasks.cleanup_expired_sessions": {"queue": MAINTENANCE_QUEUE},
-        "tasks.resume_stalled_jobs": {"queue": MAINTENANCE_QUEUE},
-        "tasks.*": {"queue": BULK_QUEUE},
-    },
+    "task_routes": ROUTES,
     "worker_prefetch_multiplier": 1,
     "task_send_sent_event": True,
     "worker_send_task_events": True,
@@ -70,14 +72,37 @@ _FIXED: dict[str, Any] = {
 }
 
 
+def queue(name: str) -> Queue:
+    """Return a new declaration of a queue. (Celery writes into it.)"""
+    return Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
+
+
+def task_queues() -> list[Queue]:
+    """Return the queues of our tasks."""
+    return [queue(BULK_QUEUE), queue(MAINTENANCE_QUEUE)]
+
+
+def task_time_limit(settings: Settings) -> float:
+    """Return the longest that a task may take, seconds.
+
+    A slice that has not ended by then is stuck; the rescue of stalled jobs takes its job up again.
+    """
+    return settings.slice_seconds + 60
+
+
 def queue_of(kind: JobKind) -> str:
-    """The queue for slices of a job."""
+    """Return the queue for slices of a job.
+
+    Example:
+        >>> queue_of(JobKind.SWEEP)
+        'maintenance'
+    """
     return MAINTENANCE_QUEUE if JobSpec.of(kind).is_upkeep else BULK_QUEUE
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
-    """Everything the Celery app is configured with, apart from the schedule."""
-    # Without them, publishing to a server that accepts and never answers blocks for ever.
+    """Return the configuration of our own app, apart from the schedule."""
+    # Without time-outs, publishing to a server that accepts and never answers blocks for ever.
     timeouts = {
         "socket_timeout": max(settings.call_timeout_seconds, _LEAST_SOCKET_TIMEOUT_SECONDS),
         "socket_connect_timeout": settings.connect_timeout_seconds,
@@ -93,13 +118,13 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "result_backend": backend,
         "redis_backend_use_ssl": backend_tls,
         "result_expires": settings.job_retention_seconds,
-        # A slice that has not ended by then is stuck; the lifeline takes its job up again.
-        "task_time_limit": settings.slice_seconds + 60,
+        "task_queues": [queue(FOREIGN_QUEUE), *task_queues()],
+        "task_time_limit": task_time_limit(settings),
     }
 
 
 def _address(settings: Settings, field: str, *, offset: int) -> tuple[CeleryUrl, dict[str, Any] | None]:
-    """Where broker or results lie, and how TLS goes there: as set, or beside the sessions."""
+    """Return the address of broker or results, as set or beside the sessions, and what it says about TLS."""
     own: str | None = getattr(settings, field)
     if own is not None:
         return split_tls(f"{_ENV_PREFIX}{field.upper()}", own)

@@ -1,4 +1,4 @@
-"""Addresses for Celery: of broker and results, from ours, without a password where somebody may look."""
+"""Addresses of broker and results for Celery, from our settings. No password is shown."""
 
 import ssl
 from contextlib import suppress
@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, u
 
 from agent_runtime.manager import SettingsError
 
-#: What redis-py and Celery write for how a server's certificate is checked.
+#: Names of redis-py and Celery for the check of a server's certificate.
 _CERTIFICATE_CHECKS = {
     "required": ssl.CERT_REQUIRED,
     "optional": ssl.CERT_OPTIONAL,
@@ -25,7 +25,7 @@ class CeleryUrl(str):
 
 
 def without_password(url: str) -> str:
-    """An address to be shown: no user, no password, nothing of what stands behind a `?`."""
+    """Return an address that may be shown: no user, no password, nothing of what follows a `?`."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     # Behind redis+socket:// the credentials are part of a path.
@@ -33,10 +33,14 @@ def without_password(url: str) -> str:
 
 
 def next_database(redis_url: str, offset: int) -> str:
-    """The same server for Celery, in a database of its own.
+    """Return the address of the same server for Celery, with a database of its own.
 
-    Of what redis-py takes behind the `?`, Celery understands only what is about TLS; it would take anything
-    else for an argument of its own and fail.
+    Of the parameters that redis-py takes behind the `?`, Celery understands only those of TLS; it would take
+    any other for an argument of its own and fail.
+
+    Example:
+        >>> next_database("redis://localhost:6379/0", 1)
+        'redis://localhost:6379/1'
     """
     url = urlsplit("")
     with suppress(SettingsError):
@@ -47,7 +51,7 @@ def next_database(redis_url: str, offset: int) -> str:
     is_number = database.isascii() and database.isdigit() and len(database) < 10
     if url.scheme not in ("redis", "rediss", "unix") or not is_number:
         raise SettingsError(
-            "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; where"
+            "AGENT_SESSIONS_REDIS_URL must be redis://, rediss:// or unix:// with a database number; if"
             " Celery uses another server, set AGENT_SESSIONS_BROKER_URL and AGENT_SESSIONS_RESULT_BACKEND"
         )
     number = int(database) + offset
@@ -61,17 +65,17 @@ def next_database(redis_url: str, offset: int) -> str:
 
 
 def split_tls(variable: str, url: str) -> tuple[CeleryUrl, dict[str, Any] | None]:
-    """An address without what it says about TLS, and that as Celery wants it apart; None without TLS.
+    """Return an address without its parameters of TLS, and these parameters as Celery takes them, or None.
 
     Left in the address, the password of a key would be shown with it, and Flower would not see the rest.
 
     Raises:
-        SettingsError: it is no address; the message names the variable and shows nothing of it.
+        SettingsError: the text is no address; the message names the variable and shows nothing of the text.
     """
     parts = split(variable, url)
     database = parts.path.strip("/")
     if "://" not in url or (parts.scheme in ("redis", "rediss") and database and not database.isdecimal()):
-        # Celery would take the one for a host of AMQP, the other for a queue's name, and show it.
+        # Celery would take the first for a host of AMQP, the second for a queue's name, and show it.
         raise SettingsError(f"{variable} must be like redis://host:6379/1, with a number behind the host")
     if parts.scheme != "rediss":
         return CeleryUrl(url), None
@@ -87,16 +91,16 @@ def split_tls(variable: str, url: str) -> tuple[CeleryUrl, dict[str, Any] | None
 
 
 def split(variable: str, url: str) -> SplitResult:
-    """The parts of an address, whose port is a number.
+    """Return the parts of an address whose port is a number.
 
     Raises:
-        SettingsError: it is no address; the error's own message might show a part of a password.
+        SettingsError: the text is no address. (The original error might show a part of a password.)
     """
     with suppress(ValueError):
         parts = urlsplit(url)
         if parts.port != -1:  # reading it is what fails
             return parts
     raise SettingsError(
-        f"{variable} is no address like redis://user:password@host:6379/0; a password's"
-        " special characters are written as %23 and so on"
+        f"{variable} must be an address like redis://user:password@host:6379/0, with a password's special"
+        " characters written as %23 and so on"
     )

@@ -1,4 +1,5 @@
-"""What callers enqueue. Each opens a job in the ledger and hands its own task id on to the job's slices.
+"""Tasks that callers enqueue. Each opens a job in the job store and hands its own task id on to the job's
+slices.
 
 An entry task is acknowledged only when it has run, and tries for as long as it takes, because until then
 nothing but its message knows of the work. It takes milliseconds and is safe to repeat: its task id is the
@@ -8,16 +9,12 @@ job's id.
 from contextlib import suppress
 from typing import Any, Unpack
 
-from celery import Task
-
 from agent_runtime.manager.jobs import EnqueueError, JobOptions, JobRequest, JobSpec, JobState
 from agent_runtime.tasks.async_bridge import bridge
-from agent_runtime.tasks.celery_app import app
 from agent_runtime.tasks.job_tasks import RETRY_WHILE_STORE_IS_AWAY, result_of, runs_inline, signature_of
-from agent_runtime.tasks.publisher import Publisher
+from agent_runtime.tasks.task_definitions import SessionTask, define_task
 
-_ENTRY = {
-    "bind": True,
+_ENTRY: dict[str, Any] = {
     "acks_late": True,
     "reject_on_worker_lost": True,
     "max_retries": None,
@@ -25,17 +22,17 @@ _ENTRY = {
 }
 
 
-@app.task(name="tasks.delete_user_sessions", **_ENTRY)
-def delete_user_sessions(self: "Task[Any, Any]", user_id: str, **options: Unpack[JobOptions]) -> int:
-    """Deletes the sessions that a user has when this runs.
+@define_task("tasks.delete_user_sessions", **_ENTRY)
+def delete_user_sessions(self: SessionTask, user_id: str, **options: Unpack[JobOptions]) -> int:
+    """Delete the sessions that a user has when this runs.
 
     Args:
         user_id: whose.
         options: `JobOptions`, as JSON (`grace` in seconds).
 
     Returns:
-        How many sessions. Where a deletion of the user was open and this joined it, or with an idempotency
-        key: how many this added, without waiting for the job.
+        How many sessions. If a deletion of the user was open and this joined it, or with an idempotency key:
+        how many this added, without waiting for the job.
 
     Raises:
         InvalidArgumentError: the id or an option is not acceptable; not tried again.
@@ -45,12 +42,12 @@ def delete_user_sessions(self: "Task[Any, Any]", user_id: str, **options: Unpack
         >>> delete_user_sessions.delay("user_123", reason="asked to be forgotten").get(timeout=60)
         3
     """
-    return _do(self, bridge().manager.jobs.user_deletion(user_id), options)
+    return _start(self, bridge(self.settings).manager.jobs.user_deletion(user_id), options)
 
 
-@app.task(name="tasks.delete_agent_sessions", **_ENTRY)
-def delete_agent_sessions(self: "Task[Any, Any]", agent_id: str, **options: Unpack[JobOptions]) -> int:
-    """Deletes the sessions that an agent has when this runs, over every partition.
+@define_task("tasks.delete_agent_sessions", **_ENTRY)
+def delete_agent_sessions(self: SessionTask, agent_id: str, **options: Unpack[JobOptions]) -> int:
+    """Delete the sessions that an agent has when this runs, over every partition.
 
     Otherwise as `delete_user_sessions`.
 
@@ -58,12 +55,12 @@ def delete_agent_sessions(self: "Task[Any, Any]", agent_id: str, **options: Unpa
         >>> delete_agent_sessions.delay("chatbot").get(timeout=60)
         3
     """
-    return _do(self, bridge().manager.jobs.agent_deletion(agent_id), options)
+    return _start(self, bridge(self.settings).manager.jobs.agent_deletion(agent_id), options)
 
 
-@app.task(name="tasks.prune_checkpoints", **_ENTRY)
+@define_task("tasks.prune_checkpoints", **_ENTRY)
 def prune_checkpoints(
-    self: "Task[Any, Any]",
+    self: SessionTask,
     session_id: str | None = None,
     agent_id: str | None = None,
     keep_last: int | None = None,
@@ -71,7 +68,7 @@ def prune_checkpoints(
     except_agents: list[str] | None = None,
     **options: Unpack[JobOptions],
 ) -> int:
-    """Removes checkpoints of one session, of an agent's sessions, or of all.
+    """Remove checkpoints of one session, of an agent's sessions, or of all.
 
     Args:
         session_id: prune only this session.
@@ -82,8 +79,8 @@ def prune_checkpoints(
         options: `JobOptions`, as JSON (`grace` in seconds).
 
     Returns:
-        How many checkpoints; 0 where the same pruning is open already, which then does the work, and with
-        an idempotency key as long as the job is open.
+        How many checkpoints; 0 if the same pruning is open already, which then does the work, and with an
+        idempotency key as long as the job is open.
 
     Raises:
         InvalidArgumentError: no limit at all, or a value out of range; not tried again.
@@ -93,28 +90,28 @@ def prune_checkpoints(
         >>> prune_checkpoints.delay(agent_id="chatbot", keep_last=5).get(timeout=60)
         40
     """
-    spec = bridge().manager.jobs.pruning(session_id, agent_id, keep_last, older_than, except_agents)
-    return _do(self, spec, options)
+    jobs = bridge(self.settings).manager.jobs
+    return _start(self, jobs.pruning(session_id, agent_id, keep_last, older_than, except_agents), options)
 
 
-@app.task(name="tasks.cleanup_expired_sessions", **_ENTRY)
-def cleanup_expired_sessions(self: "Task[Any, Any]", **options: Unpack[JobOptions]) -> int:
-    """Removes what is left in the indexes of sessions that ran out.
+@define_task("tasks.cleanup_expired_sessions", **_ENTRY)
+def cleanup_expired_sessions(self: SessionTask, **options: Unpack[JobOptions]) -> int:
+    """Remove what is left of expired sessions in the indexes.
 
     Returns:
-        How many sessions; 0 where another sweep is open already, which then does the work, and with an
+        How many sessions; 0 if another sweep is open already, which then does the work, and with an
         idempotency key as long as the job is open.
 
     Example:
         >>> cleanup_expired_sessions.delay().get(timeout=60)
         12
     """
-    return _do(self, bridge().manager.jobs.sweep(), options)
+    return _start(self, bridge(self.settings).manager.jobs.sweep(), options)
 
 
-def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
-    """Opens the job and replaces this task by its first slice, under the same task id."""
-    here = bridge()
+def _start(task: SessionTask, spec: JobSpec, options: JobOptions) -> int:
+    """Open the job, and replace this task by the job's first slice under the same task id."""
+    here = bridge(task.settings)
     if runs_inline(task):
         opened = here.run(here.manager.jobs.open(spec, JobRequest.checked(**options), join=False))
         return here.run(here.manager.jobs.run(opened.job_id)).removed
@@ -126,10 +123,12 @@ def _do(task: "Task[Any, Any]", spec: JobSpec, options: JobOptions) -> int:
         return its_share  # what the whole job removed is the answer of the request that opened it
     if job.state.ended:
         return result_of(task, job.progress())
-    first, *beside = job.next_slices(here.manager.settings.job_parallelism)
+    first, *beside = job.next_slices(task.settings.job_parallelism)
     other_job = opened.job_id != task.request.id  # one that this joined, or that of an idempotency key
-    with suppress(EnqueueError):  # the first slice does the work of those beside it too; the lifeline rings
-        Publisher(here.manager.settings).send([first, *beside] if other_job else beside)
+    with suppress(
+        EnqueueError
+    ):  # the first slice does the work of those beside it too; a rescue publishes them
+        task.publisher.send([first, *beside] if other_job else beside)
     if not other_job:
-        return task.replace(signature_of(first))  # type: ignore[no-any-return]
+        return task.replace(signature_of(task, first))  # type: ignore[no-any-return]
     return its_share

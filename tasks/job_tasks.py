@@ -1,17 +1,16 @@
-"""Work on jobs that are in the ledger: one slice, and the lifeline."""
+"""Tasks that work on jobs in the job store: one slice, and the rescue of stalled jobs."""
 
 import time
 from typing import Any
 
-from celery import Task
 from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 
 from agent_runtime.manager import AgentSessionsError, CorruptDataError, StoreError
 from agent_runtime.manager.jobs import JobFailedError, JobProgress, JobState, Slice
 from agent_runtime.tasks.async_bridge import bridge
-from agent_runtime.tasks.celery_app import app
-from agent_runtime.tasks.publisher import Publisher, message_of
+from agent_runtime.tasks.publisher import message_of
+from agent_runtime.tasks.task_definitions import SessionTask, define_task
 
 logger = get_task_logger(__name__)
 
@@ -19,22 +18,22 @@ logger = get_task_logger(__name__)
 #: broker's visibility timeout, because the broker hands out again what waits longer.
 RETRY_WHILE_STORE_IS_AWAY = {"autoretry_for": (StoreError,), "retry_backoff": 1, "retry_backoff_max": 20}
 
-#: Tries of a slice. There is an end, or each ring of the lifeline would add a message that never goes.
+#: Tries of a slice. Without an end, each rescue of its job would add a message that never goes.
 _SLICE_RETRIES = 5
 
-#: Stalled jobs to take and ring for before the next look at the clock.
+#: Stalled jobs to take and publish before the next look at the clock.
 _STALLED_AT_A_TIME = 20
 
-#: Pause after the store of results did not take a job's progress, seconds: a frozen one costs 10 s a try.
+#: Pause after the result backend did not take a job's progress, seconds: a frozen one costs 10 s a try.
 _SHOW_AGAIN_SECONDS = 30.0
 
-#: From when on this process shows progress, by its monotonic clock.
+#: The moment from which this process shows progress, by its monotonic clock.
 _show_from = 0.0
 
 
-@app.task(bind=True, name="tasks.run_job")
-def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | None = None) -> int | None:
-    """Works on a job for one slice, then makes room for others by going to the end of the queue.
+@define_task("tasks.run_job", acks_late=False)
+def run_job(self: SessionTask, job_id: str, shard: int = 0, number: int | None = None) -> int | None:
+    """Work on a job for one slice, then make room for others by going to the end of the queue.
 
     Args:
         job_id: the job.
@@ -42,15 +41,15 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
         number: of the slice, so that of two messages for the same slice the later one is void.
 
     Returns:
-        The job's result, once it is done: sessions deleted, sessions cleaned, or checkpoints removed.
+        The job's result, once it is done: sessions deleted, sessions swept, or checkpoints removed.
 
     Raises:
         InvalidArgumentError: an argument is of the wrong kind.
-        JobNotFoundError: there is no such job.
+        JobNotFoundError: unknown id, or the job's record has expired.
         JobFailedError: the job has failed.
     """
     Slice.check(job_id, shard, number)
-    here = bridge()
+    here = bridge(self.settings)
     if runs_inline(self):
         return here.run(here.manager.jobs.run(job_id)).removed
     step = None
@@ -59,7 +58,7 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
             show_progress(self, step.progress)
     except (StoreError, CorruptDataError) as error:
         # Refused often enough, the job fails; that must come before the task's own end.
-        tries = max(_SLICE_RETRIES, here.manager.settings.max_attempts)
+        tries = max(_SLICE_RETRIES, self.settings.max_attempts)
         delay = min(20, 2**self.request.retries)
         raise self.retry(
             args=(job_id, shard), kwargs={}, exc=error, countdown=delay, max_retries=tries
@@ -67,56 +66,62 @@ def run_job(self: "Task[Any, Any]", job_id: str, shard: int = 0, number: int | N
     if step is None:
         raise Ignore  # another message for this slice came first
     if step.next is not None:
-        return self.replace(signature_of(step.next))  # type: ignore[no-any-return]
+        return self.replace(signature_of(self, step.next))  # type: ignore[no-any-return]
     return None if shard else result_of(self, step.progress)
 
 
-@app.task(name="tasks.resume_stalled_jobs")
-def resume_stalled_jobs() -> int:
-    """Rings for open jobs that are due or that nobody has worked on for a while, whatever was lost. It takes
-    some at a time, and after `slice_seconds` leaves the others to the next look.
+@define_task("tasks.resume_stalled_jobs", acks_late=False)
+def resume_stalled_jobs(self: SessionTask) -> int:
+    """Publish open jobs that are due or that nobody has worked on for a while, whatever was lost.
+
+    Takes some jobs at a time, and after `slice_seconds` leaves the others to the next run.
 
     Returns:
         How many jobs.
     """
-    here = bridge()
+    here = bridge(self.settings)
     jobs = here.manager.jobs
-    until = time.monotonic() + here.manager.settings.slice_seconds
-    rung = 0
+    until = time.monotonic() + self.settings.slice_seconds
+    published = 0
     while stalled := here.run(jobs.take_stalled(_STALLED_AT_A_TIME)):
-        rung += sum(_was_published(job_id) for job_id in stalled)
+        published += sum(_was_published(self, job_id) for job_id in stalled)
         if time.monotonic() > until:
             break
-    return rung
+    return published
 
 
-def _was_published(job_id: str) -> bool:
-    """Whether the broker took a message for a stalled job."""
-    here = bridge()
+def _was_published(task: SessionTask, job_id: str) -> bool:
+    """Publish a stalled job. Return True if the broker accepted the message."""
+    here = bridge(task.settings)
     try:
-        Publisher(here.manager.settings).publish(here.run(here.manager.jobs.read(job_id)))
-    except (AgentSessionsError, ValueError):  # one that cannot be read must not keep the bell from others
-        logger.exception("no message for stalled job %s; the next look tries again", job_id)
+        task.publisher.publish(here.run(here.manager.jobs.read(job_id)))
+    except (
+        AgentSessionsError,
+        ValueError,
+    ):  # one that cannot be read must not keep others from being published
+        logger.exception("no message for stalled job %s; the next run tries again", job_id)
         return False
     return True
 
 
-def runs_inline(task: "Task[Any, Any]") -> bool:
-    """Whether the task runs in its caller (called as a function, or eager), so that no slice can follow."""
+def runs_inline(task: SessionTask) -> bool:
+    """Return True if the task runs in its caller (called as a function, or eager), so that no slice can
+    follow.
+    """
     return bool(task.request.called_directly or task.request.is_eager)
 
 
-def signature_of(turn: Slice) -> Any:
-    """The message for a slice, to replace a task by."""
-    message = message_of(turn)
-    return run_job.s(**message["kwargs"]).set(queue=message["queue"])
+def signature_of(task: SessionTask, slice_: Slice) -> Any:
+    """Return the message for a slice, to replace a task of the same app by."""
+    message = message_of(slice_)
+    return task.app.signature("tasks.run_job", kwargs=message["kwargs"], queue=message["queue"])
 
 
-def show_progress(task: "Task[Any, Any]", progress: JobProgress) -> None:
-    """Tells `AsyncResult.info`, and Flower, how far the job is. (Of an event that it does not know, Flower
+def show_progress(task: SessionTask, progress: JobProgress) -> None:
+    """Tell `AsyncResult.info`, and Flower, how far the job is. (Of an event that it does not know, Flower
     shows the kind and the field named `result`.)
 
-    It is a courtesy: where the store of results is away, frozen or full, the work goes on without it.
+    This is a courtesy: if the result backend is away, frozen or full, the work goes on without it.
     """
     global _show_from
     state = "paused" if progress.state is JobState.PAUSED else "progress"
@@ -127,11 +132,14 @@ def show_progress(task: "Task[Any, Any]", progress: JobProgress) -> None:
         task.update_state(state=state.upper(), meta=progress.model_dump(mode="json"))
     except Exception as error:  # each kind of store has errors of its own
         _show_from = time.monotonic() + _SHOW_AGAIN_SECONDS
-        logger.warning("the store of results did not take the progress of %s: %s", progress.job_id, error)
+        logger.warning("the result backend did not take the progress of %s: %s", progress.job_id, error)
 
 
-def result_of(task: "Task[Any, Any]", progress: JobProgress) -> int:
-    """How the task ends with the job. One that is only halted keeps its callers waiting."""
+def result_of(task: SessionTask, progress: JobProgress) -> int:
+    """Return the result of a job that is done, and otherwise end its task as the job ended.
+
+    The task of a job that is only halted keeps its callers waiting.
+    """
     if progress.state is JobState.DONE:
         return progress.removed
     if progress.state is JobState.FAILED:

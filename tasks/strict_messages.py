@@ -1,8 +1,8 @@
-"""How a worker takes a message: one that is no task as Celery sends it is refused, and the worker goes on.
+"""Refuses messages that are no tasks as Celery sends them, so that the worker goes on.
 
-Celery 5.7 unpacks a message in the worker's own process and expects it to be well formed: a body of two
-parts instead of three, or a text where a number should be, ended the worker, which gave the message back for
-the next one to die of.
+Celery 5.7 unpacks a message in the worker's own process and expects a well-formed one: a body of two parts
+instead of three, or a text in the place of a number, ended the worker, which gave the message back for the
+next one to die of.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from celery.worker.strategy import default
 
 
 def refusing(task: Any, app: Any, consumer: Any, **options: Any) -> Any:
-    """Celery's own strategy, with an error that its worker knows to survive."""
+    """Return Celery's own strategy, with an error that its worker survives."""
     take = default(task, app, consumer, **options)
 
     def take_or_refuse(message: Any, *args: Any, **more: Any) -> Any:
@@ -26,6 +26,6 @@ def refusing(task: Any, app: Any, consumer: Any, **options: Any) -> Any:
 
 
 class StrictTask(Task):  # type: ignore[misc]
-    """What every task of the app is."""
+    """A task whose malformed messages are refused."""
 
     Strategy = "agent_runtime.tasks.strict_messages:refusing"

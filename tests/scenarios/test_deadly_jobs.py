@@ -67,7 +67,7 @@ async def test_a_job_that_kills_its_processes_fails_and_keeps_no_other_from_its_
     deadly = jobs.get(await manager.revoke_user_sessions("ann"))
     proxy.kill_at_batches_of(deadly.id)
     started = time.monotonic()
-    await deadly._ring()
+    await deadly._publish()
     for number in range(5):
         await create_sessions(manager, 5, f"user_{number}")
         other = await jobs.delete_user_sessions(f"user_{number}")
@@ -104,7 +104,7 @@ async def test_a_job_whose_processes_are_killed_here_and_there_is_done(
     await create_sessions(manager, 3_000)
     job = SessionJobs(manager).get(await manager.revoke_user_sessions("ann"))
     proxy.kill_at_batches_of(job.id, every=2, most=_MOST_DEATHS + 1)
-    await job._ring()
+    await job._publish()
     done = await finished(job)
     assert done.removed == 3_000
     assert len(proxy.killed) == _MOST_DEATHS + 1

@@ -159,7 +159,7 @@ _BAD_CALLS: list[tuple[str, list[Any], dict[str, Any], str]] = [
     ("run_job", [], {}, "missing 1 required positional argument"),
     ("run_job", [5], {}, "job_id must be a string"),
     ("run_job", [_HUGE], {}, "job_id is 3000000 bytes long"),
-    ("run_job", ["job_x"], {}, "no job 'job_x'"),
+    ("run_job", ["job_x"], {}, "job 'job_x' not found"),
     *[
         ("run_job", ["JOB"], {"shard": shard}, "shard must be a whole number")
         for shard in ("0", -1, 1.5, [0])

@@ -5,7 +5,7 @@ Calls that leave together are one round trip.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -69,6 +69,13 @@ KINDS: dict[str, tuple[Prepare, Enqueue, tuple[str, dict[str, Any]], int]] = {
         5,
     ),
 }
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server, and so a broker, that no other worker reads."""
+    with RedisServer() as running:
+        yield running
 
 
 @pytest.fixture

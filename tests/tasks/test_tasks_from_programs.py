@@ -47,13 +47,14 @@ async def test_a_program_with_just_the_import_gets_the_count(program: Any, call:
     assert program(f"{call}.get(timeout=600)", f"from tasks import {name}") == result
 
 
-async def test_a_result_is_found_again_by_its_id(program: Any) -> None:
+@pytest.mark.parametrize("how", ["AsyncResult(task_id, app=app)", "app.AsyncResult(task_id)"])
+async def test_a_result_is_found_again_by_its_id(program: Any, how: str) -> None:
     setup = """
 from celery.result import AsyncResult
-from tasks import delete_user_sessions
+from tasks import app, delete_user_sessions
 task_id = delete_user_sessions.delay("ann").id
 """
-    assert program("AsyncResult(task_id).get(timeout=600)", setup) == 3
+    assert program(f"{how}.get(timeout=600)", setup) == 3
 
 
 async def test_a_program_without_this_code_can_send_a_task_by_name(worker_settings: dict[str, Any]) -> None:
@@ -104,7 +105,7 @@ delete_user_sessions.AsyncResult("late").forget()  # or the second would be answ
         ("prune_checkpoints.delay()", "needs keep_last or older_than"),
         ("prune_checkpoints.delay(keep_last=-1)", "keep_last must be a whole number of at least 0"),
         ("prune_checkpoints.delay(older_than=0)", "older_than must be a positive number"),
-        ("run_job.delay('nothing')", "no job 'nothing'"),
+        ("run_job.delay('nothing')", "job 'nothing' not found"),
     ],
 )
 async def test_bad_arguments_fail_at_once_with_the_reason(

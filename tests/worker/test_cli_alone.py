@@ -106,7 +106,7 @@ def test_a_server_that_is_down_is_one_clear_line() -> None:
 
 
 _WRONG_ARGUMENTS = {
-    "jobs show job_unknown": "no job 'job_unknown'",
+    "jobs show job_unknown": "job 'job_unknown' not found",
     "jobs show caf\udce9": "job_id must be valid Unicode",
     "jobs list --cursor 1:caf\udce9": "cursor must be valid Unicode",
     "jobs list --state asleep": "--state must be one of scheduled, queued",
