@@ -71,7 +71,7 @@ def _check_json_object(name: str, value: object) -> None:
 
 
 def encode_metadata(metadata: object) -> list[bytes]:
-    """Names of fields in a session's hash and stored values, in turn and in the clear."""
+    """Return names of fields in a session's hash and stored values, in turn and in the clear."""
     _check_json_object("metadata", metadata)
     assert isinstance(metadata, dict)  # noqa: S101  (checked one line up; for the type checker)
     fields: list[bytes] = []
@@ -84,12 +84,12 @@ def encode_metadata(metadata: object) -> list[bytes]:
 
 
 def metadata_copy(fields: list[bytes]) -> dict[str, Any]:
-    """The metadata that `encode_metadata` was given, as it will be read."""
+    """Return the metadata that `encode_metadata` was given, as readers will get it."""
     return {fields[i][2:].decode(): _load(fields[i + 1]) for i in range(0, len(fields), 2)}
 
 
 def encrypt_metadata(fields: list[bytes], encryptor: Encryptor, max_bytes: int) -> list[bytes]:
-    """What `encode_metadata` gave, as it is stored."""
+    """Return the fields of `encode_metadata` as they are stored."""
     sealed = fields.copy()
     for i in range(0, len(fields), 2):
         sealed[i + 1] = encryptor.encrypt(METADATA, fields[i][2:], fields[i + 1])
@@ -102,17 +102,17 @@ def encrypt_metadata(fields: list[bytes], encryptor: Encryptor, max_bytes: int) 
 
 
 def metadata_bytes(fields: list[bytes]) -> int:
-    """What the fields count against the limit: keys without their ``m:``, and values as they are stored."""
+    """Return the size that counts against the limit: keys without their ``m:``, and values as stored."""
     return sum(map(len, fields)) - len(fields)  # "m:" is 2 bytes on every second entry
 
 
 def metadata_values(fields: dict[bytes, bytes]) -> Iterator[bytes]:
-    """The stored values of the metadata among the fields of a session's hash."""
+    """Return the stored values of the metadata among the fields of a session's hash."""
     return (stored for field, stored in fields.items() if field.startswith(b"m:"))
 
 
 def decode_metadata(session: StoredSession, decryptor: Decryptor) -> dict[str, Any]:
-    """The metadata of a session. Its key and the field are named if a value cannot be read."""
+    """Return the metadata of a session. An error for an unreadable value names the key and the field."""
     metadata = {}
     name = b""
     try:
@@ -126,7 +126,7 @@ def decode_metadata(session: StoredSession, decryptor: Decryptor) -> dict[str, A
 
 
 def checkpoint_json(data: object, max_bytes: int) -> bytes:
-    """The data as JSON."""
+    """Return the data as JSON."""
     plain = plain_json(data) if isinstance(data, dict) else None
     if plain is None:
         _check_json_object("data", data)
@@ -139,21 +139,21 @@ def checkpoint_json(data: object, max_bytes: int) -> bytes:
 
 
 def packed(plain: bytes, compress_above_bytes: int) -> bytes:
-    """JSON as a stored value in the clear."""
+    """Return JSON as a stored value in the clear."""
     if len(plain) > compress_above_bytes:
         return _ZLIB + isal_zlib.compress(plain, _SHORT_LEVEL if len(plain) <= _SHORT_BYTES else _LEVEL)
     return _PLAIN + plain
 
 
 def encrypt_checkpoint(checkpoint_id: str, value: bytes, encryptor: Encryptor) -> bytes:
-    """What `packed` gave for a checkpoint, as it is stored."""
+    """Return a value of `packed` as a checkpoint is stored."""
     return encryptor.encrypt(CHECKPOINT, checkpoint_id.encode(), value)
 
 
 def encrypt_recipe(
     checkpoint_id: str, recipe: Recipe, encryptor: Encryptor, compress_above_bytes: int
 ) -> tuple[bytes, list[bytes]]:
-    """A checkpoint as it is stored, and names and stored values of its new chunks in turn."""
+    """Return a checkpoint as it is stored, and names and stored values of its new chunks in turn."""
     head = recipe.head.encode()
     around = encryptor.encrypt(
         CHUNKED_CHECKPOINT, _place(checkpoint_id, head), packed(recipe.literal, compress_above_bytes)
@@ -167,12 +167,12 @@ def encrypt_recipe(
 
 
 def _place(checkpoint_id: str, head: bytes) -> bytes:
-    """What the rest of a recipe is sealed with, so that nobody gives it other chunks."""
+    """Return the name under which a recipe's rest is encrypted, so that nobody can give it other chunks."""
     return checkpoint_id.encode() + b"\xff" + head
 
 
 def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, decryptor: Decryptor) -> dict[str, Any]:
-    """What `checkpoint_json` was given. Its key and id are named if it cannot be read."""
+    """Return the data that `checkpoint_json` was given. An error for unreadable data names key and id."""
     try:
         stored = checkpoint.data or b""
         if stored[:1] == RECIPE:
@@ -188,7 +188,7 @@ def decode_checkpoint(session_id: str, checkpoint: StoredCheckpoint, decryptor: 
 
 
 def _from_chunks(session_id: str, checkpoint: StoredCheckpoint, decryptor: Decryptor) -> bytes:
-    """The JSON of a checkpoint that is a recipe."""
+    """Return the JSON of a checkpoint that is a recipe."""
     head, _, around = (checkpoint.data or b"")[1:].partition(b"\n")
     sealed_as = _place(checkpoint.checkpoint_id, head)
     literal = _unpacked(
@@ -204,7 +204,7 @@ def _from_chunks(session_id: str, checkpoint: StoredCheckpoint, decryptor: Decry
 
 
 def to_session(stored: StoredSession, decryptor: Decryptor) -> Session:
-    """The session that lies in Redis.
+    """Return the session that lies in Redis.
 
     Raises:
         CorruptDataError: it cannot be read.
@@ -228,7 +228,7 @@ def to_session(stored: StoredSession, decryptor: Decryptor) -> Session:
 
 
 def to_checkpoint(session_id: str, stored: StoredCheckpoint, decryptor: Decryptor) -> dict[str, Any]:
-    """The fields of `Checkpoint`, as the dictionary that callers get.
+    """Return the fields of `Checkpoint`, as the dictionary that callers get.
 
     Raises:
         CorruptDataError: it cannot be read.
@@ -256,17 +256,17 @@ def _unreadable(what: str, error: Exception) -> CorruptDataError:
 
 _INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stubs say it is an instance
 
-#: What `_load` raises where bytes are not what this module writes.
+#: Errors that `_load` raises for bytes that this module has not written.
 _UNREADABLE = (ValueError, _INFLATE_ERROR, RecursionError)
 
 
 def _load(stored: bytes) -> Any:
-    """The value that was stored."""
+    """Return the value that was stored."""
     return from_json_text(_unpacked(stored, LARGEST_CHECKPOINT))
 
 
 def _unpacked(stored: bytes, room: int) -> bytes:
-    """What was packed, where it is at most `room` bytes."""
+    """Return the bytes that were packed. Raise `ValueError` if they are more than `room`."""
     kind = stored[:1]
     if kind == _PLAIN:
         return stored[1:]

@@ -1,4 +1,4 @@
-"""What cannot be read is an error where it is asked for, and left out of listings, which tell the log."""
+"""Corrupt items: reading one directly raises an error; listings skip them and log them."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class SkipCorrupt:
-    """One listing. What it leaves out it tells once, however many pages show it."""
+    """One listing. It logs each corrupt item once, however many pages show the item."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def readable(self, stored: Iterable[S], read: Callable[[S], T]) -> Iterator[T]:
-        """What `read` makes of each, without those for which it raises `CorruptDataError`."""
+        """Yield the result of `read` for each item. Skip items for which it raises `CorruptDataError`."""
         for each in stored:
             try:
                 made = read(each)
@@ -29,7 +29,7 @@ class SkipCorrupt:
                 yield made
 
     def leave_out(self, error: CorruptDataError) -> None:
-        """Tells what is left out."""
+        """Log an item that the listing skips."""
         if str(error) not in self._told:
             self._told.add(str(error))
             logger.error("left out of a listing: %s", error)

@@ -34,20 +34,20 @@ class StoredCheckpoint(NamedTuple):
     key: bytes
     #: A whole number, unless it was damaged.
     created_us: float
-    #: None where it is gone.
+    #: None if it is gone.
     data: bytes | None
-    #: Stored values by name of the chunks that it is made of; perhaps those of others as well.
-    chunks: dict[str, bytes | None] = {}  # noqa: RUF012  (not changed where it is this one)
-    #: Those that were opened or known before, shared by all of a page, so that each is opened once.
+    #: Stored values of its chunks by name; perhaps of other chunks as well.
+    chunks: dict[str, bytes | None] = {}  # noqa: RUF012  (this default is never changed)
+    #: Chunks that were decrypted or known before. A page shares them, so each is decrypted once.
     opened: dict[str, bytes] | None = None
 
     @property
     def head(self) -> str:
-        """The list of its chunks; '' where it is no recipe. Raises `ValueError` where it is no text."""
+        """Return the list of its chunks; '' if it is no recipe. Raise `ValueError` if the list is no text."""
         return head_of(self.data) if self.data is not None and self.data[:1] == RECIPE else ""
 
     def values(self) -> Iterator[bytes]:
-        """The stored values that it is made of, without its chunks."""
+        """Return the stored values of the checkpoint, without its chunks."""
         if self.data is not None:
             yield self.data.partition(b"\n")[2] if self.data[:1] == RECIPE else self.data
 
@@ -102,7 +102,7 @@ async def save_checkpoints(
 async def get_checkpoint(
     client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str, known: Opened = NOTHING_OPENED
 ) -> Page:
-    """The checkpoint, or with '' the newest, without the known chunks; an empty page where there is none."""
+    """Return a checkpoint (the newest for '') without the known chunks; an empty page if there is none."""
     places = session_keys(keys, session_id)
     args = [keys.prefix, session_id, checkpoint_id, known.head]
     return _page(places[1], await client.call(_GET_CHECKPOINT, places, args) or [], known.texts)
@@ -111,39 +111,39 @@ async def get_checkpoint(
 async def list_checkpoints(
     client: ScriptClient, keys: Keys, session_id: str, *, after_us: float, limit: int, max_bytes: int
 ) -> Page:
-    """One page of checkpoints younger than `after_us`; empty at the end."""
+    """Return a page of checkpoints younger than `after_us`; empty at the end."""
     places = session_keys(keys, session_id)
     args = [keys.prefix, session_id, f"{after_us:.0f}", limit, max_bytes]
     return _page(places[1], await client.call(_LIST_CHECKPOINTS, places, args))
 
 
 async def pin_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there is such a checkpoint."""
+    """Pin a checkpoint. Return True if there is such a checkpoint."""
     args = [keys.prefix, session_id, checkpoint_id]
     return bool(await client.call(_PIN_CHECKPOINT, _pin_keys(keys, session_id), args))
 
 
 async def unpin_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there is such a checkpoint."""
+    """Take the pin off a checkpoint. Return True if there is such a checkpoint."""
     args = [keys.prefix, session_id, checkpoint_id]
     return bool(await client.call(_UNPIN_CHECKPOINT, _pin_keys(keys, session_id), args))
 
 
 async def list_pins(client: ScriptClient, keys: Keys, session_id: str) -> list[str]:
-    """Ids of the pinned checkpoints, oldest first."""
+    """Return ids of the pinned checkpoints, oldest first."""
     reply = await client.call(_LIST_PINS, _pin_keys(keys, session_id), [keys.prefix, session_id])
     return [checkpoint_id.decode(errors="backslashreplace") for checkpoint_id in reply]
 
 
 async def delete_checkpoint(client: ScriptClient, keys: Keys, session_id: str, checkpoint_id: str) -> bool:
-    """Whether there was such a checkpoint."""
+    """Delete a checkpoint. Return True if there was such a checkpoint."""
     places = [*session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, checkpoint_id, client.repeated_within_ms]
     return bool(await client.call(_DELETE_CHECKPOINT, places, args))
 
 
 async def clear_checkpoints(client: ScriptClient, keys: Keys, session_id: str) -> int:
-    """How many checkpoints there were."""
+    """Delete all checkpoints of a session. Return how many there were."""
     places = [*session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, client.repeated_within_ms]
     return int(await client.call(_CLEAR_CHECKPOINTS, places, args))

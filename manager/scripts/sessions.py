@@ -38,14 +38,14 @@ _REVOKED_SETS_PER_COUNT = 1_000
 
 
 class Created(NamedTuple):
-    """When a session was created, and when it expires."""
+    """Creation and expiry of a session."""
 
     created_us: int
     expires_ms: int
 
 
 class Refusal(StrEnum):
-    """Why a session was not created."""
+    """The reason why a session was not created."""
 
     FULL = "FULL"
     """The partition holds as many sessions as it may."""
@@ -124,7 +124,7 @@ async def get_sessions(
 
 
 async def session_exists(client: ScriptClient, keys: Keys, session_id: str) -> bool:
-    """Whether the session is live."""
+    """Return True if the session is live."""
     return bool(await client.call(_SESSION_EXISTS, [keys.session(session_id)], [keys.prefix, session_id]))
 
 
@@ -138,7 +138,10 @@ async def update_session(
     metadata_size: int | str,
     metadata: list[bytes],
 ) -> bool | None:
-    """Whether the session was live; None where the moment of expiry is past. '' leaves a thing as it is."""
+    """Update a session; '' leaves a field as it is.
+
+    Return True if the session was live; None if the new expiry is past.
+    """
     places = [*session_keys(keys, session_id), keys.new_answer()]
     args = [keys.prefix, session_id, agent_id, expires_ms, INDEX_LINGER_MS, metadata_size]
     reply = await client.call(_UPDATE_SESSION, places, [*args, client.repeated_within_ms, *metadata])
@@ -148,7 +151,7 @@ async def update_session(
 async def merge_metadata(
     client: ScriptClient, keys: Keys, *, session_id: str, max_bytes: int, metadata: list[bytes]
 ) -> bool | None:
-    """Whether the session was live; None where its metadata would be over the limit."""
+    """Merge metadata. Return True if the session was live; None if the result would exceed the limit."""
     places = [keys.session(session_id), keys.new_answer()]
     args = [keys.prefix, session_id, max_bytes, client.repeated_within_ms, *metadata]
     reply = await client.call(_MERGE_METADATA, places, args)
@@ -156,7 +159,7 @@ async def merge_metadata(
 
 
 async def refresh_session(client: ScriptClient, keys: Keys, session_id: str, ttl_ms: int) -> bool:
-    """Whether the session was live."""
+    """Let a session live for another `ttl_ms`. Return True if it was live."""
     args = [keys.prefix, session_id, ttl_ms, INDEX_LINGER_MS]
     return bool(await client.call(_REFRESH_SESSION, session_keys(keys, session_id), args))
 
@@ -195,14 +198,14 @@ async def list_sessions(
 async def count_user_sessions(
     client: ScriptClient, keys: Keys, user_id: str, cursor: Cursor, limit: int
 ) -> tuple[int, Cursor]:
-    """Live sessions counted, and where the next page begins (`START` at the end)."""
+    """Return the live sessions of a page, counted, and the next page's cursor (`START` at the end)."""
     places = [keys.user_index(user_id), keys.revocations("a")]
     reply = await client.call(_COUNT_USER_SESSIONS, places, [keys.prefix, *cursor, limit])
     return int(reply[0]), (reply[1], reply[2])
 
 
 async def count_sessions(client: ScriptClient, keys: Keys, seen: int) -> tuple[int, int]:
-    """What to add to the count, and what to pass as `seen` next (-1 at the end)."""
+    """Return a part of the count, and the next value of `seen` (-1 at the end)."""
     places = [keys.expiry_index, keys.revocations("u"), keys.revocations("a")]
     reply = await client.call(_COUNT_SESSIONS, places, [keys.prefix, seen, _REVOKED_SETS_PER_COUNT])
     return int(reply[0]), int(reply[1])

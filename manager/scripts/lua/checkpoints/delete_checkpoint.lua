@@ -8,7 +8,7 @@
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id
 -- ARGV[4] how long the answer is kept, milliseconds
--- Reply: 1 | 0 where there is no such checkpoint
+-- Reply: 1 | 0 if there is no such checkpoint
 local session_key, checkpoints, order, answer_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, session_id, checkpoint_id, kept_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 

@@ -5,7 +5,7 @@
 -- ARGV[1] prefix of the partition
 -- ARGV[2] session id
 -- ARGV[3] checkpoint id
--- Reply: 1 | 0 where there is no such checkpoint
+-- Reply: 1 | 0 if there is no such checkpoint
 local session_key, order = KEYS[1], KEYS[2]
 local prefix, session_id, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
 

@@ -1,8 +1,8 @@
--- Pins lie in the session's own hash: a field p:<checkpoint id> for each, and in `pins` how many
--- there are, so that a session without any is told by one look. The number is written first: should it be
--- none, nothing is written.
+-- Pins lie in the session's own hash: a field p:<checkpoint id> for each, and the number of pins in `pins`, so that
+-- one look tells that a session has none. The number is written first: if the stored one is no number, nothing is
+-- written.
 
--- Whether that is a number, if it is there.
+-- Return a true value if the stored number of pins is a number, or there is none.
 local function can_pin(session_key)
   return string.match(redis.call('HGET', session_key, 'pins') or '0', '^%-?%d+$')
 end
@@ -21,7 +21,7 @@ local function drop_pin(session_key, checkpoint_id)
   end
 end
 
--- Ids of the pinned checkpoints, in no order.
+-- Return ids of the pinned checkpoints, in no order.
 local function pinned_ids(session_key)
   local ids = {}
   local pins = redis.call('HGET', session_key, 'pins')
@@ -35,18 +35,18 @@ local function pinned_ids(session_key)
   return ids
 end
 
--- How many checkpoints are pinned. Where that was damaged, at most so many as there are fields and values: too many
--- only keeps more.
+-- Return the number of pinned checkpoints. If it was damaged, return the number of fields and values instead: too
+-- large a number only keeps more checkpoints.
 local function count_pins(prefix, session_id)
   local session_key = prefix .. 's:' .. session_id
   local pins = redis.call('HGET', session_key, 'pins')
   return pins and (stored_number(pins) or #redis.call('HGETALL', session_key)) or 0
 end
 
--- Ids that are not pinned among the `among` oldest checkpoints of a session, oldest first, at most
--- `limit`, and whether there are more. It looks at no more checkpoints than `limit` and the number of
--- pins: among so many, `limit` are not pinned. (Should the number be too low all the same, there are
--- no more, or a job would look for them for ever.)
+-- Return ids that are not pinned among the `among` oldest checkpoints of a session, oldest first, at most `limit`;
+-- and true if there are more. The function looks at `limit` checkpoints and as many more as there are pins: among so
+-- many, `limit` are not pinned. (If the number of pins is too low all the same, the answer is that there are no more,
+-- or a job would look for them for ever.)
 local function oldest_unpinned(prefix, session_id, among, limit)
   if among <= 0 then
     return {}, false
@@ -76,7 +76,7 @@ local function oldest_unpinned(prefix, session_id, among, limit)
   return unpinned, looked_at < among and #unpinned == limit
 end
 
--- Removes checkpoints that are not pinned, in portions, since Lua unpacks at most some 8,000 values.
+-- Remove checkpoints that are not pinned, in portions, because Lua unpacks at most some 8,000 values.
 local function remove_checkpoints(prefix, session_id, ids)
   for first = 1, #ids, 1000 do
     local last = math.min(first + 999, #ids)
@@ -85,7 +85,7 @@ local function remove_checkpoints(prefix, session_id, ids)
   end
 end
 
--- The texts of a JSON list, to look them up.
+-- Return the texts of a JSON list as a set.
 local function set_of(json_list)
   local set = {}
   for _, text in ipairs(cjson.decode(json_list)) do
@@ -98,7 +98,7 @@ local function oldest_to_keep(max_age_us, now)
   return max_age_us == '' and '' or whole(now - tonumber(max_age_us))
 end
 
--- Among how many of the oldest checkpoints of a session are those that a policy no longer keeps.
+-- Return how many of the oldest checkpoints of a session to look at for those that a policy no longer keeps.
 -- keep_last: '' or how many to keep; min_created_us: '' or the oldest creation to keep.
 -- The newest checkpoint is always kept.
 local function reach_of_policy(prefix, session_id, keep_last, min_created_us)
@@ -114,22 +114,22 @@ local function reach_of_policy(prefix, session_id, keep_last, min_created_us)
   return math.min(among, size - 1)
 end
 
--- Ids of the checkpoints of one session that a policy no longer keeps, oldest first, at most `limit`,
--- and whether more are due. What is pinned is kept.
+-- Return ids of the checkpoints of one session that a policy no longer keeps, oldest first, at most `limit`; and
+-- true if more are due. Pinned checkpoints are kept.
 local function due_checkpoints(prefix, session_id, keep_last, min_created_us, limit)
   local among = reach_of_policy(prefix, session_id, keep_last, min_created_us)
   return oldest_unpinned(prefix, session_id, among, limit)
 end
 
--- Removes what is due, at most `limit`. Returns how many were removed and whether more are due.
+-- Remove due checkpoints, at most `limit`. Return how many were removed, and true if more are due.
 local function prune_session(prefix, session_id, keep_last, min_created_us, limit)
   local ids, more = due_checkpoints(prefix, session_id, keep_last, min_created_us, limit)
   remove_checkpoints(prefix, session_id, ids)
   return #ids, more
 end
 
--- Removes the oldest checkpoints that are not pinned beyond the `max_unpinned` newest of them, at
--- most `limit`. The newest checkpoint is always kept.
+-- Remove the oldest unpinned checkpoints beyond the `max_unpinned` newest of them, at most `limit`. The newest
+-- checkpoint is always kept.
 local function keep_bound(prefix, session_id, max_unpinned, limit)
   local size = redis.call('ZCARD', prefix .. 'o:' .. session_id)
   local excess = size - count_pins(prefix, session_id) - max_unpinned
@@ -138,8 +138,8 @@ local function keep_bound(prefix, session_id, max_unpinned, limit)
   end
 end
 
--- How many checkpoints of a session are due, exactly, and their size: that of the oldest hundred and of the
--- chunks that only they need, and where there are more, as much for each of them.
+-- Return how many checkpoints of a session are due, exactly, and their size. The size is that of the oldest hundred
+-- and of the chunks that only they need; each further one counts as their average.
 local function measure_due(prefix, session_id, keep_last, min_created_us)
   local ids, more = due_checkpoints(prefix, session_id, keep_last, min_created_us, 100)
   local key, bytes = prefix .. 'c:' .. session_id, 0
@@ -164,10 +164,10 @@ local function measure_due(prefix, session_id, keep_last, min_created_us)
   return count, math.floor(bytes / #ids * count)
 end
 
--- Adds a checkpoint to a session if the session is live. Repeated with the same id, it changes nothing.
+-- Add a checkpoint to a session if the session is live. Repeated with the same id, it changes nothing.
 -- Creation never goes back: a checkpoint is at least 1 µs younger than the one before it.
--- Returns '1'; '0' if the session is not live; 'M' if a chunk is missing; or nil and what cannot be read. Behind '1',
--- returns true if the checkpoint is new.
+-- Return '1'; '0' if the session is not live; 'M' if a chunk is missing; or nil and the damage. Behind '1', return
+-- true if the checkpoint is new.
 -- fresh: stored values of new chunks by name, or nil.
 local function save_checkpoint(prefix, session_key, checkpoint_id, data, fresh, pin, created)
   local session_id = string.sub(session_key, #prefix + 3)
@@ -179,7 +179,7 @@ local function save_checkpoint(prefix, session_key, checkpoint_id, data, fresh, 
   if pin and not can_pin(session_key) then
     return nil, damaged(session_key).err
   end
-  -- Read before anything is written: should it be of another type, nothing is.
+  -- Read before anything is written: if the key is of another type, the script ends here.
   local newest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
   if string.sub(data, 1, 1) == 'p' then
     if redis.call('HEXISTS', checkpoints, checkpoint_id) == 1 then
@@ -198,7 +198,7 @@ local function save_checkpoint(prefix, session_key, checkpoint_id, data, fresh, 
   end
   redis.call('ZADD', order, whole(created), checkpoint_id)
   if not newest[2] then
-    -- From then on, whatever changes the session's expiry changes the key's as well.
+    -- From now on, each change of the session's expiry changes the key's as well.
     redis.call('PEXPIREAT', order, whole(session.expires))
   end
   if pin then

@@ -1,10 +1,10 @@
--- The expiry index carries the user and the agent in its members, because the sweep has to clean
--- their indexes when the session's own hash is gone already.
+-- Return a session's member of the expiry index. It carries the user and the agent: when the sweep cleans their
+-- indexes, the session's own hash is gone already.
 local function expiry_member(session_id, user, agent)
   return session_id .. ' ' .. #user .. ' ' .. user .. agent
 end
 
--- Session id, user and agent; nil where somebody has written something else.
+-- Return session id, user and agent of a member; nil if the member is not one of ours.
 local function split_expiry_member(member)
   local session_id, size, start = string.match(member, '^(%S+) (%d+) ()')
   if not session_id then
@@ -14,7 +14,7 @@ local function split_expiry_member(member)
   return session_id, string.sub(member, start, agent_start - 1), string.sub(member, agent_start)
 end
 
--- Whether an index lists a session; nil and what to answer where the index itself cannot be read.
+-- Return a true value if an index lists a session; nil and an error reply if the index cannot be read.
 local function is_listed(index, session_id)
   local score = redis.pcall('ZSCORE', index, session_id)
   if wrong_type(score) then
@@ -31,9 +31,9 @@ local function is_listed_by_both(prefix, session_id, user, agent)
   return listed, damage
 end
 
--- A session is live if its hash is there, is not past its expiry, and both the index of its user
--- and the index of its agent list it. A bulk deletion takes an index away, so it revokes at once.
--- Where that cannot be told, because something was damaged: nil, and what to answer.
+-- Return a session if it is live: its hash exists and is not past its expiry, and both the index of its user and
+-- the index of its agent list it. (A bulk deletion takes an index away, so it revokes at once.) Return nil and an
+-- error reply if damage hides the answer.
 local function live_session(prefix, session_key, session_id, now)
   local found = redis.pcall('HMGET', session_key, 'user', 'agent', 'expires')
   if wrong_type(found) then
@@ -50,10 +50,10 @@ local function live_session(prefix, session_key, session_id, now)
   return listed and { id = session_id, user = user, agent = agent, expires = expires } or nil, damage
 end
 
--- Gives a live session a new moment of expiry: its own keys and its place in all three indexes.
+-- Give a live session a new expiry: its own keys, and its score in all three indexes.
 local function set_expiry(prefix, keys, session_id, user, agent, expires, linger_ms, now)
   local expires_text = whole(expires)
-  -- First the index that may be of another type: the others were looked at, and then nothing is written.
+  -- First the index that was not looked at. If it is of another type, the script ends with nothing written.
   index_session(prefix .. 'x', expiry_member(session_id, user, agent), expires, expires_text, linger_ms, now)
   redis.call('HSET', keys.session, 'expires', expires_text)
   for _, key in pairs(keys) do
@@ -63,9 +63,9 @@ local function set_expiry(prefix, keys, session_id, user, agent, expires, linger
   index_session(prefix .. 'a:' .. agent, session_id, expires, expires_text, 0, now)
 end
 
--- Reads a session: its fields and their values in turn, its user, its agent, and the bytes of its metadata (text).
--- Only false if there is no session or it has expired; only {'CORRUPT' and the key} if the hash cannot be read.
--- The fields that it needs are written first; behind them comes metadata, of any length.
+-- Read a session. Return its fields and their values in turn, its user, its agent, and the bytes of its metadata (as
+-- text); only false if there is no session or it has expired; only {'CORRUPT' and the key} if the hash is unreadable.
+-- The needed fields are written first. Metadata of any length follows them.
 local function read_fields(session_key, now)
   local fields = redis.pcall('HGETALL', session_key)
   if wrong_type(fields) then
@@ -96,7 +96,7 @@ local function read_fields(session_key, now)
   return fields, user, agent, size
 end
 
--- Returns the fields of a session and their values in turn if it is live; else {}, or {'CORRUPT' and the key}.
+-- Return the fields of a session and their values in turn if it is live; else {}, or {'CORRUPT' and the key}.
 local function live_fields(prefix, session_key, now)
   local fields, user, agent = read_fields(session_key, now)
   if not user then
@@ -106,8 +106,8 @@ local function live_fields(prefix, session_key, now)
   return listed and fields or damage and { damage.err } or {}
 end
 
--- Answers instead of creating a session: with the session that is there, why there can be none with this id, or
--- what cannot be read. Returns nil if nothing is in the way.
+-- Return the answer if a session cannot be created: the session that exists, the reason why there can be none with
+-- this id, or the damage. Return nil if nothing is in the way.
 local function earlier_session(session_key, user)
   if redis.call('EXISTS', session_key) == 0 then
     return nil
@@ -120,14 +120,14 @@ local function earlier_session(session_key, user)
   return owner and #stored > 2 and stored or { damaged(session_key).err }
 end
 
--- Returns for how many more sessions the partition has room.
+-- Return for how many more sessions the partition has room.
 local function room_left(expiry_index, max_sessions, now)
   return max_sessions - redis.call('ZCOUNT', expiry_index, '(' .. whole(now), '+inf')
 end
 
--- Writes the hash of a session, whose metadata lies in ARGV from `first` to `last`, and lists it in the indexes of
--- its user and its agent. Returns nothing, or {'CORRUPT' and the key} and leaves nothing written if an index is of
--- another type. (To look at the indexes before takes an eighth of the time.)
+-- Write the hash of a session, whose metadata lies in ARGV from `first` to `last`, and list the session in the
+-- indexes of its user and its agent. Return nothing; or, with nothing left written, {'CORRUPT' and the key} if an
+-- index is of another type. (To look at the indexes first would take an eighth of the time.)
 local function write_session(session_key, session_id, user, user_index, agent, agent_index, created, expires_text, size, first, last)
   redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
     'expires', expires_text, 'size', size, unpack(ARGV, first, math.min(last, first + 999)))
@@ -146,7 +146,7 @@ local function write_session(session_key, session_id, user, user_index, agent, a
   end
 end
 
--- Removes live sessions with their checkpoints and their places in the indexes.
+-- Remove live sessions with their checkpoints and their places in the indexes.
 local function remove_sessions(prefix, expiry_index, sessions)
   local members, packed, unlinked = {}, {}, {}
   for _, session in ipairs(sessions) do
@@ -157,13 +157,13 @@ local function remove_sessions(prefix, expiry_index, sessions)
       unlinked[#unlinked + 1] = prefix .. kind .. session.id
     end
   end
-  -- First the only one that may fail, because it is of another type.
+  -- First the only command that may fail, because the index is of another type.
   redis.call('ZREM', expiry_index, unpack(packed))
   remove_noted(members, prefix)
   redis.call('UNLINK', unpack(unlinked))
 end
 
--- Notes that an index has to list the session at a place. A known index, which lists them all, is not asked: false.
+-- Note that an index has to list the session at a place. A known index, which lists them all, is not asked: false.
 local function note_place(places_by_index, index, place, known)
   local places = places_by_index[index]
   if places == nil then
@@ -175,7 +175,7 @@ local function note_place(places_by_index, index, place, known)
   end
 end
 
--- Asks each index once for all sessions at its places, and takes those that it does not list out of `found`.
+-- Ask each index once for all sessions at its places, and take those that it does not list out of `found`.
 local function keep_listed(found, ids, places_by_index)
   for index, places in pairs(places_by_index) do
     if places then
@@ -196,9 +196,9 @@ local function keep_listed(found, ids, places_by_index)
   end
 end
 
--- Returns what `live_fields` says of each session, one behind the other in one list, and how many values each has; no
--- further session once they are max_bytes. known: an index that lists them all, or nil.
--- (One list, since each list within a reply takes the server 2 to 3 microseconds.)
+-- Return the result of `live_fields` for each session, all in one list, and how many values each has. End once they
+-- are max_bytes. known: an index that lists them all, or nil.
+-- (One list, because each list within a reply takes the server 2 to 3 microseconds.)
 local function live_page(prefix, session_keys, now, max_bytes, known)
   local found, bytes = {}, 0
   local ids, users, agents = {}, {}, {}

@@ -7,7 +7,7 @@
 -- ARGV[3] most bytes of metadata that a session may hold
 -- ARGV[4] how long the answer is kept, milliseconds
 -- ARGV[5] and on: metadata fields and values in turn
--- Reply: 1 | 0 where the session is not live | 'TOO_LARGE' where the whole would be over the limit
+-- Reply: 1 | 0 if the session is not live | 'TOO_LARGE' if the result would exceed the limit
 local session_key, answer_key = KEYS[1], KEYS[2]
 local prefix, session_id, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local kept_ms, first_field = ARGV[4], 5

@@ -7,7 +7,7 @@
 -- ARGV[2] session id
 -- ARGV[3] time to live, milliseconds
 -- ARGV[4] how long the expiry index outlives its members, milliseconds
--- Reply: 1 | 0 where the session is not live
+-- Reply: 1 | 0 if the session is not live
 local keys = { session = KEYS[1], checkpoints = KEYS[2], order = KEYS[3] }
 local prefix, session_id, ttl_ms, linger_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 

@@ -12,7 +12,7 @@
 -- ARGV[6] size of the new metadata, bytes, or '' to keep the metadata
 -- ARGV[7] how long the answer is kept, milliseconds
 -- ARGV[8] and on: metadata fields and values in turn
--- Reply: 1 | 0 where the session is not live | 'PAST' where the moment of expiry is not in the future
+-- Reply: 1 | 0 if the session is not live | 'PAST' if the expiry is not in the future
 local keys = { session = KEYS[1], checkpoints = KEYS[2], order = KEYS[3] }
 local answer_key = KEYS[4]
 local prefix, session_id, new_agent, new_expires = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
