@@ -18,7 +18,10 @@ local ACTIONS = {
   pause = { from = { scheduled = 1, queued = 1, running = 1 }, met = { paused = 1 } },
   resume = { from = { paused = 1, cancelled = 1, failed = 1 }, met = { scheduled = 1, queued = 1, running = 1 } },
   cancel = { from = { scheduled = 1, queued = 1, running = 1, paused = 1 }, met = { cancelled = 1 } },
-  undo = { from = { scheduled = 1, queued = 1, paused = 1, cancelled = 1, failed = 1 }, met = { undoing = 1, undone = 1 } },
+  undo = {
+    from = { scheduled = 1, queued = 1, paused = 1, cancelled = 1, failed = 1 },
+    met = { undoing = 1, undone = 1 },
+  },
 }
 
 local function stop(state, now)

@@ -17,7 +17,8 @@
 -- Reply: {what the request added to the job's work, how long this part is kept, milliseconds, {field, value, ...}}
 local job_key, index = KEYS[1], KEYS[2]
 local prefix, job_id, kind, params, members = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local letter, owner, number, grace_ms, retention_ms = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local letter, owner, number = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local grace_ms, retention_ms = tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local moment_us = now_us()
 local now = math.floor(moment_us / 1000)

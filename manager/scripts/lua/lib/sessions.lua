@@ -128,7 +128,8 @@ end
 -- Write the hash of a session, whose metadata lies in ARGV from `first` to `last`, and list the session in the
 -- indexes of its user and its agent. Return nothing; or, with nothing left written, {'CORRUPT' and the key} if an
 -- index is of another type. (To look at the indexes first would take an eighth of the time.)
-local function write_session(session_key, session_id, user, user_index, agent, agent_index, created, expires_text, size, first, last)
+local function write_session(session_key, session_id, user, user_index, agent, agent_index, created, expires_text, size,
+  first, last)
   redis.call('HSET', session_key, 'user', user, 'agent', agent, 'created', whole(created),
     'expires', expires_text, 'size', size, unpack(ARGV, first, math.min(last, first + 999)))
   if last >= first + 1000 then

@@ -21,7 +21,8 @@ local kept_user_index, kept_agent_index
 while first_field <= #ARGV do
   local session_id, user, agent, size, count = unpack(ARGV, first_field, first_field + 4)
   local last_field = first_field + 4 + count
-  local session_key, user_index, agent_index = prefix .. 's:' .. session_id, prefix .. 'u:' .. user, prefix .. 'a:' .. agent
+  local session_key = prefix .. 's:' .. session_id
+  local user_index, agent_index = prefix .. 'u:' .. user, prefix .. 'a:' .. agent
   -- Sessions created by one script are in their order too.
   local created = started + #added / 2
   local answer = earlier_session(session_key, user) or room <= 0 and { 'FULL' }
