@@ -18,6 +18,7 @@ from tests.support.jobs import finished, receipts_of
 from tests.support.processes import ROOT, CeleryProcess, environment
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sessions import create_sessions
+from tests.support.wait_until import wait_until_blocking
 
 #: The word that the tests look for.
 WORD = "xylophonist"
@@ -190,13 +191,17 @@ async def test_no_process_shows_an_address_that_does_not_work(server: RedisServe
     assert WORD not in shown, _around(shown)
 
 
+#: What a worker and Beat say before they wait and try again.
+_WAITS = ("Cannot connect", "Trying again")
+
+
 def _ends(command: str, **settings: object) -> str:
     """Return the output of a process until it ends. A process that waits for its broker is ended."""
     with CeleryProcess(command, "--loglevel", "INFO", **settings) as process:
-        try:
-            process.wait(4)
-        except subprocess.TimeoutExpired:
-            process.terminate()
+        wait_until_blocking(
+            lambda: not process.running or any(text in process.log() for text in _WAITS),
+            description="the process to end, or to wait for its broker",
+        )
         return process.log()
 
 

@@ -103,9 +103,7 @@ class CeleryProcess:
     def wait(self, timeout: float = 60) -> int:
         """Exit status, once the process has ended. `timeout`: seconds on a machine that carries its load."""
         assert self._process is not None
-        wait_until_blocking(
-            lambda: not self.running, description="a process to end", timeout=timeout, progress=self.log
-        )
+        wait_until_blocking(lambda: not self.running, description="a process to end", timeout=timeout)
         return self._process.returncode
 
     def terminate(self, timeout: float = 30) -> int:

@@ -62,7 +62,13 @@ def test_a_count_agrees_with_its_noun(number: int, words: str) -> None:
 
 def test_a_preview_is_told_in_one_line() -> None:
     deletion = Preview(
-        kind=JobKind.DELETE_USER, target="ann", sessions=1, checkpoints=1_500, bytes=123_456, sample=[]
+        kind=JobKind.DELETE_USER,
+        target="ann",
+        sessions=1,
+        checkpoints=1_500,
+        affected=1,
+        bytes=123_456,
+        sample=[],
     )
     pruning = deletion.model_copy(update={"kind": JobKind.PRUNE})
     assert describe_preview(deletion) == "1 session with 1,500 checkpoints (123.5 kB)"
