@@ -49,11 +49,11 @@ class CachedSessionManager(SessionManager):
             context.partitions,
             context.settings,
             context.reader,
+            context.copies,
             size=check_count("cache_size", cache_size, 1),
             max_staleness=check_positive("max_staleness", max_staleness),
             tracking=check_flag("tracking", tracking),
         )
-        context.copies.listen(self._cache)
         self._context = replace(context, reader=self._cache)
 
     def is_tracking_active(self) -> bool:
