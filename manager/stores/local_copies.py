@@ -18,7 +18,7 @@ class Listener(Protocol):
 
 
 class LocalCopies:
-    """Has this process forget copies of sessions and texts of their checkpoints, whichever call removes them.
+    """Drops copies of sessions and texts of their checkpoints, whichever call removes these.
 
     Each context below forgets twice: before the call, which may come about or not, and after it, because of
     reads that began before the call.
