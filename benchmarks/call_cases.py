@@ -10,7 +10,8 @@ import redis.asyncio as aredis
 
 from agent_runtime.manager import Session, SessionManager
 from agent_runtime.manager.json_text import as_json
-from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, new_session_id
+from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys
+from agent_runtime.manager.new_ids import new_session_id
 from agent_runtime.manager.transport.script import load_script
 from benchmarks.bench import MAX_SESSIONS, Bench
 from benchmarks.calls import AGENT, METADATA, Case, Item, live, measure, new_items, saved

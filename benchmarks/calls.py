@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import redis.asyncio as aredis
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.keys import Keys, new_session_id
+from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.new_ids import new_session_id
 from benchmarks.bench import Bench
 from benchmarks.populate import SESSIONS_PER_USER, Populated, populate
 from benchmarks.timing import Result, Side, Work, alternate, calls

@@ -105,7 +105,7 @@ async def _round(bench: Bench, owned: Owned, load: _Load) -> _Round:
     ended = time.perf_counter()
     times = [
         each
-        for script in ("reclaim_batch", "sweep_batch")
+        for script in ("jobs/reclaim_batch", "jobs/sweep_batch")
         for each in bench.server.noted_times_ms(load_script(script).sha)
     ]
     p99 = statistics.quantiles(times, n=100, method="inclusive")[-1] if len(times) > 1 else 0.0
@@ -187,7 +187,7 @@ def _all_done(workers: list[ProcessPoolExecutor], sessions: int, *call: Any) -> 
 def _worker() -> ProcessPoolExecutor:
     """Start a process that has imported what it needs."""
     worker = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-    worker.submit(load_script, "reclaim_batch").result()
+    worker.submit(load_script, "jobs/reclaim_batch").result()
     return worker
 
 

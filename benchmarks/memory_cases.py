@@ -10,7 +10,7 @@ import redis
 
 from agent_runtime.manager import SessionManager
 from agent_runtime.manager.json_text import as_json
-from agent_runtime.manager.keys import new_checkpoint_id
+from agent_runtime.manager.new_ids import new_checkpoint_id
 from benchmarks.bench import Bench, new_manager
 from benchmarks.calls import AGENT, Item, in_groups, live, new_items
 from benchmarks.talk import checkpoint_of, conversation, talk

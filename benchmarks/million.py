@@ -22,7 +22,8 @@ from tests.support.processes import CeleryProcess
 
 from agent_runtime.manager import Session, SessionManager, Settings
 from agent_runtime.manager.jobs import JobProgress
-from agent_runtime.manager.keys import Partitions, new_session_id
+from agent_runtime.manager.keys import Partitions
+from agent_runtime.manager.new_ids import new_session_id
 from agent_runtime.manager.settings import ENV_PREFIX
 from agent_runtime.tasks import SessionJobs
 from benchmarks.populate import Owned, Populated, populate

@@ -8,7 +8,8 @@ import redis
 
 from agent_runtime.manager import SessionManager
 from agent_runtime.manager.codec import checkpoint_json, packed
-from agent_runtime.manager.keys import Keys, new_session_id
+from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.new_ids import new_session_id
 
 _SCRIPT = (files("benchmarks") / "populate.lua").read_text()
 _BATCH = 1_000

@@ -27,8 +27,8 @@ from agent_runtime.manager.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from agent_runtime.manager.keys import new_checkpoint_id, new_session_id
 from agent_runtime.manager.models.sessions import Checkpoint, NewCheckpoint, NewSession, Session
+from agent_runtime.manager.new_ids import new_checkpoint_id, new_session_id
 from agent_runtime.manager.session_manager import SessionManager
 from agent_runtime.manager.settings import Settings, load_settings
 

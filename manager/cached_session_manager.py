@@ -44,17 +44,17 @@ class CachedSessionManager(SessionManager):
     ) -> None:
         super().__init__(*args, **kwargs)
         context = self._context
-        self._cache = SessionCache(
+        self.__cache = SessionCache(
             args[0] if args else kwargs["conn"],
             context.partitions,
             context.settings,
             context.reader,
+            context.copies,
             size=check_count("cache_size", cache_size, 1),
             max_staleness=check_positive("max_staleness", max_staleness),
             tracking=check_flag("tracking", tracking),
         )
-        context.copies.listen(self._cache)
-        self._context = replace(context, reader=self._cache)
+        self._context = replace(context, reader=self.__cache)
 
     def is_tracking_active(self) -> bool:
         """Return True if the server tells this event loop of changes; else `max_staleness` bounds each copy.
@@ -65,7 +65,7 @@ class CachedSessionManager(SessionManager):
             >>> manager.is_tracking_active()
             True
         """
-        return self._cache.is_tracking_active()
+        return self.__cache.is_tracking_active()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and drop copies made under them.
@@ -73,5 +73,5 @@ class CachedSessionManager(SessionManager):
         Example:
             >>> await manager.aclose()
         """
-        await self._cache.aclose()
+        await self.__cache.aclose()
         await super().aclose()

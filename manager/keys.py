@@ -50,121 +50,21 @@ User keys lie on a server of their own (see encryption/user_keys.py), below ``<n
 
 Each of these lives at least as long as the last session that the key encrypts.
 
-A session id is ``sess_`` + 3 characters (15 bits, base 32) of a hash of its user id + 23 letters and digits
-(136 random bits). The 15 bits are the *bucket* of the user; partition = bucket mod `partitions`. So an id
-alone names its keys. Ids stay valid when the number of partitions changes, but stored data does not move by
-itself.
+The ids themselves are in `new_ids.py`: a session id says in which partition its keys lie.
 """
 
 import hashlib
-import os
-from binascii import b2a_base64
+import re
 from enum import StrEnum
-from functools import lru_cache
+
+from agent_runtime.manager.new_ids import bucket_of_session, bucket_of_user, random_text
 
 #: Time by which the expiry index outlives its last member, milliseconds (one day).
 INDEX_LINGER_MS = 86_400_000
 
-#: Prefixes of the ids this package makes.
-SESSION_PREFIX, CHECKPOINT_PREFIX, JOB_PREFIX = "sess_", "ckpt_", "job_"
-
 #: Most partitions with tracked prefixes of their own: for each change, the server compares all prefixes. With
 #: more partitions, the whole namespace is tracked.
 _MOST_TRACKED = 32
-
-#: The digits of `int(…, 32)`.
-_BASE32 = "0123456789abcdefghijklmnopqrstuv"
-_BUCKET_CHARACTERS, _BUCKET_BITS = 3, 15
-
-#: 23 letters and digits are 136 random bits. 24 bytes are 32 characters of base 64, mostly 31 of them letters
-#: and digits.
-_RANDOM_CHARACTERS, _RANDOM_BYTES = 23, 24
-
-
-def _random_text() -> str:
-    """Return random letters and digits: as quick and short as base 64, and one word if pasted."""
-    while len(text := b2a_base64(os.urandom(_RANDOM_BYTES)).translate(None, b"+/\n")) < _RANDOM_CHARACTERS:
-        pass
-    return text[:_RANDOM_CHARACTERS].decode()
-
-
-@lru_cache(4096)  # the digest takes a microsecond, and creating a session needs it twice
-def _bucket_of_user(user_id: str) -> int:
-    """Return the bucket of a user: 15 bits of a hash of the id."""
-    digest = hashlib.blake2b(user_id.encode(), digest_size=2).digest()
-    return int.from_bytes(digest) >> (16 - _BUCKET_BITS)
-
-
-def _bucket_text(user_id: str) -> str:
-    """Return the bucket of a user as it stands in session ids."""
-    bucket = _bucket_of_user(user_id)
-    return _BASE32[bucket >> 10] + _BASE32[bucket >> 5 & 31] + _BASE32[bucket & 31]
-
-
-def _bucket_of_session(session_id: str) -> int:
-    """Return the bucket in a session id."""
-    start = len(SESSION_PREFIX)
-    try:
-        return int(session_id[start : start + _BUCKET_CHARACTERS], 32)
-    except ValueError:  # an id of another form is looked up all the same, and not found
-        return 0
-
-
-def new_session_id(user_id: str) -> str:
-    """Return a new session id, which carries the bucket of its user.
-
-    Pass the id to `create_session` to make the call repeatable: the second call finds the session of the
-    first.
-
-    Args:
-        user_id: the user whose session gets the id.
-
-    Example:
-        >>> new_session_id("user_123")
-        'sess_k20...'
-        >>> session_id = new_session_id("user_123")
-        >>> session = await manager.create_session("user_123", "chatbot", session_id=session_id)
-        >>> session.session_id == session_id
-        True
-    """
-    return f"{SESSION_PREFIX}{_bucket_text(user_id)}{_random_text()}"
-
-
-def is_session_id_of(session_id: str, user_id: str) -> bool:
-    """Return True if `new_session_id(user_id)` can have made this id."""
-    start = SESSION_PREFIX + _bucket_text(user_id)
-    random_text = session_id.removeprefix(start)
-    is_random = len(random_text) == _RANDOM_CHARACTERS and random_text.isascii() and random_text.isalnum()
-    return session_id.startswith(start) and is_random
-
-
-def new_checkpoint_id() -> str:
-    """Return a new checkpoint id.
-
-    Pass the id to `save_checkpoint` to make the call repeatable: the second call saves nothing.
-
-    Example:
-        >>> checkpoint_id = new_checkpoint_id()
-        >>> checkpoint_id
-        'ckpt_...'
-        >>> await manager.save_checkpoint("sess_abc123", {"turn": 2}, checkpoint_id=checkpoint_id)
-        'ckpt_...'
-    """
-    return CHECKPOINT_PREFIX + _random_text()
-
-
-def new_job_id() -> str:
-    """Return a new job id.
-
-    Pass the id to a request for a job to make the request repeatable: the second request finds the job of the
-    first.
-
-    Example:
-        >>> job_id = new_job_id()
-        >>> await manager.revoke_user_sessions("user_123", job_id) == job_id
-        True
-    """
-    return JOB_PREFIX + _random_text()
 
 
 class Keys:
@@ -175,7 +75,9 @@ class Keys:
         b'shop:{0}:s:sess_abc'
     """
 
-    __slots__ = ("expiry_index", "history", "jobs", "number", "prefix")
+    __slots__ = (
+        "expiry_index", "history", "jobs", "number", "prefix", "receipt_jobs", "receipt_key", "receipts"
+    )  # fmt: skip
 
     def __init__(self, namespace: str, partition: int) -> None:
         self.number = partition
@@ -183,6 +85,9 @@ class Keys:
         self.expiry_index = self.prefix + b"x"
         self.jobs = self.prefix + b"jobs"
         self.history = self.prefix + b"history"
+        self.receipts = self.prefix + b"receipts"
+        self.receipt_jobs = self.prefix + b"receipt_jobs"
+        self.receipt_key = self.prefix + b"receipt_key"
 
     def session(self, session_id: str) -> bytes:
         return self.prefix + b"s:" + session_id.encode()
@@ -202,27 +107,19 @@ class Keys:
     def revocations(self, letter: str, owner: str = "") -> bytes:
         return self.prefix + b"revocations:" + (f"{letter}:{owner}" if owner else letter).encode()
 
+    def revoked_set(self, name: str) -> bytes:
+        """Return the key of a revoked set, by its name `<job_id>:<n>`."""
+        return self.prefix + b"revoked:" + name.encode()
+
     def new_answer(self) -> bytes:
         """Return a new key for the answer of one call."""
-        return self.prefix + b"answer:" + _random_text().encode()
+        return self.prefix + b"answer:" + random_text().encode()
 
     def job(self, job_id: str) -> bytes:
         return self.prefix + b"job:" + job_id.encode()
 
     def open_job(self, work: str) -> bytes:
         return self.prefix + b"open:" + work.encode()
-
-    @property
-    def receipts(self) -> bytes:
-        return self.prefix + b"receipts"
-
-    @property
-    def receipt_jobs(self) -> bytes:
-        return self.prefix + b"receipt_jobs"
-
-    @property
-    def receipt_key(self) -> bytes:
-        return self.prefix + b"receipt_key"
 
 
 class Change(StrEnum):
@@ -251,6 +148,12 @@ class Partitions:
         #: The partition of all receipts, and of the state of jobs that are about no user and no single
         #: session.
         self.home = self.all[0]
+        self._namespace = namespace
+
+    def pattern(self, kind: str = "") -> bytes:
+        """Return the pattern, as in `SCAN`, that all keys of one kind match; or all keys of the namespace."""
+        namespace = re.sub(rb"([*?\[\]\\])", rb"\\\1", self._namespace.encode())
+        return namespace + (f":{{*}}:{kind}:*" if kind else ":*").encode()
 
     def prefixes_of_changes(self) -> list[bytes]:
         """Return prefixes of all keys that change when a session changes for its readers.
@@ -269,10 +172,10 @@ class Partitions:
         return change, name.removeprefix(change)
 
     def of_user(self, user_id: str) -> Keys:
-        return self.all[_bucket_of_user(user_id) % len(self.all)]
+        return self.all[bucket_of_user(user_id) % len(self.all)]
 
     def of_session(self, session_id: str) -> Keys:
-        return self.all[_bucket_of_session(session_id) % len(self.all)]
+        return self.all[bucket_of_session(session_id) % len(self.all)]
 
 
 class UserKeyNames:
@@ -284,16 +187,16 @@ class UserKeyNames:
     """
 
     def __init__(self, namespace: str) -> None:
-        self._prefix = f"{namespace}:{{keys}}:".encode()
-        self.key_prefix = self._prefix + b"k:"
+        self.prefix = f"{namespace}:{{keys}}:".encode()
+        self.key_prefix = self.prefix + b"k:"
 
     def key(self, key_id: str) -> bytes:
         return self.key_prefix + key_id.encode()
 
     def owner(self, user_id: str) -> bytes:
         digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
-        return self._prefix + b"u:" + digest.encode()
+        return self.prefix + b"u:" + digest.encode()
 
     def new_answer(self) -> bytes:
         """Return a new key for the answer of one call."""
-        return self._prefix + b"answer:" + _random_text().encode()
+        return self.prefix + b"answer:" + random_text().encode()

@@ -226,3 +226,67 @@ def _long_functions(text: str) -> list[str]:
             if lines >= LONGEST_FUNCTION:
                 found.append(f"{node.name}: {lines} lines")
     return found
+
+
+_FACETS = sorted(path for path in (_ROOT / "manager" / "methods").glob("*.py") if path.stem != "__init__")
+
+
+def _private_names(tree: ast.AST) -> set[str]:
+    """Return the private attributes that the code of a module reads or sets, with what they belong to."""
+    return {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr)
+    }
+
+
+@pytest.mark.parametrize("path", _FACETS, ids=lambda path: path.stem)
+def test_a_facet_touches_its_context_and_nothing_else_private(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert _private_names(tree) <= {"self._context"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and path.stem != "context":
+            assert [ast.unparse(base) for base in node.bases] == ["Facet"], node.name
+            methods = [each.name for each in node.body if not isinstance(each, ast.Expr)]  # type: ignore[attr-defined]
+            assert [name for name in methods if name.startswith("_")] == [], node.name
+
+
+@pytest.mark.parametrize("path", _FACETS, ids=lambda path: path.stem)
+def test_no_facet_imports_another(path: Path) -> None:
+    methods = "agent_runtime.manager.methods"
+    known = {name for name in _imports(path) if _is_within(name, methods)} - {methods}
+    assert all(_is_within(name, f"{methods}.context") for name in known), known
+
+
+@pytest.mark.parametrize("path", _FACETS, ids=lambda path: path.stem)
+def test_no_public_method_of_the_manager_calls_another(path: Path) -> None:
+    """So a subclass that overrides one changes this one only."""
+    public = {name for name in dir(manager.SessionManager) if not name.startswith("_")}
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    }
+    assert not used & public
+
+
+def _code(tree: ast.AST) -> list[ast.AST]:
+    """Return the nodes of a tree without its docstrings."""
+    strings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [node for node in ast.walk(tree) if id(node) not in strings]
+
+
+@pytest.mark.parametrize("package", [*_PACKAGES, "src"])
+def test_no_key_is_built_outside_of_its_module(package: str) -> None:
+    for path in _files(package):
+        if path == _ROOT / "manager" / "keys.py":
+            continue
+        for node in _code(ast.parse(path.read_text())):
+            sides = (node.left, node.right) if isinstance(node, ast.BinOp) else ()
+            parts = [side.attr for side in sides if isinstance(side, ast.Attribute)]
+            built = [name for name in parts if name.endswith("prefix") and not name.endswith("env_prefix")]
+            assert not built, f"{path}:{node.lineno}: keys.py should name this key"  # type: ignore[attr-defined]
+            if isinstance(node, ast.Constant):
+                text = node.value if isinstance(node.value, str | bytes) else b""
+                tag = b":{" if isinstance(text, bytes) else ":{"
+                assert tag not in text, f"{path}:{node.lineno}: keys.py should name this key"  # type: ignore[operator]

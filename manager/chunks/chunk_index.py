@@ -45,25 +45,32 @@ class ChunkIndex:
         known = self._of(session_id)
         return known.chunks, known.stream, opened.texts
 
-    def has_read(self, session_id: str, opened: Opened, *, in_the_clear: bool) -> None:
+    def has_read(self, session_id: str, opened: Opened, *, in_the_clear: bool, since: int) -> None:
         """Note the chunks of a session's newest checkpoint, which was read.
 
         Cached chunks are not indexed before a save needs them.
-        """
-        kept_no_longer = self.opened.keep(session_id, opened) if in_the_clear else [(session_id, opened)]
-        for each, its_chunks in kept_no_longer:
-            self._learn(each, its_chunks, hashed=True)
 
-    def has_saved(self, session_id: str, recipe: Recipe, *, in_the_clear: bool) -> None:
+        Args:
+            since: `opened.now()` from before the read.
+        """
+        kept_no_longer = [(session_id, opened)]
+        if in_the_clear:
+            kept_no_longer = self.opened.keep(session_id, opened, since)
+        self._learn_dropped(kept_no_longer)
+
+    def has_saved(self, session_id: str, recipe: Recipe, *, in_the_clear: bool, since: int) -> None:
         """Note a recipe that was saved as a session's newest checkpoint.
 
         Cache its chunks if all texts are at hand.
+
+        Args:
+            since: `opened.now()` from before the save.
         """
         texts = {**self.opened.of(session_id).texts, **recipe.fresh}
         if in_the_clear and all(chunk.name in texts for chunk in recipe.chunks):
             self._remember(session_id, recipe.chunks, recipe.head)
             opened = Opened(recipe.head, {chunk.name: texts[chunk.name] for chunk in recipe.chunks})
-            self.has_read(session_id, opened, in_the_clear=True)
+            self.has_read(session_id, opened, in_the_clear=True, since=since)
         else:
             found = ((chunk, texts.get(chunk.name)) for chunk in recipe.chunks)
             chunks = [chunk if text is None else chunk.hashed(text) for chunk, text in found]
@@ -72,6 +79,27 @@ class ChunkIndex:
     def has_not_saved(self, session_id: str) -> None:
         """Forget the chunks of a session that is gone, or some of whose known chunks are gone."""
         self._remember(session_id, ())
+
+    def forget_session(self, session_id: str) -> None:
+        """Forget the chunks of a session that is gone, or has no checkpoints any more."""
+        self.opened.drop_session(session_id)
+        with self._lock:
+            known = self._by_session.pop(session_id, None)
+            self._count -= len(known.chunks) if known else 0
+
+    def forget_user(self, user_id: str) -> None:
+        """Forget the texts of all sessions of a user, and perhaps of others."""
+        self._learn_dropped(self.opened.drop_user(user_id))
+
+    def forget_texts(self, session_id: str | None = None) -> None:
+        """Forget the texts of a session, or of all, some of whose checkpoints may be gone."""
+        dropped = self.opened.drop_all() if session_id is None else self.opened.drop_session(session_id)
+        self._learn_dropped(dropped)
+
+    def _learn_dropped(self, dropped: list[tuple[str, Opened]]) -> None:
+        """Index chunks by their hashes, so that a session which lives on does not store them again."""
+        for session_id, opened in dropped:
+            self._learn(session_id, opened, hashed=True)
 
     def _learn(self, session_id: str, opened: Opened, *, hashed: bool = False) -> None:
         """Index decrypted chunks; with their hash if their text will not be at hand."""

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, Partitions
+from agent_runtime.manager.keys import INDEX_LINGER_MS, Keys, Partitions, UserKeyNames
 from agent_runtime.manager.settings import Settings
 
 #: Kinds of keys whose members are scored by their expiry; the expiry index outlives its members.
@@ -62,13 +62,11 @@ class Places:
     def __init__(self, namespace: str, partitions: Partitions) -> None:
         self._partitions = partitions
         self._form = re.compile(re.escape(namespace.encode()) + rb":\{(\d+)\}:([a-z_]+)(?::(.+))?", re.DOTALL)
-        self._users_keys = namespace.encode() + b":{keys}:"
-        #: The namespace with the special characters of patterns escaped.
-        self._pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", namespace.encode())
+        self._users_keys = UserKeyNames(namespace).prefix
 
     def pattern(self, kind: str = "") -> bytes:
         """Return the pattern that the keys of one kind match, or all keys."""
-        return self._pattern + (f":{{*}}:{kind}:*" if kind else ":*").encode()
+        return self._partitions.pattern(kind)
 
     def is_users_key(self, key: bytes) -> bool:
         """Return True for a Redis key of the user keys for encryption, which are no part of the store."""

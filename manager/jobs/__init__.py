@@ -24,7 +24,6 @@ from agent_runtime.manager.jobs.records import Record
 from agent_runtime.manager.jobs.request import JobOptions, JobRequest
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.manager.jobs.spec import JobSpec
-from agent_runtime.manager.keys import new_job_id
 from agent_runtime.manager.models.jobs import (
     JobKind,
     JobPage,
@@ -34,6 +33,7 @@ from agent_runtime.manager.models.jobs import (
     Receipt,
     Residue,
 )
+from agent_runtime.manager.new_ids import new_job_id
 
 __all__ = [
     "AgentDeletion",

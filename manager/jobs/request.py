@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, Self, TypedDict
 
 from agent_runtime.manager.errors import InvalidArgumentError
-from agent_runtime.manager.keys import JOB_PREFIX, new_job_id
+from agent_runtime.manager.new_ids import JOB_PREFIX, new_job_id
 from agent_runtime.manager.validation import LONGEST_SECONDS, check_count, check_text, shown
 
 #: Longest `job_id`, `requested_by`, `reason` and `idempotency_key`, bytes.

@@ -61,7 +61,8 @@ class BulkMethods(Facet):
             12
         """
         jobs = self._context.jobs
-        return await _do(jobs, jobs.sweep())
+        with self._context.copies.removing_checkpoints():
+            return await _do(jobs, jobs.sweep())
 
     async def prune_checkpoints(
         self,
@@ -93,7 +94,9 @@ class BulkMethods(Facet):
             40
         """
         jobs = self._context.jobs
-        return await _do(jobs, jobs.pruning(session_id, agent_id, keep_last, older_than))
+        spec = jobs.pruning(session_id, agent_id, keep_last, older_than)
+        with self._context.copies.removing_checkpoints(session_id):
+            return await _do(jobs, spec)
 
     async def revoke_user_sessions(
         self, user_id: str, job_id: str | None = None, **options: Unpack[JobOptions]

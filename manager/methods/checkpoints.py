@@ -107,6 +107,8 @@ class CheckpointMethods(Facet):
             found += listing.readable(
                 page.checkpoints, partial(to_checkpoint, session_id, decryptor=decryptor)
             )
+            if not page.checkpoints and not after_us:
+                context.copies.found_gone(session_id)
             if len(page.checkpoints) < _PAGE and page.size < _PAGE_BYTES:
                 return found
             after_us = page.checkpoints[-1].created_us
@@ -174,7 +176,8 @@ class CheckpointMethods(Facet):
         context = self._context
         keys = context.ids.keys_of_session(session_id)
         context.ids.check("checkpoint_id", checkpoint_id)
-        return await scripts.delete_checkpoint(context.client, keys, session_id, checkpoint_id)
+        with context.copies.removing_checkpoints(session_id):
+            return await scripts.delete_checkpoint(context.client, keys, session_id, checkpoint_id)
 
     async def clear_checkpoints(self, session_id: str) -> int:
         """Delete all checkpoints of a session, pinned or not.
@@ -191,5 +194,5 @@ class CheckpointMethods(Facet):
         """
         context = self._context
         keys = context.ids.keys_of_session(session_id)
-        context.copies.chunk_index.opened.forget(session_id)
-        return await scripts.clear_checkpoints(context.client, keys, session_id)
+        with context.copies.removing_checkpoints(session_id):
+            return await scripts.clear_checkpoints(context.client, keys, session_id)

@@ -6,7 +6,6 @@ from typing import Self
 import redis
 import redis.asyncio as aredis
 
-from agent_runtime.manager.chunks.chunk_index import ChunkIndex
 from agent_runtime.manager.encryption import open_key_provider
 from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.errors import InvalidArgumentError
@@ -60,7 +59,7 @@ class Context:
         partitions = Partitions(settings.namespace, settings.partitions)
         ids = Ids(partitions, settings.max_id_bytes)
         key_provider = open_key_provider(settings, client)
-        copies = LocalCopies(ChunkIndex())
+        copies = LocalCopies()
         shared = client, ids, key_provider, copies, settings
         sessions = SessionStore(*shared, ttl_ms=ttl_ms, max_sessions=max_sessions)
         return cls(

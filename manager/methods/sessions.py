@@ -72,8 +72,11 @@ class SessionMethods(Facet):
             >>> await manager.session_exists("sess_abc123")
             False
         """
-        keys = self._context.ids.keys_of_session(session_id)
-        return await scripts.session_exists(self._context.client, keys, session_id)
+        context = self._context
+        keys = context.ids.keys_of_session(session_id)
+        return context.copies.found(
+            session_id, await scripts.session_exists(context.client, keys, session_id)
+        )
 
     async def update_session(self, session_id: str, **updates: Any) -> bool:
         """Replace `metadata`, `agent_id` or `expires_at` (a datetime with a time zone) of a session.
@@ -113,9 +116,9 @@ class SessionMethods(Facet):
             )
         if updated:
             await encryptor.confirm()
-        if updated is None:
+        elif updated is None:
             raise InvalidArgumentError(f"expires_at must be in the future, not {updates['expires_at']}")
-        return updated
+        return context.copies.found(session_id, updated)
 
     async def update_session_metadata(self, session_id: str, metadata: dict[str, Any]) -> bool:
         """Set the given metadata keys of a session and leave the others. Concurrent calls lose nothing.
@@ -141,11 +144,11 @@ class SessionMethods(Facet):
             )
         if updated:
             await encryptor.confirm()
-        if updated is None:
+        elif updated is None:
             raise InvalidArgumentError(
                 f"metadata merged into the session's would be over {limit} bytes (max_metadata_bytes)"
             )
-        return updated
+        return context.copies.found(session_id, updated)
 
     async def refresh_session(self, session_id: str) -> bool:
         """Let a live session, with its checkpoints, live for another `ttl` seconds from now.
@@ -164,7 +167,8 @@ class SessionMethods(Facet):
         keys = context.ids.keys_of_session(session_id)
         await context.key_provider.prolong(keys, session_id, context.ttl_ms)
         with context.copies.changing(session_id):
-            return await scripts.refresh_session(context.client, keys, session_id, context.ttl_ms)
+            refreshed = await scripts.refresh_session(context.client, keys, session_id, context.ttl_ms)
+        return context.copies.found(session_id, refreshed)
 
     async def delete_session(self, session_id: str) -> bool:
         """Delete a session with its checkpoints.

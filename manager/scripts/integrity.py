@@ -103,7 +103,7 @@ async def check_chunks(client: ScriptClient, keys: Keys, session_id: str, *, rep
 
 async def check_revoked_set(client: ScriptClient, keys: Keys, name: str, *, repair: bool) -> list[Finding]:
     """Check one revoked set. Return the findings."""
-    places = [keys.prefix + b"revoked:" + name.encode(), keys.job(name.rpartition(":")[0])]
+    places = [keys.revoked_set(name), keys.job(name.rpartition(":")[0])]
     reply = await client.call(_CHECK_REVOKED_SET, places, [keys.prefix, name, int(repair)])
     return _findings(reply[1:])
 

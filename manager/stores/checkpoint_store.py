@@ -16,7 +16,8 @@ from agent_runtime.manager.codec import (
 from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Encryptor
 from agent_runtime.manager.errors import AgentSessionsError, SessionNotFoundError
-from agent_runtime.manager.keys import Keys, new_checkpoint_id
+from agent_runtime.manager.keys import Keys
+from agent_runtime.manager.new_ids import new_checkpoint_id
 from agent_runtime.manager.scripts import checkpoints as scripts
 from agent_runtime.manager.scripts.checkpoints import EncodedCheckpoint
 from agent_runtime.manager.settings import Settings
@@ -58,6 +59,7 @@ class CheckpointStore:
         self._client = client
         self._ids = ids
         self._key_provider = key_provider
+        self._copies = copies
         self._chunk_index = copies.chunk_index
         self._settings = settings
 
@@ -112,9 +114,11 @@ class CheckpointStore:
             CorruptDataError: the checkpoint cannot be read.
         """
         keys = self._ids.keys_of_session(session_id)
-        known = self._chunk_index.opened.of(session_id)
+        since, known = self._chunk_index.opened.now(), self._chunk_index.opened.of(session_id)
         page = await scripts.get_checkpoint(self._client, keys, session_id, checkpoint_id, known)
         if not page.checkpoints:
+            if not checkpoint_id:
+                self._copies.found_gone(session_id)
             return None
         [stored] = page.checkpoints
         decryptor = self._key_provider.decryptor_at_hand() or await self._key_provider.decryptor(
@@ -124,7 +128,7 @@ class CheckpointStore:
         if stored.opened and not checkpoint_id and stored.head not in ("", known.head):
             texts = {name: stored.opened[name] for place in names_of(stored.head) for name in place}
             self._chunk_index.has_read(
-                session_id, Opened(stored.head, texts), in_the_clear=decryptor is NO_KEYS
+                session_id, Opened(stored.head, texts), in_the_clear=decryptor is NO_KEYS, since=since
             )
         return found
 
@@ -142,6 +146,7 @@ class CheckpointStore:
         Chunks that this process knows may be gone meanwhile. Then nothing was written, and all are sent.
         """
         for _ in range(2):
+            since = self._chunk_index.opened.now()
             recipe = cut(new.data, new.plain, *self._chunk_index.of(new.session_id))
             if recipe is None:
                 return None
@@ -151,7 +156,9 @@ class CheckpointStore:
             encoded = EncodedCheckpoint(new.session_id, new.checkpoint_id, data, new.pin, chunks)
             [answer] = await self._send(new.keys, [encoded])
             if answer is True:
-                self._chunk_index.has_saved(new.session_id, recipe, in_the_clear=encryptor is IN_THE_CLEAR)
+                self._chunk_index.has_saved(
+                    new.session_id, recipe, in_the_clear=encryptor is IN_THE_CLEAR, since=since
+                )
             else:
                 self._chunk_index.has_not_saved(new.session_id)
             if answer is not None:
@@ -164,5 +171,6 @@ class CheckpointStore:
     def _saved(self, new: PlannedCheckpoint, answer: Answer) -> str:
         """Return the id of a checkpoint that is saved now, or raise why it is not."""
         if not result_of(answer):
+            self._copies.found_gone(new.session_id)
             raise SessionNotFoundError(f"session {new.session_id!r} does not exist or is not live")
         return new.checkpoint_id

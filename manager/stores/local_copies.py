@@ -18,15 +18,15 @@ class Listener(Protocol):
 
 
 class LocalCopies:
-    """Tells those who remember sessions, around each call that changes or removes some.
+    """Drops copies of sessions and texts of their checkpoints, whichever call removes these.
 
-    A listener is told twice: before the call, which may come about or not, and after it, because of reads
-    that began before the call and end beside it.
+    Each context below forgets twice: before the call, which may come about or not, and after it, because of
+    reads that began before the call.
     """
 
-    def __init__(self, chunk_index: ChunkIndex) -> None:
-        #: What this process knows of the chunks of checkpoints.
-        self.chunk_index = chunk_index
+    def __init__(self) -> None:
+        #: The chunks of checkpoints that this process knows.
+        self.chunk_index = ChunkIndex()
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -43,6 +43,15 @@ class LocalCopies:
             self._changed(session_ids)
 
     @contextmanager
+    def removing(self, *session_ids: str) -> Iterator[None]:
+        """Enter around each removal of sessions with their checkpoints."""
+        self._removed(session_ids)
+        try:
+            yield
+        finally:
+            self._removed(session_ids)
+
+    @contextmanager
     def revoking(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[None]:
         """Enter around each revocation of all sessions of a user or an agent."""
         self._revoked(user_id, agent_id)
@@ -51,11 +60,40 @@ class LocalCopies:
         finally:
             self._revoked(user_id, agent_id)
 
+    @contextmanager
+    def removing_checkpoints(self, session_id: str | None = None) -> Iterator[None]:
+        """Enter around each removal of some checkpoints of a session, or of any sessions."""
+        self.chunk_index.forget_texts(session_id)
+        try:
+            yield
+        finally:
+            self.chunk_index.forget_texts(session_id)
+
+    def found_gone(self, session_id: str) -> None:
+        """Forget the texts of a session which a call found not live, or without checkpoints."""
+        self.chunk_index.forget_session(session_id)
+
+    def found(self, session_id: str, is_live: bool) -> bool:
+        """Return `is_live`, and forget the texts of the session if it is not."""
+        if not is_live:
+            self.found_gone(session_id)
+        return is_live
+
     def _changed(self, session_ids: tuple[str, ...]) -> None:
         for listener in self._listeners:
             for session_id in session_ids:
                 listener.session_changed(session_id)
 
+    def _removed(self, session_ids: tuple[str, ...]) -> None:
+        self._changed(session_ids)
+        for session_id in session_ids:
+            self.chunk_index.forget_session(session_id)
+
     def _revoked(self, user_id: str | None, agent_id: str | None) -> None:
         for listener in self._listeners:
             listener.sessions_revoked(user_id, agent_id)
+        if user_id is not None:
+            self.chunk_index.forget_user(user_id)
+        if agent_id is not None:
+            # Any session may be the agent's.
+            self.chunk_index.forget_texts()

@@ -15,6 +15,7 @@ from agent_runtime.manager.errors import AgentSessionsError
 from agent_runtime.manager.keys import Change, Partitions
 from agent_runtime.manager.models.sessions import Session
 from agent_runtime.manager.settings import Settings
+from agent_runtime.manager.stores.local_copies import LocalCopies
 from agent_runtime.manager.stores.session_store import Read, SessionReader
 from agent_runtime.manager.transport.invalidation import Lease, Tracker
 
@@ -47,6 +48,7 @@ class SessionCache:
 
     Args:
         reader: reads sessions from the store.
+        copies: tells the cache what to forget, and is told of revocations by other processes.
         size: most sessions to remember; the one not asked for longest goes first.
         max_staleness: longest that a change made elsewhere may go unnoticed, seconds.
         tracking: True to ask the server for invalidation messages.
@@ -58,6 +60,7 @@ class SessionCache:
         partitions: Partitions,
         settings: Settings,
         reader: SessionReader,
+        copies: LocalCopies,
         *,
         size: int,
         max_staleness: float,
@@ -67,6 +70,8 @@ class SessionCache:
         self._partitions = partitions
         self._settings = settings
         self._reader = reader
+        self._chunk_index = copies.chunk_index
+        copies.listen(self)
         self._size = size
         self._max_staleness = max_staleness
         self._is_tracking = tracking
@@ -203,8 +208,12 @@ class SessionCache:
         change, name = self._partitions.change_told_by(key)
         if change is Change.SESSION:
             self.session_changed(name)
-        elif change is not Change.OTHER:
-            self._drop_copies_of("user_id" if change is Change.USER_REVOKED else "agent_id", name)
+        elif change is Change.USER_REVOKED:
+            self._drop_copies_of("user_id", name)
+            self._chunk_index.forget_user(name)
+        elif change is Change.AGENT_REVOKED:
+            self._drop_copies_of("agent_id", name)
+            self._chunk_index.forget_texts()
 
     def _drop_all(self) -> None:
         with self._lock:

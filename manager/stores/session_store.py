@@ -15,8 +15,9 @@ from agent_runtime.manager.codec import (
 from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Decryptor, Encryptor
 from agent_runtime.manager.errors import AgentSessionsError, InvalidArgumentError, SessionLimitError
-from agent_runtime.manager.keys import Keys, is_session_id_of, new_session_id
+from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.models.sessions import Session, from_microseconds, session_of
+from agent_runtime.manager.new_ids import is_session_id_of, new_session_id
 from agent_runtime.manager.scripts import sessions as scripts
 from agent_runtime.manager.scripts.replies import StoredSession
 from agent_runtime.manager.scripts.sessions import Created, EncodedSession, Refusal
@@ -135,6 +136,7 @@ class SessionStore:
         keys = self._ids.keys_of_session(session_id)
         now_ms, [stored] = await scripts.get_sessions(self._client, keys, [session_id])
         if stored is None:
+            self._copies.found_gone(session_id)
             return None
         decryptor = self._key_provider.decryptor_at_hand() or await self._decryptor_of([stored])
         return now_ms, to_session(stored, decryptor)
@@ -164,7 +166,7 @@ class SessionStore:
 
     async def delete(self, keys: Keys, session_ids: Sequence[str]) -> list[bool | AgentSessionsError]:
         """Delete some sessions of one partition, none named twice. Return for each if it was live."""
-        with self._copies.changing(*session_ids):
+        with self._copies.removing(*session_ids):
             return [*await scripts.delete_sessions(self._client, keys, session_ids)]
 
     async def encrypt_metadata(
@@ -231,6 +233,9 @@ class SessionStore:
         """Read the first of these sessions, at least one, with one script."""
         now_ms, page = await scripts.get_sessions(self._client, keys, session_ids)
         decryptor = await self._decryptor_of(page)
+        for session_id, stored in zip(session_ids, page, strict=False):
+            if stored is None:
+                self._copies.found_gone(session_id)
 
         def read(stored: StoredSession | None) -> Read:
             return None if stored is None else (now_ms, to_session(stored, decryptor))

@@ -160,7 +160,8 @@ async def world(
 ) -> AsyncIterator[World]:
     numbers = itertools.count()
     # The same ids in every run, so that damage can be repeated.
-    monkeypatch.setattr("agent_runtime.manager.keys._random_text", lambda: f"{next(numbers):023}")
+    for module in ("keys", "new_ids"):
+        monkeypatch.setattr(f"agent_runtime.manager.{module}.random_text", lambda: f"{next(numbers):023}")
     settings = settings.model_copy(update={"pace": "full", "slice_seconds": 0.001, "max_attempts": 2})
     async with SessionManager.from_settings(settings) as manager:
         first, *_ = await create_sessions(manager, 3)

@@ -39,7 +39,7 @@ async def _calls(raw: redis.Redis, *reads: Awaitable[Any]) -> int:
 
 def test_the_cache_holds_a_hundred_sessions_for_a_second_unless_told() -> None:
     manager = CachedSessionManager(redis.Redis())
-    assert (manager._cache._size, manager._cache._max_staleness) == (100, 1.0)
+    assert (manager._context.reader._size, manager._context.reader._max_staleness) == (100, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_the_one_not_asked_for_longest_goes_first(
     ids = [session.session_id for session in await create_sessions(cached, 4)]
     for session_id in (ids[0], ids[1], ids[2], ids[0], ids[3]):
         await cached.get_session(session_id)
-    assert len(cached._cache._copies) == 3
+    assert len(cached._context.reader._copies) == 3
     assert await _calls(raw, *(cached.get_session(ids[kept]) for kept in (0, 2, 3))) == 0
     assert await _calls(raw, cached.get_session(ids[1])) == 1
 
@@ -83,7 +83,7 @@ async def test_what_is_not_there_is_not_remembered(
     cached: CachedSessionManager, open_manager: Opener
 ) -> None:
     assert await cached.get_session("sess_1") is None
-    assert not cached._cache._copies
+    assert not cached._context.reader._copies
 
 
 async def _by_name(manager: SessionManager, session: Session, change: str) -> None:
@@ -253,7 +253,7 @@ async def test_threads_share_a_cache(cached: CachedSessionManager) -> None:
     async def use(number: int) -> None:
         for turn in range(60):
             await cached.get_session(sessions[(number + turn) % 20].session_id)
-            cached._cache.sessions_revoked(f"nobody {turn}", None)
+            cached._context.reader.sessions_revoked(f"nobody {turn}", None)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)

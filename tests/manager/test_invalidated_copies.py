@@ -41,7 +41,7 @@ def pings_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _lease(cached: SessionManager) -> Lease | None:
     assert isinstance(cached, CachedSessionManager)
-    found = cached._cache._trackers.get(asyncio.get_running_loop())
+    found = cached._context.reader._trackers.get(asyncio.get_running_loop())
     return found[0].lease if found else None
 
 
@@ -217,7 +217,7 @@ async def test_when_the_connection_is_cut_the_cache_is_empty_and_soon_right_agai
         proxy.cut_connections()
         await manager.update_session_metadata(session.session_id, {"b": 2})
         await wait_until(lambda: _lease(cached) is None, description="it was noticed")
-        assert not cached._cache._copies
+        assert not cached._context.reader._copies
         await cached.aclose()
 
 
@@ -253,7 +253,7 @@ async def test_it_works_on_each_server_and_after_its_restart(kind: str) -> None:
             await _hear(cached)
             for turn in range(3):
                 await cached.get_session(session.session_id)
-                assert cached._cache._copies
+                assert cached._context.reader._copies
                 if turn == 1:
                     await asyncio.to_thread(server.restart)
                 await manager.update_session_metadata(session.session_id, {"turn": turn})
@@ -318,14 +318,14 @@ async def test_a_silent_connection_ends_the_use_of_copies_in_time(
     async with Proxy(server.port) as proxy:
         cached = open_manager(CachedSessionManager, arguments={"max_staleness": 0.3})
         assert isinstance(cached, CachedSessionManager)
-        cached._cache._conn = redis.Redis.from_url(proxy.url())  # for its word only
+        cached._context.reader._conn = redis.Redis.from_url(proxy.url())  # for its word only
         await cached.get_session(session.session_id)
         await wait_until(cached.is_tracking_active, description="a ping was answered")
 
         async def is_kept_for_long() -> bool:
-            cached._cache._copies.clear()
+            cached._context.reader._copies.clear()
             await cached.get_session(session.session_id)
-            return cached._cache._copies[session.session_id].stale_at > time.monotonic() + 50
+            return cached._context.reader._copies[session.session_id].stale_at > time.monotonic() + 50
 
         await wait_until(is_kept_for_long, description="a read while the word of changes is fresh")
         proxy.hold_everything()
@@ -343,7 +343,7 @@ async def test_copies_of_sessions_whose_users_have_keys_are_used_for_max_stalene
     def longest(**changes: Any) -> float:
         cached = open_manager(CachedSessionManager, arguments={"max_staleness": 0.3}, **changes)
         assert isinstance(cached, CachedSessionManager)
-        return cached._cache._longest_use
+        return cached._context.reader._longest_use
 
     ring = json.dumps({"k1": "A" * 43 + "="})
     assert longest(encryption_keys=ring) == 60
@@ -357,7 +357,7 @@ async def test_a_copy_is_read_again_in_the_long_run(
     cached = await open_tracking()
     session, _ = await create_sessions(manager, 2)
     await _hear(cached)
-    cached._cache._longest_use = 0.2
+    cached._context.reader._longest_use = 0.2
     await cached.get_session(session.session_id)
     index = manager._context.partitions.of_session(session.session_id).user_index("ann")
     score = raw.zscore(index, session.session_id)
@@ -377,8 +377,8 @@ async def test_the_cache_stays_bounded_and_expired_sessions_are_gone(
     sessions = await create_sessions(manager, 50)
     ids = [each.session_id for each in sessions]
     await asyncio.gather(*map(cached.get_session, ids), cached.get_sessions(ids))
-    assert len(cached._cache._copies) <= 3
-    assert cached._cache._readings == {}
+    assert len(cached._context.reader._copies) <= 3
+    assert cached._context.reader._readings == {}
     await let_expire(manager, sessions[-1])
     await _hear(cached)
     assert await cached.get_session(ids[-1]) is None
@@ -407,7 +407,7 @@ async def test_each_event_loop_listens_and_leaves_nothing_behind(
     for _ in range(2):
         assert await asyncio.to_thread(asyncio.run, use()) == 2
         await wait_until(lambda: connections() == 0, description="both were closed")
-    assert not cached._cache._copies
+    assert not cached._context.reader._copies
 
 
 async def test_batches_read_from_memory_what_is_there(

@@ -4,7 +4,8 @@ import pytest
 import redis
 
 from agent_runtime.manager import SessionManager
-from agent_runtime.manager.keys import Keys, Partitions, new_checkpoint_id, new_job_id, new_session_id
+from agent_runtime.manager.keys import Keys, Partitions
+from agent_runtime.manager.new_ids import new_checkpoint_id, new_job_id, new_session_id
 from tests.support.jobs import open_sweep
 from tests.support.sessions import create_sessions, let_expire, save_turns
 

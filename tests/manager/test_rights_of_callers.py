@@ -50,7 +50,7 @@ async def test_a_right_that_is_missing_is_named_with_the_page(
     raw.execute_command("ACL", "SETUSER", user, "-hset")
     async with SessionManager.from_settings(_settings(server, user, namespace)) as manager:
         with pytest.raises(
-            StoreRefusedError, match=r"create_session\.lua .* HSET, .*docs/security\.md"
+            StoreRefusedError, match=r"create_sessions\.lua .* HSET, .*docs/security\.md"
         ) as caught:
             await manager.create_session("ann", "bot")
     assert "CHANGE-ME" not in str(caught.value)

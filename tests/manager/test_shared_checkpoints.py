@@ -9,7 +9,6 @@ import pytest
 import redis
 
 from agent_runtime.manager import CorruptDataError, SessionManager
-from agent_runtime.manager.chunks.chunk_cache import NOTHING_OPENED
 from tests.support.jobs import receipts_of
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import chunk_problems, find_leftovers, remove_namespace
@@ -242,17 +241,6 @@ async def test_what_there_is_no_room_to_keep_is_known_all_the_same(
     assert await other.get_latest_checkpoint(session_id)
     await _save_talk(other, session_id, history, range(13, 14))
     assert len(_chunks(raw, key)) == before + 1
-
-
-@pytest.mark.parametrize("end", ["delete_session", "clear_checkpoints"])
-async def test_what_a_process_removes_itself_does_not_stay_in_its_memory(
-    manager: SessionManager, session_id: str, end: str
-) -> None:
-    await _save_talk(manager, session_id, talk(12), range(11, 13))
-    assert await manager.get_latest_checkpoint(session_id)
-    assert manager._context.copies.chunk_index.opened.of(session_id).texts
-    assert await getattr(manager, end)(session_id)
-    assert manager._context.copies.chunk_index.opened.of(session_id) is NOTHING_OPENED
 
 
 @pytest.mark.parametrize("forgotten", ["cleared", "deleted", "two streams", "another order"])

@@ -199,8 +199,8 @@ class ModelBase(RuleBasedStateMachine):
         """Act as if `max_staleness` had passed."""
         cached = self.managers[CACHED]
         assert isinstance(cached, CachedSessionManager)
-        for session_id, copy in cached._cache._copies.items():
-            cached._cache._copies[session_id] = copy._replace(stale_at=time.monotonic())
+        for session_id, copy in cached._context.reader._copies.items():
+            cached._context.reader._copies[session_id] = copy._replace(stale_at=time.monotonic())
         self.copies.clear()
 
     async def some_id(self, pick: int, number: int | None = None) -> str:

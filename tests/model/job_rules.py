@@ -9,7 +9,7 @@ import pytest
 from agent_runtime.manager import InvalidArgumentError, SessionManager
 from agent_runtime.manager.jobs import JobProgress, JobStateError, TooManyAffectedError
 from agent_runtime.manager.jobs.request import JobRequest
-from agent_runtime.manager.keys import new_job_id
+from agent_runtime.manager.new_ids import new_job_id
 from tests.model.base import AGENT, AGENTS, MANAGER, PICK, USER, step
 from tests.model.bulk_rules import LIMITS, BulkRules, older
 from tests.model.jobs import ModelJob, Task

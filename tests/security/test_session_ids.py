@@ -9,14 +9,14 @@ import pytest
 import redis
 
 from agent_runtime.manager import SessionManager, SessionNotFoundError
-from agent_runtime.manager.keys import new_session_id
+from agent_runtime.manager.new_ids import new_session_id
 from tests.support.processes import ROOT
 from tests.support.sessions import create_sessions, let_expire, save_turns
 
 _SEEDED = """
 import json, random, uuid
 random.seed(1)
-from manager.keys import new_checkpoint_id, new_job_id, new_session_id
+from manager.new_ids import new_checkpoint_id, new_job_id, new_session_id
 print(json.dumps([make() for make in (lambda: new_session_id("ann"), new_checkpoint_id, new_job_id)]))
 """
 

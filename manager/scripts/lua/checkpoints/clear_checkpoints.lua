@@ -1,4 +1,4 @@
--- Removes all checkpoints of a live session, pinned or not.
+-- Remove all checkpoints of a live session, pinned or not.
 -- Uses: base sessions checkpoints
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints

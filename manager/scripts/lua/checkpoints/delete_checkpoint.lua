@@ -1,4 +1,4 @@
--- Removes one checkpoint of a live session, pinned or not.
+-- Remove one checkpoint of a live session, pinned or not.
 -- Uses: base chunks sessions checkpoints
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints

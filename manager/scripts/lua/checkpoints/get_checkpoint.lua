@@ -1,4 +1,4 @@
--- Reads one checkpoint of a live session, or its newest.
+-- Read one checkpoint of a live session, or its newest.
 -- Uses: base chunks sessions
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints

@@ -1,4 +1,4 @@
--- Reads one page of the checkpoints of a live session, oldest first.
+-- Read one page of the checkpoints of a live session, oldest first.
 -- Uses: base chunks sessions
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints

@@ -1,4 +1,4 @@
--- Lists the pinned checkpoints of a live session, oldest first.
+-- List the pinned checkpoints of a live session, oldest first.
 -- Uses: base sessions checkpoints
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: order of its checkpoints

@@ -1,4 +1,4 @@
--- Pins a checkpoint of a live session. Pinned already, it stays so.
+-- Pin a checkpoint of a live session. A pinned checkpoint stays pinned.
 -- Uses: base sessions checkpoints
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: order of its checkpoints

@@ -1,10 +1,10 @@
--- Adds checkpoints to live sessions of one partition in turn. Repeated with the same ids, it changes nothing.
+-- Add checkpoints to live sessions of one partition in turn. A repetition with the same ids changes nothing.
 -- Uses: base chunks sessions checkpoints
 -- KEYS[1] and on: hash of the session of each
 -- ARGV[1] prefix of the partition
 -- ARGV[2] most checkpoints that are not pinned, or ''
 -- ARGV[3] most checkpoints to remove at each
--- ARGV[4] and on: for each its id, its encoded data, 1 to pin it or else 0, and, if the data is a recipe, how many names and stored values of new chunks follow, and these
+-- ARGV[4] and on: for each its id, its encoded data, 1 to pin it or else 0, how many names and stored values of new chunks follow (none, unless the data is a recipe), and these
 -- Reply: for each 1, 0 if its session is not live, M if a chunk is missing, or ? if something is damaged; with damaged ones {this, for each of them what cannot be read, ...}
 local prefix, max_unpinned, limit, first_field = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), 4
 

@@ -1,4 +1,4 @@
--- Takes the pin off a checkpoint of a live session. The checkpoint stays.
+-- Take the pin off a checkpoint of a live session. The checkpoint stays.
 -- Uses: base sessions checkpoints
 -- KEYS[1] hash of the session
 -- KEYS[2] sorted set: order of its checkpoints

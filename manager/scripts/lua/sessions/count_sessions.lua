@@ -1,4 +1,4 @@
--- Counts the live sessions of a partition: those in the expiry index, less those that open bulk
+-- Count the live sessions of a partition: those in the expiry index, less those that open bulk
 -- deletions have revoked. One call looks at a bounded number of revoked sets.
 -- Uses: base
 -- KEYS[1] sorted set: expiry index

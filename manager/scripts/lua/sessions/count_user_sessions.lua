@@ -1,5 +1,5 @@
--- Counts the live sessions of a user. While the deletion of an agent is open in this partition,
--- sessions have to be looked at one by one, and this counts one page of them.
+-- Count the live sessions of a user. While the deletion of an agent is open in this partition,
+-- the script has to look at the sessions one by one, and counts one page of them.
 -- Uses: base sessions
 -- KEYS[1] sorted set: index of the user
 -- KEYS[2] sorted set: revoked sets of deletions of agents

@@ -1,4 +1,4 @@
--- Creates some sessions of one partition. A session that is there already is answered as it is and stays so.
+-- Create some sessions of one partition. A session that exists already stays as it is, and the reply shows it.
 -- Uses: base sessions
 -- KEYS[1] sorted set: expiry index
 -- ARGV[1] prefix of the partition
@@ -6,7 +6,7 @@
 -- ARGV[3] most sessions in this partition
 -- ARGV[4] how long the expiry index outlives its members, milliseconds
 -- ARGV[5] and on: for each session its id, user, agent, size of the metadata in bytes, number of fields and values, and these
--- Reply: {for each how many of the following are about it; created in microseconds, expires in milliseconds | field, value, ... if it is there | 'TAKEN' | 'FULL' | 'CORRUPT' and the key, ...}
+-- Reply: {for each how many of the following are about it; created in microseconds, expires in milliseconds | field, value, ... if it exists | 'TAKEN' | 'FULL' | 'CORRUPT' and the key, ...}
 local expiry_index = KEYS[1]
 local prefix, ttl_ms, max_sessions = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local linger_ms, first_field = tonumber(ARGV[4]), 5

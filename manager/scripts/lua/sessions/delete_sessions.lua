@@ -1,4 +1,4 @@
--- Removes some live sessions of one partition, each with its checkpoints and its places in the indexes.
+-- Remove some live sessions of one partition, each with its checkpoints and its places in the indexes.
 -- Uses: base sessions
 -- KEYS[1] string: answers of this call, to repeat it: for each session 1, 0, or ? for one that is damaged
 -- KEYS[2] sorted set: expiry index

@@ -1,4 +1,4 @@
--- Reads some sessions of one partition, each if it is live.
+-- Read some sessions of one partition, each if it is live.
 -- Uses: base sessions
 -- KEYS[1] and on: hash of each session
 -- ARGV[1] prefix of the partition

@@ -1,4 +1,4 @@
--- Reads one page of the live sessions that an index lists, in order of expiry.
+-- Read one page of the live sessions that an index lists, in order of expiry.
 -- Uses: base sessions
 -- KEYS[1] sorted set: index of a user or an agent
 -- ARGV[1] prefix of the partition

@@ -1,4 +1,4 @@
--- Sets some metadata keys of a live session and leaves the others as they are.
+-- Set some metadata keys of a live session and leave the others as they are.
 -- Uses: base sessions
 -- KEYS[1] hash of the session
 -- KEYS[2] string: answer of this call, to repeat it

@@ -1,4 +1,4 @@
--- Lets a live session live for its full time again, counted from now.
+-- Let a live session live for its full time again, counted from now.
 -- Uses: base sessions
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints

@@ -1,4 +1,4 @@
--- Says whether a session is live.
+-- Test if a session is live.
 -- Uses: base sessions
 -- KEYS[1] hash of the session
 -- ARGV[1] prefix of the partition

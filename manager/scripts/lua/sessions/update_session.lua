@@ -1,4 +1,4 @@
--- Replaces the metadata, the agent and the moment of expiry of a live session, or any of them.
+-- Replace the metadata, the agent and the moment of expiry of a live session, or any of them.
 -- Uses: base sessions
 -- KEYS[1] hash of the session
 -- KEYS[2] hash of its checkpoints
