@@ -150,8 +150,9 @@ class Jobs:
             JobNotFoundError: unknown id, or the job's record has expired.
 
         Example:
-            >>> (await manager.jobs.progress(job_id)).done
-            1200
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.progress(opened.job_id)).total
+            3
         """
         return await self._store.progress(job_id)
 
@@ -159,8 +160,9 @@ class Jobs:
         """Return the job's record. Raises as `progress`.
 
         Example:
-            >>> (await manager.jobs.read(job_id)).next_slices(parallelism=1)
-            [Slice(job_id='job_9k2Zt0c', kind=<JobKind.DELETE_USER: …>, shard=0, number=1)]
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.read(opened.job_id)).state
+            <JobState.QUEUED: 'queued'>
         """
         return await self._store.read(job_id)
 
@@ -175,7 +177,7 @@ class Jobs:
 
         Example:
             >>> await manager.jobs.take_stalled(limit=20)
-            ['job_9k2Zt0c']
+            []
         """
         return await self._store.take_stalled(limit)
 
@@ -199,7 +201,8 @@ class Jobs:
             JobStateError: the job's state does not allow the action; nothing was changed.
 
         Example:
-            >>> (await manager.jobs.control(job_id, "pause")).state
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.control(opened.job_id, "pause")).state
             <JobState.PAUSED: 'paused'>
         """
         return await self._store.control(job_id, action)
@@ -211,7 +214,8 @@ class Jobs:
             JobNotFoundError: unknown id, or the job's record has expired.
 
         Example:
-            >>> (await manager.jobs.run(job_id)).removed
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.run(opened.job_id)).removed
             3
         """
         return await self._runner.run(job_id)
@@ -220,8 +224,9 @@ class Jobs:
         """Work on the job for one slice, and return how far it is then. Raises as `run`.
 
         Example:
-            >>> (await manager.jobs.run_slice(job_id)).done
-            1200
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.run_slice(opened.job_id)).done
+            3
         """
         return await self._runner.run_slice(job_id)
 
@@ -235,8 +240,11 @@ class Jobs:
         Yields nothing if another message for the same slice came first. Raises as `Runner.steps`.
 
         Example:
-            >>> async for step in manager.jobs.steps(job_id):
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> async for step in manager.jobs.steps(opened.job_id):
             ...     print(step.progress.done)
+            0
+            3
         """
         return self._runner.steps(job_id, shard, number)
 

@@ -29,7 +29,13 @@ class JobFilter(NamedTuple):
     target: str | None = None
 
     def matches(self, job: JobProgress) -> bool:
-        """Return True if the listing shows this job."""
+        """Return True if the listing shows this job.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> JobFilter(target="user_123").matches(await manager.jobs.progress(opened.job_id))
+            True
+        """
         return all(
             wanted is None or wanted == found
             for wanted, found in zip(self, (job.state, job.kind, job.target), strict=True)

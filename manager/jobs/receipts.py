@@ -38,8 +38,8 @@ class ChainCheck(BaseModel):
     """Result of a look through the whole chain of receipts.
 
     Example:
-        >>> (await manager.jobs.receipts.verify()).last
-        41
+        >>> (await manager.jobs.receipts.verify()).problems
+        []
     """
 
     receipts: int

@@ -38,8 +38,9 @@ class Record(NamedTuple):
     """A job as it was read, part by part. The home part, which has the state, comes first.
 
     Example:
-        >>> (await manager.jobs.read(job_id)).total_of("done")
-        1200
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> (await manager.jobs.read(opened.job_id)).total_of("total")
+        3
     """
 
     job_id: str

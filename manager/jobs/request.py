@@ -54,6 +54,10 @@ class JobRequest(NamedTuple):
 
         Raises:
             InvalidArgumentError: an option is unknown or not acceptable.
+
+        Example:
+            >>> JobRequest.checked(grace=timedelta(minutes=1)).grace_ms
+            60000
         """
         unknown = options.keys() - JobOptions.__annotations__.keys()
         if unknown:

@@ -61,7 +61,8 @@ class Residue(BaseModel):
     """Result of a deletion's search, at its end, for sessions that it should have deleted.
 
     Example:
-        >>> receipt.residue
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> (await manager.jobs.run(opened.job_id)).receipt.residue
         Residue(scope='index', sessions=0)
     """
 
@@ -78,7 +79,8 @@ class Receipt(BaseModel):
     the chain shows a receipt that was altered, removed or inserted.
 
     Example:
-        >>> (await job.wait(timeout=60)).receipt.sessions
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> (await manager.jobs.run(opened.job_id)).receipt.sessions
         3
     """
 
@@ -113,9 +115,10 @@ class JobProgress(BaseModel):
     """Progress of a job, from its record in Redis (summed over partitions).
 
     Example:
-        >>> progress = await job.progress()
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> progress = await manager.jobs.progress(opened.job_id)
         >>> f"{progress.state}: {progress.done}/{progress.total}"
-        'running: 1200/5000'
+        'queued: 0/3'
     """
 
     job_id: str
