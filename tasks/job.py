@@ -45,7 +45,7 @@ class Job:
 
         Example:
             >>> (await job.progress()).state
-            <JobState.RUNNING: 'running'>
+            <JobState.SCHEDULED: 'scheduled'>
         """
         return await self._manager.jobs.progress(self.id)
 
@@ -116,8 +116,9 @@ class Job:
                 `tasks.resume_stalled_jobs` enqueues it.
 
         Example:
+            >>> paused = await job.pause()
             >>> (await job.resume()).state
-            <JobState.QUEUED: 'queued'>
+            <JobState.SCHEDULED: 'scheduled'>
         """
         progress = await self._manager.jobs.control(self.id, "resume")
         await self._publish()

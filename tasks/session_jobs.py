@@ -123,8 +123,8 @@ class SessionJobs:
         """Return what `delete_agent_sessions` would remove now.
 
         Example:
-            >>> (await jobs.preview_agent_deletion("chatbot")).checkpoints
-            40
+            >>> (await jobs.preview_agent_deletion("chatbot")).sessions
+            3
         """
         return await self.preview(self._manager.jobs.agent_deletion(agent_id))
 

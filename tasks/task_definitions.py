@@ -25,7 +25,7 @@ DEFINITIONS: list[TaskDefinition] = []
 class SessionTask(StrictTask):
     """A task on the jobs of one store. Registered with an app, it knows the app's settings."""
 
-    #: Which store the jobs are in, and how they are worked on.
+    #: Settings of the store and of the work on its jobs.
     settings: Settings
     #: The app that publishes slices; None for the one that `settings` name.
     publishing_app: Celery | None = None

@@ -5,7 +5,7 @@ from agent_runtime.manager.models.jobs import JobState
 
 
 def reason_of_failure(job: Record, attempts: int) -> str:
-    """Return why the job fails if so many attempts in a row have come to nothing where the job is now.
+    """Return why the job fails after so many attempts in a row that came to nothing at its present position.
 
     Example:
         >>> reason_of_failure(job, attempts=5)

@@ -21,7 +21,7 @@ from agent_runtime.manager.settings import Settings
 #: Stalled jobs that are taken at once by default.
 _STALLED_PER_LOOK = 1_000
 
-#: What to do instead, if a job's state does not allow an action.
+#: Advice for an action that a job's state does not allow.
 _ADVICE = {
     "pause": "only a job that is scheduled, queued or running can be paused",
     "resume": "only a job that is paused, cancelled or failed can be resumed",
@@ -32,7 +32,13 @@ _ADVICE = {
 
 
 class OpenedJob(NamedTuple):
-    """A job that a request has opened or joined."""
+    """A job that a request has opened or joined.
+
+    Example:
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> (opened.job_id, opened.added)
+        ('job_9k2Zt0c', 3)
+    """
 
     job_id: str
     #: Sessions that this request added to the job's work.

@@ -58,15 +58,29 @@ class Jobs:
 
         Raises:
             InvalidArgumentError: the id is not acceptable.
+
+        Example:
+            >>> manager.jobs.user_deletion("user_123")
+            UserDeletion(user_id='user_123')
         """
         return self._checked(UserDeletion(user_id))
 
     def agent_deletion(self, agent_id: str) -> JobSpec:
-        """Return the job that deletes all sessions of an agent. Raises as `user_deletion`."""
+        """Return the job that deletes all sessions of an agent. Raises as `user_deletion`.
+
+        Example:
+            >>> manager.jobs.agent_deletion("chatbot").target
+            'chatbot'
+        """
         return self._checked(AgentDeletion(agent_id))
 
     def sweep(self) -> JobSpec:
-        """Return the job that removes what is left of expired sessions."""
+        """Return the job that removes what is left of expired sessions.
+
+        Example:
+            >>> manager.jobs.sweep()
+            Sweep()
+        """
         return Sweep()
 
     def pruning(
@@ -85,6 +99,10 @@ class Jobs:
 
         Raises:
             InvalidArgumentError: no limit at all, both a session and an agent, or a value out of range.
+
+        Example:
+            >>> manager.jobs.pruning(agent_id="chatbot", keep_last=5).params
+            {'agent_id': 'chatbot', 'keep_last': 5}
         """
         if not isinstance(except_agents, list | None):  # a text would be the list of its letters
             raise InvalidArgumentError(f"except_agents must be a list of ids, not {shown(except_agents)}")
@@ -107,13 +125,22 @@ class Jobs:
             InvalidArgumentError: the id or the idempotency key is that of another job.
             JobStateError: a job with the same spec is being undone at this moment.
             TooManyAffectedError: more than `max_affected` would go; nothing was changed.
+
+        Example:
+            >>> (await manager.jobs.open(manager.jobs.user_deletion("user_123"))).added
+            3
         """
         target = spec.params if spec.deletes else {}
         with self._revoking(user_id=target.get("user_id"), agent_id=target.get("agent_id")):
             return await self._store.open(spec, request, join=join)
 
     async def preview(self, spec: JobSpec) -> Preview:
-        """Return what the job would remove if it were opened now. Changes nothing."""
+        """Return what the job would remove if it were opened now. Changes nothing.
+
+        Example:
+            >>> (await manager.jobs.preview(manager.jobs.sweep())).sessions
+            12
+        """
         return await self._store.preview(spec)
 
     async def progress(self, job_id: str) -> JobProgress:
@@ -121,11 +148,22 @@ class Jobs:
 
         Raises:
             JobNotFoundError: unknown id, or the job's record has expired.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.progress(opened.job_id)).total
+            3
         """
         return await self._store.progress(job_id)
 
     async def read(self, job_id: str) -> Record:
-        """Return the job's record. Raises as `progress`."""
+        """Return the job's record. Raises as `progress`.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.read(opened.job_id)).state
+            <JobState.QUEUED: 'queued'>
+        """
         return await self._store.read(job_id)
 
     async def take_stalled(self, limit: int = 1_000) -> list[str]:
@@ -136,23 +174,36 @@ class Jobs:
 
         Args:
             limit: about how many to take; from each partition at least one.
+
+        Example:
+            >>> await manager.jobs.take_stalled(limit=20)
+            []
         """
         return await self._store.take_stalled(limit)
 
     async def list(
         self, chosen: JobFilter | None = None, *, limit: int = 50, cursor: str | None = None
     ) -> JobPage:
-        """Return a page of jobs, newest first."""
+        """Return a page of jobs, newest first.
+
+        Example:
+            >>> page = await manager.jobs.list(JobFilter(state=JobState.FAILED))
+        """
         return await self._store.list_jobs(chosen, limit=limit, cursor=cursor)
 
     async def control(self, job_id: str, action: str) -> JobProgress:
-        """Let the job `pause`, `resume`, `cancel` or `undo`, and return how far it is then.
+        """Pause, resume, cancel or undo the job, and return how far it is then.
 
         An undo has only begun then: working on the job completes it.
 
         Raises:
             JobNotFoundError: unknown id, or the job's record has expired.
             JobStateError: the job's state does not allow the action; nothing was changed.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.control(opened.job_id, "pause")).state
+            <JobState.PAUSED: 'paused'>
         """
         return await self._store.control(job_id, action)
 
@@ -161,11 +212,22 @@ class Jobs:
 
         Raises:
             JobNotFoundError: unknown id, or the job's record has expired.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.run(opened.job_id)).removed
+            3
         """
         return await self._runner.run(job_id)
 
     async def run_slice(self, job_id: str) -> JobProgress:
-        """Work on the job for one slice, and return how far it is then. Raises as `run`."""
+        """Work on the job for one slice, and return how far it is then. Raises as `run`.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> (await manager.jobs.run_slice(opened.job_id)).done
+            3
+        """
         return await self._runner.run_slice(job_id)
 
     def steps(self, job_id: str, shard: int = 0, number: int | None = None) -> AsyncGenerator[Step]:
@@ -176,6 +238,13 @@ class Jobs:
             number: of the slice, so that of two messages for one slice the later is void; None for the next.
 
         Yields nothing if another message for the same slice came first. Raises as `Runner.steps`.
+
+        Example:
+            >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+            >>> async for step in manager.jobs.steps(opened.job_id):
+            ...     print(step.progress.done)
+            0
+            3
         """
         return self._runner.steps(job_id, shard, number)
 

@@ -1,4 +1,4 @@
-"""How much one batch of bulk work takes on, and when, so that others on the server keep their latency."""
+"""Sizes the batches of bulk work and spaces them, so that others on the server keep their latency."""
 
 import asyncio
 import random
@@ -16,31 +16,32 @@ _MINIMUM, _MAXIMUM = 10, 1_000
 #: A batch within these shares of the target leaves the size as it is.
 _SHORT, _LONG = 0.75, 1.5
 
-#: Polite: a batch takes this part of the target, for another client's call waits for one batch, or for one of
-#: each worker. With a fifth, `GET` took 2.3 ms at the 99th percentile where it takes 2.0 with this.
+#: Polite: a batch takes this part of the target, because another client's call waits for one batch, or for
+#: one of each worker. With a fifth, `GET` took 2.3 ms at the 99th percentile; with this, 2.0.
 _POLITE_PART = 0.15
 #: Polite: most of the time that the server works on batches of one worker, for 0.12 of the speed of `UNLINK`.
 _POLITE_SHARE = 0.3
-#: A sleep is good to 1 ms, longer than a polite batch. What it was too long is taken off the next rests,
-#: but not more than this, seconds: a process that was held up for long must not make up for it.
+#: A sleep is good to 1 ms, longer than a polite batch. Its excess is taken off the next rests, but not more
+#: than this, seconds: a process that was held up for long must not make up for it.
 _MOST_CREDIT = 0.002
 
 
 def pace_of(settings: Settings) -> "Pace":
-    """A pace as it is set."""
+    """Return a new pace, as the settings have it."""
     return Pace(settings.batch_target_ms / 1000, polite=settings.pace == "polite")
 
 
 class Pace:
-    """Adapts a batch size to the time that the server works on a batch: a quarter more where that is short of
-    the target, half where it is far over it. A polite pace has smaller batches and rests between them.
+    """Adapts a batch size to the time that the server works on a batch: a quarter more if that is short of
+    the target, half if it is far over the target. A polite pace has smaller batches and rests between them.
 
-    What is measured here has the way to the server and back in it. After a batch that took too long, a
-    smallest one shows how long the way is: without that, 2 ms of network brought every batch to the minimum
-    and a job to a tenth of its speed. (A script cannot time itself: on Valkey 9, `TIME` stands still in it.)
+    The time measured here includes the way to the server and back. After a batch that took too long, a
+    smallest
+    one shows the length of the way: without that, 2 ms of network brought every batch to the minimum and a
+    job to a tenth of its speed. (A script cannot time itself: on Valkey 9, `TIME` stands still in it.)
 
-    A batch that alone took long was kept waiting by somebody else, so what counts is the quicker of the last
-    two: without that, on a busy machine, batches of 0.6 ms shrank to the minimum.
+    A single batch that took long was kept waiting by somebody else, so the quicker of the last two counts:
+    without that, on a busy machine, batches of 0.6 ms shrank to the minimum.
 
     Example:
         >>> pace = Pace(target_seconds=0.002, polite=False)
@@ -60,7 +61,7 @@ class Pace:
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[int]:
-        """Gives the size of the batch that the block does. Rests come before, so a single batch has none."""
+        """Yield the size of the batch that the block does. Rests come before, so a single batch has none."""
         await self._rest()
         probing = self._probing
         started = time.perf_counter()
@@ -69,7 +70,7 @@ class Pace:
         if probing:
             self._way_seconds = min(taken, self._way_seconds or inf)
         worked_seconds = taken - (self._way_seconds or 0.0)
-        # All that it took: of two workers that wait for each other, each rests longer.
+        # The rest is for the whole time: two workers that wait for each other both rest longer.
         self._owed_seconds += worked_seconds * self._rest_for_work
         if probing:
             self._probing = False
@@ -79,7 +80,7 @@ class Pace:
     async def _rest(self) -> None:
         if self._owed_seconds > 0:
             started = time.perf_counter()
-            # Two workers that were answered together would else send together again, and for ever.
+            # Otherwise two workers that were answered together would send together again, and for ever.
             await asyncio.sleep(self._owed_seconds * random.uniform(0.5, 1.5))  # noqa: S311
             self._owed_seconds -= time.perf_counter() - started
             self._owed_seconds = max(self._owed_seconds, -_MOST_CREDIT)

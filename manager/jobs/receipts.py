@@ -35,7 +35,12 @@ _PAGE, _OLDEST = 500, 10
 
 
 class ChainCheck(BaseModel):
-    """Result of a look through the whole chain of receipts."""
+    """Result of a look through the whole chain of receipts.
+
+    Example:
+        >>> (await manager.jobs.receipts.verify()).problems
+        []
+    """
 
     receipts: int
     first: int | None
@@ -47,7 +52,12 @@ class ChainCheck(BaseModel):
 
 
 class Receipts:
-    """The chain of receipts of one namespace."""
+    """The chain of receipts of one namespace.
+
+    Example:
+        >>> (await manager.jobs.receipts.verify()).problems
+        []
+    """
 
     def __init__(self, client: ScriptClient, partitions: Partitions, settings: Settings) -> None:
         self._client = client

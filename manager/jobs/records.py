@@ -35,7 +35,13 @@ class Part(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A job as it was read, part by part. The home part, which has the state, comes first."""
+    """A job as it was read, part by part. The home part, which has the state, comes first.
+
+    Example:
+        >>> opened = await manager.jobs.open(manager.jobs.user_deletion("user_123"))
+        >>> (await manager.jobs.read(opened.job_id)).total_of("total")
+        3
+    """
 
     job_id: str
     parts: list[Part]
@@ -58,7 +64,7 @@ class Record(NamedTuple):
 
     @property
     def elsewhere(self) -> Elsewhere:
-        """How far the job is in the parts beside its home."""
+        """Progress of the job in the parts beside its home."""
         others = self._replace(parts=self.parts[1:])
         return Elsewhere(others.total_of("done"), ":".join(str(others.total_of(each)) for each in _POSITION))
 

@@ -1,4 +1,4 @@
-"""What can be said about a job when it is asked for, checked before anything is written."""
+"""Options of a request for a job, checked before anything is written."""
 
 import hashlib
 from datetime import timedelta
@@ -13,23 +13,32 @@ MAX_TEXT_BYTES = 1_000
 
 
 class JobOptions(TypedDict, total=False):
-    """Keyword arguments of every method that asks for a job."""
+    """Keyword arguments of every method that asks for a job.
+
+    Example:
+        >>> options: JobOptions = {"grace": timedelta(hours=1), "reason": "retired"}
+    """
 
     grace: float | timedelta
-    """Begin only after so long (seconds or timedelta); until it begins, `undo()` takes it back. What is
-    revoked is revoked at once. Where an open job is joined, the sooner of the two begins counts."""
+    """Begin only after so long (seconds or timedelta); until the job begins, `undo()` undoes it. A deletion
+    revokes at once. If the request joins an open job, the sooner of the two beginnings counts."""
     max_affected: int
     """Refuse (`TooManyAffectedError`) if more sessions, or for a pruning checkpoints, would go."""
     requested_by: str
-    """Who asked, for the record."""
+    """Name of whoever asks, for the record."""
     reason: str
-    """Why, for the record."""
+    """Reason, for the record."""
     idempotency_key: str
-    """Asked again with the same key, it is the same job, as long as its record is kept."""
+    """Get the same job for another request with the same key, as long as the job's record is kept."""
 
 
 class JobRequest(NamedTuple):
-    """Checked options, and the id under which the request is known."""
+    """Checked options, and the id under which the request is known.
+
+    Example:
+        >>> JobRequest.checked("job_1", grace=60).grace_ms
+        60000
+    """
 
     job_id: str
     grace_ms: int = 0
@@ -37,14 +46,18 @@ class JobRequest(NamedTuple):
     details: tuple[str, ...] = ()
     """Fields for the record, names and values in turn."""
     given: bool = False
-    """Whether the caller chose the id, or a key that makes it."""
+    """True if the caller chose the id, or a key that makes it."""
 
     @classmethod
     def checked(cls, job_id: str | None = None, **options: Any) -> Self:
-        """The order that these `JobOptions` mean.
+        """Return the request that these `JobOptions` mean.
 
         Raises:
             InvalidArgumentError: an option is unknown or not acceptable.
+
+        Example:
+            >>> JobRequest.checked(grace=timedelta(minutes=1)).grace_ms
+            60000
         """
         unknown = options.keys() - JobOptions.__annotations__.keys()
         if unknown:
@@ -77,7 +90,7 @@ def _grace_ms(grace: object) -> int:
 
 
 def _request_id(job_id: str | None, key: object) -> str:
-    """An id given, one made of the key (the same for the same key), or a new one."""
+    """Return the id given, or one made of the key (the same for the same key), or a new one."""
     if key is None:
         return new_job_id() if job_id is None else check_text("job_id", job_id, MAX_TEXT_BYTES)
     if job_id is not None:

@@ -32,7 +32,7 @@ _AT_WORK = (JobState.RUNNING, JobState.UNDOING)
 
 
 class Step(NamedTuple):
-    """How far a slice has come."""
+    """The progress that a slice has come to."""
 
     progress: JobProgress
     #: The slice to publish when this one is over, or None if there is none.

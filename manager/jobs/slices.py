@@ -10,7 +10,12 @@ from agent_runtime.manager.validation import check_count, check_text
 
 
 class Slice(NamedTuple):
-    """A stretch of work on a job, of some seconds. Of two slices with one number, the later one is void."""
+    """A stretch of work on a job, of some seconds. Of two slices with one number, the later one is void.
+
+    Example:
+        >>> Slice("job_9k2Zt0c", JobKind.SWEEP, number=2).shard
+        0
+    """
 
     job_id: str
     kind: JobKind

@@ -1,4 +1,4 @@
-"""What a job does. Each kind of job is one subclass of `JobSpec`, in `kinds.py`."""
+"""The interface of a kind of job. Each kind is one subclass of `JobSpec`, in `kinds.py`."""
 
 import json
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ class JobSpec(ABC):
     """
 
     kind: ClassVar[JobKind]
-    #: What the job removes and `max_affected` limits: a session or a checkpoint.
+    #: The unit that the job removes and `max_affected` limits: "session" or "checkpoint".
     unit: ClassVar[str] = "session"
-    #: What is done to a unit: "deleted".
+    #: The past participle of what the job does to a unit: "deleted".
     past: ClassVar[str]
-    #: What a batch does, for the reason of a failure: "reclaiming sessions".
+    #: The work of a batch, for the reason of a failure: "reclaiming sessions".
     step: ClassVar[str]
     #: True if opening the job revokes the selected sessions, and its batches reclaim them.
     deletes: ClassVar[bool] = False

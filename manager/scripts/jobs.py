@@ -35,7 +35,7 @@ Fields = dict[str, str]
 
 
 class Work(NamedTuple):
-    """What a job does in one partition, as its record keeps it."""
+    """The work of a job in one partition, as its record keeps it."""
 
     kind: str
     #: JSON.
@@ -54,14 +54,14 @@ class Request(NamedTuple):
 
 
 class Periods(NamedTuple):
-    """How long a job's record is kept, and after which silence a job counts as stalled, milliseconds."""
+    """The time for which a job's record is kept, and the silence after which it is stalled, milliseconds."""
 
     retention_ms: int
     silence_ms: int
 
 
 class OpenReply(StrEnum):
-    """What a request for a job comes to."""
+    """Outcome of a request for a job."""
 
     OPEN = "OPEN"
     """The job is open."""
@@ -86,7 +86,7 @@ class OpenAnswer(NamedTuple):
 
 
 class BeginReply(StrEnum):
-    """What the beginning of a slice comes to."""
+    """Outcome of the beginning of a slice."""
 
     BEGUN = "BEGUN"
     """The slice has begun."""
@@ -110,13 +110,13 @@ class BeginAnswer(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """How far a job is in its other partitions, for the script in its home, which cannot see them."""
+    """Progress of a job in its other partitions, for the script in its home, which cannot see them."""
 
     done: int = 0
     position: str = ""
 
 
-#: Of a job without other partitions.
+#: The progress elsewhere of a job without other partitions.
 NOWHERE = Elsewhere()
 
 

@@ -101,7 +101,7 @@ async def count_residue(
 
 
 class Chain(NamedTuple):
-    """What a receipt is made from."""
+    """Ingredients of the next receipt."""
 
     #: The namespace's own secret; empty if none was asked for.
     secret: str
@@ -137,14 +137,14 @@ async def read_chain(
 
 
 class AppendReply(StrEnum):
-    """What the appending of a receipt comes to."""
+    """Outcome of appending a receipt."""
 
     APPENDED = "APPENDED"
     """The receipt is the end of the chain."""
     KNOWN = "KNOWN"
     """The job has a receipt already."""
     BEHIND = "BEHIND"
-    """The chain does not end where the receipt was made for."""
+    """The chain has another end than the one that the receipt was made for."""
 
 
 async def append_receipt(

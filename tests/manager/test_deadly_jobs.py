@@ -111,7 +111,7 @@ async def test_deaths_with_anything_done_in_between_never_fail_a_job(
 async def test_a_slice_that_has_not_been_silent_for_long_is_not_dead(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    """Many may ring for a job at once. What they find stays as old as it was."""
+    """Many may publish a job at once. The mark that they find stays as old as it was."""
     manager = open_manager(max_attempts=1)
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann")

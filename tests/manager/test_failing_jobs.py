@@ -19,7 +19,7 @@ PARTITIONS = pytest.mark.parametrize("partitions", [1, 4])
 
 @contextmanager
 def _in_the_way(raw: redis.Redis, key: bytes) -> Iterator[None]:
-    """Has a key of the wrong type lie where another should be; what was there comes back at the end."""
+    """Put a key of the wrong type in the place of another, which comes back at the end."""
     aside = key + b":aside"
     raw.rename(key, aside)
     raw.set(key, "of another type", ex=60)
@@ -214,3 +214,23 @@ async def test_an_undo_that_is_refused_fails_and_goes_on_when_it_is_mended(
     undone = await manager.jobs.run(job_id)
     assert (undone.state, undone.restored) == (JobState.UNDONE, 3)
     assert len(await manager.get_sessions_by_user("ann")) == 3
+
+
+async def test_a_job_whose_end_is_refused_fails_too_and_ends_when_it_is_mended(
+    open_manager: Opener, raw: redis.Redis
+) -> None:
+    """All sessions are gone, and the receipt cannot be written."""
+    manager = open_manager(max_attempts=3)
+    await create_sessions(manager, 3)
+    job_id = await manager.revoke_user_sessions("ann")
+    receipts = manager._context.partitions.home.receipts
+    raw.set(receipts, "no chain", ex=60)
+    failed = await _run_until_failed(manager, job_id, 3)
+    raw.delete(receipts)
+    assert (failed.state, failed.removed, failed.receipt) == (JobState.FAILED, 3, None)
+    assert "WRONGTYPE" in str(failed.error)
+    await manager.jobs.control(job_id, "resume")
+    done = await manager.jobs.run(job_id)
+    assert (done.state, done.removed, done.error) == (JobState.DONE, 3, None)
+    assert done.receipt is not None
+    assert done.receipt.sessions == 3

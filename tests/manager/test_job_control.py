@@ -42,7 +42,7 @@ ALLOWED = {
 
 
 async def _bring_into(manager: SessionManager, raw: redis.Redis, state: str) -> str:
-    """Id of a deletion in this state, with one batch done where it has begun."""
+    """Return the id of a deletion in this state, with one batch done if it has begun."""
     jobs = manager.jobs
     grace = 3_600 if state in ("scheduled", "paused in its grace") else 0
     job_id = await manager.revoke_user_sessions("ann", grace=grace)

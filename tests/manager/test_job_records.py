@@ -1,4 +1,4 @@
-"""What is kept of a job, and for how long; the list of jobs."""
+"""Records of jobs: their contents, the time for which they are kept, and the list of jobs."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ _HOUR, _WEEK = 3_600_000, 604_800_000
 
 
 def _times_to_live(manager: SessionManager, raw: redis.Redis, job_id: str) -> list[int]:
-    """Of the record's parts, milliseconds; the home part of an agent's deletion is the first."""
+    """Return the time to live of each part, milliseconds. The home part of an agent's job is the first."""
     found = [raw.pttl(keys.job(job_id)) for keys in manager._context.partitions.all]
     return [each for each in found if each != -2]
 
@@ -150,7 +150,7 @@ async def test_a_job_is_listed_as_long_as_its_record_is_kept(
 async def test_what_had_nothing_to_do_is_kept_for_an_hour(
     open_manager: Opener, raw: redis.Redis, partitions: int, kind: str
 ) -> None:
-    """With a sweep a minute, the ledger would be full of such."""
+    """With a sweep a minute, the history would be full of such jobs."""
     manager = open_manager(partitions=partitions)
     job_id = await (open_sweep(manager) if kind == "sweep" else open_pruning(manager, keep_last=1))
     kept = _times_to_live(manager, raw, job_id)

@@ -1,4 +1,4 @@
-"""The ledger: whoever holds a job's id can work on it, twice, at once, or after a crash."""
+"""The job store: whoever holds a job's id can work on it, twice, at once, or after a crash."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -236,7 +236,7 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
     await create_sessions(manager, 3, users[1])
     job_id = await manager.revoke_agent_sessions("bot")
     await manager.jobs.run(job_id)
-    # What time does: the part without sessions is forgotten after the retention of jobs, the other one
+    # Time does this: the part without sessions expires after the retention of jobs, the other one
     # later by the time that its revoked set could have lived.
     raw.delete(manager._context.partitions.all[0].job(job_id))
     new = await create_sessions(manager, 2, users[0])
@@ -246,7 +246,7 @@ async def test_a_stale_message_for_a_done_agent_deletion_deletes_nothing_new(
 
 
 async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
-    """What a caller leaves who dies after the first script."""
+    """Leave what a caller leaves who dies after the first script."""
     work, home = AgentDeletion("bot"), manager._context.partitions.home
     await scripts.open_job(
         manager._context.client,
@@ -262,7 +262,7 @@ async def _begin_deletion(manager: SessionManager, grace_ms: int = 0) -> None:
 async def test_an_agent_deletion_begun_by_a_caller_who_died_is_completed_by_the_lifeline(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    """Even where the one part that was written has nothing to reclaim."""
+    """Even if the one part that was written has nothing to reclaim."""
     manager = open_manager(partitions=2, stalled_after_seconds=0.001)
     user = next(user for user in "abcdefghijklmnop" if manager._context.partitions.of_user(user).number == 1)
     await create_sessions(manager, 3, user)
@@ -319,7 +319,7 @@ async def test_a_deletion_with_a_grace_whose_caller_died_half_way_is_completed_b
         await create_sessions(manager, 1, user)
     await _begin_deletion(manager, grace_ms=60_000)
     assert await manager.get_sessions_by_agent("bot") != []
-    [open_job] = await wait_until(manager.jobs.take_stalled, description="the job to be rung for")
+    [open_job] = await wait_until(manager.jobs.take_stalled, description="the job to be stalled")
     assert (await manager.jobs.run(open_job)).state is JobState.SCHEDULED
     assert await manager.get_sessions_by_agent("bot") == []
     assert await manager.jobs.take_stalled() == []

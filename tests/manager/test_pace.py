@@ -10,7 +10,7 @@ from agent_runtime.manager.jobs.pace import Pace
 
 
 class _Clock:
-    """Time that passes only where somebody lets it."""
+    """Time that passes only if somebody lets it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
 
 
 def _sizes(clock: _Clock, pace: Pace, batches: int, takes: Callable[[int, int], float]) -> list[int]:
-    """The sizes of so many batches, where `takes` says of its number and size how long one takes."""
+    """Return the sizes of so many batches. `takes` returns the seconds of a batch by its number and size."""
 
     async def run() -> list[int]:
         sizes = []

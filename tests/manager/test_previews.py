@@ -1,4 +1,4 @@
-"""What a job would do, before it is asked for: exact, and without changing anything."""
+"""Previews say exactly what a job would do, before it is requested, and change nothing."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Pruning: which checkpoints go, where, and that the newest of a session always stays."""
+"""Pruning removes the right checkpoints of the right sessions, and the newest of a session always stays."""
 
 import asyncio
 from collections.abc import Callable

@@ -133,7 +133,7 @@ async def test_a_key_that_is_set_is_not_in_redis(open_manager: Opener, raw: redi
 async def test_the_key_of_the_namespace_lives_as_long_as_its_receipts(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    """Also where one manager has known it for longer than receipts are kept."""
+    """Even if one manager has known it for longer than receipts are kept."""
     manager = open_manager(receipt_retention_seconds=_DAY)
     await _delete(manager)
     keys = manager._context.partitions.home

@@ -207,7 +207,7 @@ async def test_an_empty_chain_has_no_problems(manager: SessionManager) -> None:
 async def test_the_cut_off_is_that_of_the_partition_that_was_first(
     open_manager: Opener, raw: redis.Redis
 ) -> None:
-    """What came after it may still be there; what existed then is gone everywhere."""
+    """Sessions that came after it may still be there; those that existed then are gone everywhere."""
     manager = open_manager(partitions=4)
     for number in range(8):
         await create_sessions(manager, 1, f"user_{number}")

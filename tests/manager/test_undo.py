@@ -26,7 +26,7 @@ async def _undo(manager: SessionManager, job_id: str) -> JobProgress:
 
 
 async def _vanish(raw: redis.Redis, manager: SessionManager, session: Session) -> None:
-    """Has a revoked session run out: its keys go, and the sweep removes its places in the indexes."""
+    """Let a revoked session expire: its keys go, and the sweep removes its entries in the indexes."""
     run_out_long_ago(manager, raw, session)
     assert await manager.cleanup_expired_sessions() == 1
 

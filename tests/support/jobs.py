@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 async def open_sweep(manager: SessionManager, job_id: str | None = None, *, join: bool = False) -> str:
-    """Id of a sweep that is in the ledger."""
+    """Open a sweep, and return its id."""
     return (await manager.jobs.open(Sweep(), JobRequest.checked(job_id), join=join)).job_id
 
 
 async def open_pruning(manager: SessionManager, *, join: bool = False, **policy: Any) -> str:
-    """Id of a pruning that is in the ledger."""
+    """Open a pruning, and return its id."""
     return (await manager.jobs.open(manager.jobs.pruning(**policy), join=join)).job_id
 
 
@@ -46,7 +46,7 @@ async def refuse_a_batch(manager: SessionManager, job_id: str, reason: str = "re
 
 
 async def work_off(manager: SessionManager, job_id: str) -> int:
-    """What a job has removed, once all its work is done here."""
+    """Do all the work of a job here, and return what it has removed."""
     return (await manager.jobs.run(job_id)).removed
 
 
@@ -63,7 +63,7 @@ async def finished(job: "Job") -> JobProgress:
 
 
 async def make_due(manager: SessionManager, raw: redis.Redis, job_id: str) -> None:
-    """Has the grace of a job end, by its record, without waiting for it."""
+    """End the grace of a job, by its record, without waiting for it."""
     home = (await manager.jobs.read(job_id)).home.keys
     raw.hset(home.job(job_id), "due", 1)
     raw.zadd(home.jobs, {job_id: 1}, xx=True)

@@ -12,7 +12,7 @@ from agent_runtime.tasks.async_bridge import bridge
 
 
 class Interrupted(BaseException):
-    """What a time limit or a cold shutdown raises in a task, at any point."""
+    """Raised in a task by a time limit or a cold shutdown, at any point."""
 
 
 def test_a_result_crosses_the_bridge() -> None:

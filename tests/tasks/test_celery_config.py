@@ -1,4 +1,4 @@
-"""How Celery is configured."""
+"""The configuration of Celery."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""What Celery's users see of a job: its result, its progress, its slices."""
+"""Celery's view of a job: its result, its progress, its slices."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -174,11 +174,11 @@ async def test_a_job_whose_grace_is_over_is_begun_by_the_lifeline(
 ) -> None:
     await create_sessions(manager, 3)
     job = await jobs.delete_user_sessions("ann", grace=0.001)
-    ring = "import tasks; print(tasks.resume_stalled_jobs())"
+    rescue = "import tasks; print(tasks.resume_stalled_jobs())"
 
     async def is_published() -> bool:
         return bool(
-            await asyncio.to_thread(run_program, ring, **worker_settings) or (await job.progress()).done
+            await asyncio.to_thread(run_program, rescue, **worker_settings) or (await job.progress()).done
         )
 
     await wait_until(is_published, description="the job to be due")

@@ -114,7 +114,7 @@ async def test_a_pruning_with_a_key_does_not_answer_a_number_of_sessions(
 async def test_a_request_that_joined_a_job_answers_its_share_also_when_that_is_done(
     program: Any, manager: SessionManager, raw: redis.Redis
 ) -> None:
-    """So it is where its message is delivered again, or where the job ends at that moment."""
+    """So it is if its message is delivered again, or if the job ends at that moment."""
     await create_sessions(manager, 3)
     job_id = await manager.revoke_user_sessions("ann", grace=3_600)
     await create_sessions(manager, 2)

@@ -1,4 +1,4 @@
-"""What the README says, run."""
+"""The code in the README, run."""
 
 import re
 from typing import Any

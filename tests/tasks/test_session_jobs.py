@@ -202,9 +202,9 @@ class TestWithoutAWorker:
 
             assert time.monotonic() - started < 10
             assert await manager.get_active_session_count("ann") == 0
-            lifeline = SessionManager.from_settings(
+            rescuer = SessionManager.from_settings(
                 settings.model_copy(update={"stalled_after_seconds": 0.001})
             )
-            [open_job] = await lifeline.jobs.take_stalled()
-            assert (await lifeline.jobs.run(open_job)).removed == 5
-            await lifeline.aclose()
+            [open_job] = await rescuer.jobs.take_stalled()
+            assert (await rescuer.jobs.run(open_job)).removed == 5
+            await rescuer.aclose()

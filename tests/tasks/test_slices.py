@@ -160,16 +160,16 @@ async def test_the_lifeline_does_not_fill_the_queue_while_a_message_waits_in_it(
     job_id = await manager.revoke_user_sessions("ann")
     jobs = manager._context.partitions.home.jobs
     Publisher(manager.settings).publish(await manager.jobs.read(job_id))
-    rung = 0
+    published = 0
     for _ in range(20):  # some ten minutes
         score = raw.zscore(jobs, job_id)
         assert score is not None
         raw.zadd(jobs, {job_id: score - 30_001})
         for stalled in await manager.jobs.take_stalled():
             Publisher(manager.settings).publish(await manager.jobs.read(stalled))
-            rung += 1
-    assert broker.llen("bulk") == 1 + rung
-    assert 1 <= rung <= 6
+            published += 1
+    assert broker.llen("bulk") == 1 + published
+    assert 1 <= published <= 6
     assert (await manager.jobs.run(job_id)).removed == 3
 
 
@@ -191,9 +191,9 @@ async def test_a_look_for_stalled_jobs_takes_no_longer_than_a_slice_and_the_next
             raw.zadd(keys.jobs, {job_id: 1})
     looks = "import json, tasks; print(json.dumps([tasks.resume_stalled_jobs() for _ in range(200)]))"
     settings = {**worker_settings, "partitions": partitions, "slice_seconds": 0.001}
-    rung = await asyncio.to_thread(run_program, looks, **settings)
-    assert max(rung) < 40
-    assert sum(rung) == broker.llen("bulk") == 200
+    published = await asyncio.to_thread(run_program, looks, **settings)
+    assert max(published) < 40
+    assert sum(published) == broker.llen("bulk") == 200
 
 
 async def test_the_shortest_slice_does_a_batch_and_each_shard_begins_at_another_part(

@@ -29,7 +29,7 @@ def server() -> Iterator[RedisServer]:
 def worker_settings(server: RedisServer) -> dict[str, Any]:
     return {
         "redis_url": server.url(),
-        "namespace": f"lifeline-{secrets.token_hex(8)}",
+        "namespace": f"rescue-{secrets.token_hex(8)}",
         "slice_seconds": 0.2,
         "stalled_after_seconds": 1,
         # Slow enough to be interrupted: batches never grow beyond their smallest.
@@ -60,13 +60,13 @@ async def until_begun(job: Job) -> None:
 
 
 async def until_rung(worker_settings: dict[str, Any]) -> None:
-    """Rings for stalled jobs, as Beat has it done, until there was one to ring for."""
+    """Publish stalled jobs, as Beat has it done, until there was one."""
 
-    async def rung() -> bool:
-        ring = "import tasks; print(tasks.resume_stalled_jobs())"
-        return bool(await asyncio.to_thread(run_program, ring, **worker_settings))
+    async def published() -> bool:
+        rescue = "import tasks; print(tasks.resume_stalled_jobs())"
+        return bool(await asyncio.to_thread(run_program, rescue, **worker_settings))
 
-    await wait_until(rung, description="a stalled job to ring for")
+    await wait_until(published, description="a stalled job")
 
 
 async def check_end(job: Job, manager: SessionManager) -> None:
@@ -132,14 +132,14 @@ async def test_a_worker_told_to_stop_ends_its_slice_and_the_next_goes_on(
 async def test_a_doorbell_rung_many_times_over_counts_once(
     job: Job, manager: SessionManager, worker_settings: dict[str, Any]
 ) -> None:
-    ring = f"""
+    rescue = f"""
 import tasks
 for _ in range(20):
     tasks.run_job.apply_async(["{job.id}"], task_id="{job.id}")
 print("null")
 """
     with celery_worker(**worker_settings):
-        await asyncio.to_thread(run_program, ring, **worker_settings)
+        await asyncio.to_thread(run_program, rescue, **worker_settings)
         await check_end(job, manager)
 
 
