@@ -1,4 +1,7 @@
-"""Run luacheck on each Lua script as the server gets it: with the functions of libraries that it uses.
+"""Run luacheck on each Lua script in two forms.
+
+As sent to the server, and with what comes from libraries moved to the front. A function of a library must
+read no variable of the script. As sent, the function stands below the variable and could.
 
 Exit with 1 on a finding, or if luacheck is missing in CI. Elsewhere, say that it is missing and exit with 0:
 no lock file can bring luacheck, Debian (`apt-get install lua-check`) and LuaRocks can.
@@ -19,6 +22,8 @@ from typing import NamedTuple
 
 from agent_runtime.manager.transport.script import load_script
 
+_ROOT = Path(str(files("agent_runtime.manager.scripts"))) / "lua"
+
 #: All globals that Redis and Valkey offer a script. Reading any other is an error on the server.
 _GLOBALS = (
     "KEYS ARGV redis cjson cmsgpack struct bit assert collectgarbage coroutine error getmetatable ipairs "
@@ -29,6 +34,13 @@ _MISSING = "Lua NOT CHECKED: luacheck is not installed (Debian: apt-get install 
 _FINDING = re.compile(r"^\s+(?P<script>.+?)\.lua:(?P<number>\d+):\d+: (?P<what>.+)$")
 
 
+#: A function or a constant of a library, as it stands in a script.
+_DEFINITION = re.compile(r"^local (?:function .*?^end|[A-Z_]+ = [^\n]*)$\n?", re.MULTILINE | re.DOTALL)
+
+#: In a script as sent, variables of the script stand above functions with parameters of the same name.
+_SENT = ("--ignore", "431")
+
+
 class Finding(NamedTuple):
     """One complaint: name of the script, luacheck's words, and the line of source."""
 
@@ -37,32 +49,21 @@ class Finding(NamedTuple):
     line: str
 
 
-def check(sources: Mapping[str, str], luacheck: str = "luacheck") -> list[Finding]:
+def check(sources: Mapping[str, str], *options: str) -> list[Finding]:
     """Return luacheck's findings in scripts, given as source by name.
 
     Raises:
         RuntimeError: luacheck itself failed.
     """
+    command = ["luacheck", ".", "--std", "none", "--codes", "--no-color", *options, "--read-globals"]
     with tempfile.TemporaryDirectory() as folder:
         for name, source in sources.items():
             path = Path(folder, f"{name}.lua")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(source)
-        command = [
-            luacheck,
-            ".",
-            "--std",
-            "none",
-            "--codes",
-            # Libraries' functions stand behind the first lines of a script, so their parameters shadow its
-            # variables. That no variable shadows a function is tested (tests/lua/test_headers.py).
-            "--ignore",
-            "431",
-            "--no-color",
-            "--read-globals",
-            *_GLOBALS.split(),
-        ]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            [*command, *_GLOBALS.split()], cwd=folder, capture_output=True, text=True, check=False
+        )
     matches = [match for line in done.stdout.splitlines() if (match := _FINDING.match(line))]
     if bool(done.returncode) != bool(matches):
         raise RuntimeError(f"luacheck ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -74,25 +75,44 @@ def _finding(sources: Mapping[str, str], script: str, number: str, what: str) ->
     return Finding(script, what, sources[script].splitlines()[int(number) - 1].strip())
 
 
-def assembled() -> dict[str, str]:
-    """Return the source of every script of the manager by its name, `<folder>/<verb_noun>`."""
-    root = Path(str(files("agent_runtime.manager.scripts"))) / "lua"
-    paths = sorted(path.relative_to(root) for path in root.glob("*/*.lua"))
-    names = [str(path.with_suffix("")) for path in paths if path.parent.name != "lib"]
-    return {name: load_script(name).source for name in names}
+def names() -> list[str]:
+    """Return the name of every script of the manager, `<folder>/<verb_noun>`."""
+    paths = sorted(path.relative_to(_ROOT) for path in _ROOT.glob("*/*.lua"))
+    return [str(path.with_suffix("")) for path in paths if path.parent.name != "lib"]
+
+
+def _body(name: str) -> str:
+    return (_ROOT / f"{name}.lua").read_text()
+
+
+def with_libraries_first(body: str, sent: str) -> str:
+    """Return a script with what the loader put into its body moved to the front.
+
+    Args:
+        body: the text of the script's own file.
+        sent: the script as sent.
+    """
+    added = [found[0] for found in _DEFINITION.finditer(sent) if found[0].split("\n")[0] not in body]
+    for definition in added:
+        sent = sent.replace(definition, "", 1)
+    return "".join(added) + sent
 
 
 def main() -> int:
-    """Check every script, print what is found, and return the exit status."""
+    """Check every script, print the findings, and return the exit status."""
     if not shutil.which("luacheck"):
         print(_MISSING)  # noqa: T201
         return int("CI" in os.environ)
-    sources = assembled()
-    found = check(sources)
-    for each in found:
+    sent = {name: load_script(name).source for name in names()}
+    found = check(sent, *_SENT) + check(
+        {name: with_libraries_first(_body(name), sent[name]) for name in sent}
+    )
+    # What is wrong with a library is wrong with each script that uses the library: once is enough.
+    once = {(each.what, each.line): each for each in found}
+    for each in once.values():
         print(f"{each.script}: {each.what}\n    {each.line}")  # noqa: T201
-    print(f"{len(sources)} Lua scripts checked, {len(found)} findings")  # noqa: T201
-    return int(bool(found) or not sources)
+    print(f"{len(sent)} Lua scripts checked, {len(once)} findings")  # noqa: T201
+    return int(bool(once) or not sent)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from agent_runtime.manager.transport.invalidation import Lease
 from tests.support.keyspace import script_calls
 from tests.support.processes import run_program
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer, require_server
+from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions, let_expire
 from tests.support.wait_until import wait_until
 
@@ -241,7 +241,6 @@ async def test_what_changed_while_the_connection_was_away_is_seen(
 
 @pytest.mark.parametrize("kind", ["valkey", "redis7", "redis6"])
 async def test_it_works_on_each_server_and_after_its_restart(kind: str) -> None:
-    require_server(kind)
     with RedisServer(kind, keeps_data=True) as server:
         settings = Settings(redis_url=server.url(), namespace="tracked")
         cached = CachedSessionManager(

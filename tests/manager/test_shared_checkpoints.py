@@ -12,7 +12,7 @@ from agent_runtime.manager import CorruptDataError, SessionManager
 from tests.support.jobs import receipts_of
 from tests.support.keyspace import script_calls, snapshot
 from tests.support.leftovers import chunk_problems, find_leftovers, remove_namespace
-from tests.support.redis_server import RedisServer, require_server
+from tests.support.redis_server import RedisServer
 from tests.support.sessions import create_sessions
 from tests.support.talks import checkpoint_of, talk
 
@@ -53,7 +53,6 @@ def _chunks(raw: redis.Redis, key: str) -> list[bytes]:
 
 @pytest.mark.parametrize("kind", [None, "redis7", "redis6"])
 async def test_fifty_turns_take_a_fifteenth_of_plain_json(kind: str | None, namespace: str) -> None:
-    require_server(kind)
     history = talk(50)
     with RedisServer(kind) as server:
         raw = server.client()

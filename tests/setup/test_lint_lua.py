@@ -10,6 +10,10 @@ import pytest
 
 from tests.setup.locks import ROOT
 
+needs_luacheck = pytest.mark.skipif(
+    not shutil.which("luacheck"), reason="luacheck is not installed: apt-get install lua-check"
+)
+
 _PROGRAM = ROOT / ".ci" / "lint_lua.py"
 
 
@@ -18,9 +22,7 @@ def lint() -> dict[str, Any]:
     return runpy.run_path(str(_PROGRAM))
 
 
-@pytest.mark.skipif(
-    not shutil.which("luacheck"), reason="luacheck is not installed: apt-get install lua-check"
-)
+@needs_luacheck
 @pytest.mark.parametrize(
     ("line", "what"),
     [
@@ -40,11 +42,33 @@ def test_a_mistake_is_found_and_shown(lint: dict[str, Any], line: str, what: str
     assert (found.script, found.line) == ("jobs/bad", line)
 
 
-def test_all_scripts_are_looked_at_with_their_libraries(lint: dict[str, Any]) -> None:
-    sources = lint["assembled"]()
+_SENT = """local prefix = ARGV[1]
+local LIMIT = 7
+local function read(key)
+  return redis.call('GET', prefix .. key, LIMIT)
+end
+local function own()
+  return prefix
+end
+return read(own())
+"""
+
+
+@needs_luacheck
+def test_a_function_of_a_library_that_reads_a_variable_of_the_script_is_found(lint: dict[str, Any]) -> None:
+    body = _SENT[: _SENT.index("local LIMIT")] + _SENT[_SENT.index("local function own") :]
+    body = body.replace("  return prefix", "  -- A comment, which is not sent.\n  return prefix")
+    source = lint["with_libraries_first"](body, _SENT)
+    assert source.index("LIMIT") < source.index("function read") < source.index("ARGV") < source.index("own")
+    assert lint["check"]({"jobs/read": _SENT}) == []
+    [found] = lint["check"]({"jobs/read": source})
+    assert "accessing undefined variable 'prefix'" in found.what
+    assert found.line == "return redis.call('GET', prefix .. key, LIMIT)"
+
+
+def test_all_scripts_are_looked_at(lint: dict[str, Any]) -> None:
     files = [path for path in (ROOT / "manager").rglob("*.lua") if path.parent.name != "lib"]
-    assert {name.rpartition("/")[2] for name in sources} == {path.stem for path in files}
-    assert any("local function" in source for source in sources.values())
+    assert {name.rpartition("/")[2] for name in lint["names"]()} == {path.stem for path in files}
 
 
 @pytest.mark.parametrize(("ci", "status"), [({}, 0), ({"CI": "true"}, 1)], ids=["laptop", "CI"])

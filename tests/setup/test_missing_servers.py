@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.redis_server import find_binary, require_server
+from tests.support.redis_server import RedisServer, ServerMissingError, find_binary
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 def _ends_with(kind: str) -> tuple[type[BaseException], str]:
     """Return how the test of a missing server ends, and why. Neither skips or fails the test of this file."""
     with pytest.raises((pytest.skip.Exception, pytest.fail.Exception)) as caught:
-        require_server(kind)
+        RedisServer(kind)
     return caught.type, str(caught.value)
 
 
@@ -47,6 +47,12 @@ def test_in_ci_redis_6_must_be_there_on_the_python_that_it_has_wheels_for(
     assert how is (pytest.fail.Exception if has_wheels else pytest.skip.Exception)
 
 
+def test_a_kind_that_does_not_exist_is_an_error_and_no_reason_to_skip() -> None:
+    with pytest.raises(ServerMissingError, match="must be one of"):
+        RedisServer("redis5")
+
+
 def test_a_server_that_is_there_is_no_reason_to_skip() -> None:
-    require_server("valkey")
+    with RedisServer("valkey") as server:
+        assert server.running
     assert os.access(find_binary("valkey"), os.X_OK)

@@ -159,9 +159,9 @@ end
 -- Take an index away into the next revoked set of a deletion, which revokes every session in the index, and
 -- return when the last of them expires, milliseconds. The set is noted by kind, for counts, and by owner, for
 -- other deletions that reclaim the same sessions.
-local function revoke(prefix, index, job_key, job_id, letter, owner, now_us)
-  local now = math.floor(now_us / 1000)
-  redis.call('HSET', job_key, 'cutoff', whole(now_us))
+local function revoke(prefix, index, job_key, job_id, letter, owner, cutoff_us)
+  local now = math.floor(cutoff_us / 1000)
+  redis.call('HSET', job_key, 'cutoff', whole(cutoff_us))
   if redis.call('EXISTS', index) == 0 then
     return now
   end
