@@ -9,8 +9,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -21,7 +20,7 @@ from rich.table import Table
 from tests.support.processes import CeleryProcess
 
 from agent_runtime.manager import Session, SessionManager, Settings
-from agent_runtime.manager.jobs import JobProgress
+from agent_runtime.manager.jobs import JobProgress, OpenedJob
 from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.new_ids import new_session_id
 from agent_runtime.manager.settings import ENV_PREFIX
@@ -53,17 +52,18 @@ _Look = tuple[float, int]
 
 
 class _TimedManager(SessionManager):
-    """A manager that notes how long a revocation takes, which is over before the message to the workers is
-    sent."""
+    """A manager that notes how long opening a job takes. The message to the workers is sent later."""
 
-    revoke_ms = 0.0
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.revoke_ms = 0.0
+        self._open = self.jobs.open
+        self.jobs.open = self._timed_open  # type: ignore[method-assign]
 
-    @contextmanager
-    def _revoking(self, **owner: str | None) -> Iterator[None]:
+    async def _timed_open(self, *args: Any, **named: Any) -> OpenedJob:
         started = time.perf_counter()
         try:
-            with super()._revoking(**owner):
-                yield
+            return await self._open(*args, **named)
         finally:
             self.revoke_ms = (time.perf_counter() - started) * 1_000
 
