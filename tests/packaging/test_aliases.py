@@ -15,7 +15,7 @@ _SAME = [
     ("manager:StoreError", "agent_runtime.manager.errors:StoreError"),
     ("manager.errors:StoreError", "agent_runtime.manager:StoreError"),
     ("manager.jobs.records:Records", "agent_runtime.manager.jobs.records:Records"),
-    ("tasks:delete_user_sessions", "agent_runtime.tasks.entry_tasks:delete_user_sessions"),
+    ("tasks:delete_user_sessions", "agent_runtime.tasks.celery_app:delete_user_sessions"),
     ("tasks.session_jobs:SessionJobs", "agent_runtime:SessionJobs"),
     ("worker.celery:app", "agent_runtime.tasks:app"),
     ("beat_schedule:BEAT_SCHEDULE", "agent_runtime.beat_schedule:BEAT_SCHEDULE"),
