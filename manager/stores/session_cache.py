@@ -90,7 +90,7 @@ class SessionCache:
         copy = self._find_copy(session_id)
         if copy is not None:
             return copy
-        with self._reading([session_id]) as begun:
+        with self._reading([session_id] if isinstance(session_id, str) else []) as begun:
             found = await self._reader.read(session_id)
             self._remember(session_id, found, begun)
         return found

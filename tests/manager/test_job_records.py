@@ -297,7 +297,7 @@ async def test_a_limit_out_of_bounds_is_refused(manager: SessionManager, limit: 
 @pytest.mark.parametrize("cursor", ["", "7", "x:job_1", ":job_1", "-1:job_1", "²:job_1", "7:", "1e3:job_1"])
 async def test_a_cursor_that_is_none_is_refused(manager: SessionManager, cursor: str) -> None:
     await open_sweep(manager)
-    with pytest.raises(InvalidArgumentError, match="cursor must be that of an earlier page"):
+    with pytest.raises(InvalidArgumentError, match="cursor must be of an earlier page"):
         await manager.jobs.list(cursor=cursor)
 
 

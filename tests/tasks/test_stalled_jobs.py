@@ -155,7 +155,8 @@ async def test_an_erasure_sent_while_the_store_refuses_is_done_when_it_is_back(
             send = "import tasks; tasks.delete_user_sessions.delay('ann'); print('null')"
             await asyncio.to_thread(run_program, send, **settings)
             await wait_until(lambda: "Retry in" in worker.log(), description="the worker to be refused")
-            assert await manager.session_exists(session.session_id)
+            keys = manager._context.partitions.of_session(session.session_id)
+            assert store.exists(keys.user_index("ann")), "nothing is revoked yet"
             store.replicaof("NO", "ONE")
             await wait_until(
                 lambda: "tasks.run_job" in worker.log().partition("Retry in")[2],

@@ -110,7 +110,7 @@ _WRONG_ARGUMENTS = {
     "jobs show caf\udce9": "job_id must be valid Unicode",
     "jobs list --cursor 1:caf\udce9": "cursor must be valid Unicode",
     "jobs list --state asleep": "--state must be one of scheduled, queued",
-    "jobs list --cursor x": "cursor must be that of an earlier page",
+    "jobs list --cursor x": "cursor must be of an earlier page",
     "prune --yes": "prune needs --keep-last or --older-than",
     "prune --keep-last 1 --session a --agent b": "--session or --agent, not both",
     "prune --older-than week --yes": "--older-than must be like 90, 90s, 15m, 2h or 7d",
