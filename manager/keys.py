@@ -76,12 +76,14 @@ class Keys:
     """
 
     __slots__ = (
-        "expiry_index", "history", "jobs", "number", "prefix", "receipt_jobs", "receipt_key", "receipts"
+        "_sessions", "expiry_index", "history", "jobs", "number", "prefix", "receipt_jobs", "receipt_key",
+        "receipts",
     )  # fmt: skip
 
     def __init__(self, namespace: str, partition: int) -> None:
         self.number = partition
         self.prefix = f"{namespace}:{{{partition}}}:".encode()
+        self._sessions = self.prefix + b"s:"
         self.expiry_index = self.prefix + b"x"
         self.jobs = self.prefix + b"jobs"
         self.history = self.prefix + b"history"
@@ -90,7 +92,7 @@ class Keys:
         self.receipt_key = self.prefix + b"receipt_key"
 
     def session(self, session_id: str) -> bytes:
-        return self.prefix + b"s:" + session_id.encode()
+        return self._sessions + session_id.encode()
 
     def checkpoints(self, session_id: str) -> bytes:
         return self.prefix + b"c:" + session_id.encode()

@@ -84,10 +84,11 @@ class ChunkCache:
 
     def drop_session(self, session_id: str) -> list[tuple[str, Opened]]:
         """Drop the chunks of a session, and return them by session."""
+        bucket = bucket_of_session(session_id)
         with self._lock:
             self._removals += 1
-            self._removed_at[bucket_of_session(session_id)] = self._removals
-            return self._pop([session_id] if session_id in self._by_session else [])
+            self._removed_at[bucket] = self._removals
+            return self._pop([session_id]) if session_id in self._by_session else []
 
     def drop_user(self, user_id: str) -> list[tuple[str, Opened]]:
         """Drop the chunks of all sessions in the bucket of a user, and return them by session."""

@@ -83,9 +83,10 @@ class ChunkIndex:
     def forget_session(self, session_id: str) -> None:
         """Forget the chunks of a session that is gone, or has no checkpoints any more."""
         self.opened.drop_session(session_id)
-        with self._lock:
-            known = self._by_session.pop(session_id, None)
-            self._count -= len(known.chunks) if known else 0
+        if session_id in self._by_session:
+            with self._lock:
+                known = self._by_session.pop(session_id, None)
+                self._count -= len(known.chunks) if known else 0
 
     def forget_user(self, user_id: str) -> None:
         """Forget the texts of all sessions of a user, and perhaps of others."""

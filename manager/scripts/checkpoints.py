@@ -92,11 +92,12 @@ async def save_checkpoints(
     # A save adds one, so that two or more bring any session down to its bound.
     limit = max(2, REMOVED_PER_SAVE // len(new))
     args: list[Any] = [keys.prefix, "" if max_unpinned is None else max_unpinned, limit]
-    for each in new:
-        args += (each.checkpoint_id, each.data, int(each.pin), len(each.chunks), *each.chunks)
-    session_ids = [each.session_id for each in new]
-    reply = await client.call(_SAVE_CHECKPOINTS, [*map(keys.session, session_ids)], args)
-    return answers_of(keys, session_ids, reply, _SAVED)
+    places: list[bytes] = []
+    for session_id, checkpoint_id, data, pin, chunks in new:
+        places.append(keys.session(session_id))
+        args += (checkpoint_id, data, int(pin), len(chunks), *chunks)
+    reply = await client.call(_SAVE_CHECKPOINTS, places, args)
+    return answers_of(keys, (each.session_id for each in new), reply, _SAVED)
 
 
 async def get_checkpoint(

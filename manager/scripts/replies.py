@@ -1,6 +1,6 @@
 """Parts of raw replies: keys, cursors, ids, scores, stored sessions, answers to entries of a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from agent_runtime.manager.errors import CorruptDataError
@@ -74,7 +74,7 @@ def stored_session(session_id: str, key: bytes, flat: list[bytes]) -> StoredSess
 
 
 def answers_of(
-    keys: Keys, session_ids: Sequence[str], reply: Any, meanings: Mapping[int, T]
+    keys: Keys, session_ids: Iterable[str], reply: Any, meanings: Mapping[int, T]
 ) -> list[T | CorruptDataError]:
     """Return the answer to each entry of a batch.
 

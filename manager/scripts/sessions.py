@@ -30,6 +30,9 @@ _COUNT_SESSIONS = load_script("sessions/count_sessions")
 #: Bytes of sessions after which one script reads no more of them; that keeps it near a millisecond.
 SESSIONS_PAGE_BYTES = 262_144
 
+#: Words of a reply to a creation.
+_REFUSALS = (b"FULL", b"TAKEN")
+
 #: Meaning of each letter of a reply to a deletion.
 _DELETED = {ord("1"): True, ord("0"): False}
 
@@ -76,29 +79,21 @@ async def create_sessions(
     """
     args: list[Any] = [keys.prefix, ttl_ms, max_sessions, INDEX_LINGER_MS]
     for each in new:
-        more = ("user_key", each.user_key_id) if each.user_key_id else ()
-        count = len(each.metadata) + len(more)
-        args += (each.session_id, each.user_id, each.agent_id, each.metadata_size, count)
-        args += each.metadata
-        args += more
+        fields = [*each.metadata, "user_key", each.user_key_id] if each.user_key_id else each.metadata
+        args += (each.session_id, each.user_id, each.agent_id, each.metadata_size, len(fields), *fields)
     reply = await client.call(_CREATE_SESSIONS, [keys.expiry_index], args)
     answers: list[Created | Refusal | StoredSession] = []
     place = 0
     for each in new:
         first, place = place + 1, place + 1 + reply[place]
-        answers.append(_creation(keys, each.session_id, reply[first:place]))
+        values = reply[first:place]
+        if len(values) == 2:
+            answers.append(Created(*values))
+        elif values[0] in _REFUSALS:
+            answers.append(Refusal(values[0].decode()))
+        else:
+            answers.append(stored_session(each.session_id, keys.session(each.session_id), values))
     return answers
-
-
-def _creation(keys: Keys, session_id: str, values: list[Any]) -> Created | Refusal | StoredSession:
-    if len(values) == 2:
-        return Created(*values)
-    if values[0] in _REFUSALS:
-        return Refusal(values[0].decode())
-    return stored_session(session_id, keys.session(session_id), values)
-
-
-_REFUSALS = [refusal.value.encode() for refusal in Refusal]
 
 
 async def get_sessions(
@@ -111,16 +106,13 @@ async def get_sessions(
     """
     places = [*map(keys.session, session_ids)]
     reply = await client.call(_GET_SESSIONS, places, [keys.prefix, max_bytes])
-    now_ms = reply.pop()
     if len(places) == 1:
+        now_ms = reply.pop()
         return now_ms, [stored_session(session_ids[0], places[0], reply) if reply else None]
-    counts = reply[-1 - reply[-1] : -1]
-    found: list[StoredSession | None] = []
-    last = 0
-    for session_id, key, count in zip(session_ids, places, counts, strict=False):
-        first, last = last, last + count
-        found.append(stored_session(session_id, key, reply[first:last]) if count else None)
-    return now_ms, found
+    found = zip(session_ids, places, reply[1:], strict=False)
+    return reply[0], [
+        None if flat is None else stored_session(session_id, key, flat) for session_id, key, flat in found
+    ]
 
 
 async def session_exists(client: ScriptClient, keys: Keys, session_id: str) -> bool:
@@ -185,14 +177,11 @@ async def list_sessions(
 ) -> tuple[Cursor, list[StoredSession]]:
     """Return the next page's cursor (`START` at the end), and a page of live sessions in order of expiry."""
     reply = await client.call(_LIST_SESSIONS, [index], [keys.prefix, *cursor, limit, max_bytes])
-    names = reply[-3 - 2 * reply[-3] : -3]
     sessions = []
-    last = 0
-    for raw_id, count in zip(names[::2], names[1::2], strict=True):
+    for raw_id, flat in zip(reply[2::2], reply[3::2], strict=True):
         session_id = raw_id.decode(errors="backslashreplace")
-        first, last = last, last + count
-        sessions.append(stored_session(session_id, keys.session(session_id), reply[first:last]))
-    return (reply[-2], reply[-1]), sessions
+        sessions.append(stored_session(session_id, keys.session(session_id), flat))
+    return (reply[0], reply[1]), sessions
 
 
 async def count_user_sessions(

@@ -89,7 +89,7 @@ class CheckpointStore:
         """Save one checkpoint, and return its id. Raises as `SessionManager.save_checkpoint`."""
         if new.encoded is not None:
             [answer] = await self._send(new.keys, [new.encoded])
-            return self._saved(new, answer)
+            return new.checkpoint_id if answer is True else self._saved(new, answer)
         encryptor = await self._key_provider.encryptor_of(new.keys, new.session_id)
         answer = None
         if len(new.plain) > self._settings.dedupe_above_bytes:

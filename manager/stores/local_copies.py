@@ -1,7 +1,8 @@
 """The one place through which a process forgets what it remembers of sessions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from agent_runtime.manager.chunks.chunk_index import ChunkIndex
@@ -17,11 +18,28 @@ class Listener(Protocol):
         """Forget all sessions of a user or an agent."""
 
 
+class _Around:
+    """A context that calls one function when it is entered and another one when it ends, however it ends."""
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self._before = before
+        self._after = after
+
+    def __enter__(self) -> None:
+        self._before()
+
+    def __exit__(self, *_: object) -> None:
+        self._after()
+
+
 class LocalCopies:
     """Drops copies of sessions and texts of their checkpoints, whichever call removes these.
 
-    Each context below forgets twice: before the call, which may come about or not, and after it, because of
-    reads that began before the call.
+    Each context below drops copies twice: before the call, so that what reads meanwhile asks the server, and
+    after the call, because a read may have ended in between. Texts are dropped after the call: they are never
+    out of date, and no read or save that began before that moment brings one back.
     """
 
     def __init__(self) -> None:
@@ -33,41 +51,25 @@ class LocalCopies:
         """Tell a listener too, from now on."""
         self._listeners.append(listener)
 
-    @contextmanager
-    def changing(self, *session_ids: str) -> Iterator[None]:
+    def changing(self, *session_ids: str) -> AbstractContextManager[None]:
         """Enter around each change of sessions."""
-        self._changed(session_ids)
-        try:
-            yield
-        finally:
-            self._changed(session_ids)
+        changed = partial(self._changed, session_ids)
+        return _Around(changed, changed)
 
-    @contextmanager
-    def removing(self, *session_ids: str) -> Iterator[None]:
+    def removing(self, *session_ids: str) -> AbstractContextManager[None]:
         """Enter around each removal of sessions with their checkpoints."""
-        self._removed(session_ids)
-        try:
-            yield
-        finally:
-            self._removed(session_ids)
+        return _Around(partial(self._changed, session_ids), partial(self._removed, session_ids))
 
-    @contextmanager
-    def revoking(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[None]:
+    def revoking(
+        self, *, user_id: str | None = None, agent_id: str | None = None
+    ) -> AbstractContextManager[None]:
         """Enter around each revocation of all sessions of a user or an agent."""
-        self._revoked(user_id, agent_id)
-        try:
-            yield
-        finally:
-            self._revoked(user_id, agent_id)
+        revoked = partial(self._revoked, user_id, agent_id)
+        return _Around(revoked, revoked)
 
-    @contextmanager
-    def removing_checkpoints(self, session_id: str | None = None) -> Iterator[None]:
+    def removing_checkpoints(self, session_id: str | None = None) -> AbstractContextManager[None]:
         """Enter around each removal of some checkpoints of a session, or of any sessions."""
-        self.chunk_index.forget_texts(session_id)
-        try:
-            yield
-        finally:
-            self.chunk_index.forget_texts(session_id)
+        return _Around(_nothing, partial(self.chunk_index.forget_texts, session_id))
 
     def found_gone(self, session_id: str) -> None:
         """Forget the texts of a session which a call found not live, or without checkpoints."""
@@ -97,3 +99,7 @@ class LocalCopies:
         if agent_id is not None:
             # Any session may be the agent's.
             self.chunk_index.forget_texts()
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -14,7 +14,12 @@ from agent_runtime.manager.codec import (
 )
 from agent_runtime.manager.encryption.providers import KeyProvider
 from agent_runtime.manager.encryption.sealing import IN_THE_CLEAR, NO_KEYS, Decryptor, Encryptor
-from agent_runtime.manager.errors import AgentSessionsError, InvalidArgumentError, SessionLimitError
+from agent_runtime.manager.errors import (
+    AgentSessionsError,
+    CorruptDataError,
+    InvalidArgumentError,
+    SessionLimitError,
+)
 from agent_runtime.manager.keys import Keys
 from agent_runtime.manager.models.sessions import Session, from_microseconds, session_of
 from agent_runtime.manager.new_ids import is_session_id_of, new_session_id
@@ -115,7 +120,8 @@ class SessionStore:
             encryptor = await self._key_provider.encryptor_of_new(new.user_id, new.session_id, self._ttl_ms)
             encoded = self._encode(new.session_id, new.user_id, new.agent_id, new.metadata, encryptor)
         [answer] = await self._send(new.keys, [encoded])
-        session = self._created(new, answer, await self._decryptor_of([answer]))
+        is_stored = isinstance(answer, StoredSession)
+        session = self._created(new, answer, await self._decryptor_of([answer]) if is_stored else NO_KEYS)
         if new.encoded is None:
             await encryptor.confirm()
         return session
@@ -164,10 +170,10 @@ class SessionStore:
         await at_once(take, len(pages))
         return reads
 
-    async def delete(self, keys: Keys, session_ids: Sequence[str]) -> list[bool | AgentSessionsError]:
+    async def delete(self, keys: Keys, session_ids: Sequence[str]) -> list[bool | CorruptDataError]:
         """Delete some sessions of one partition, none named twice. Return for each if it was live."""
         with self._copies.removing(*session_ids):
-            return [*await scripts.delete_sessions(self._client, keys, session_ids)]
+            return await scripts.delete_sessions(self._client, keys, session_ids)
 
     async def encrypt_metadata(
         self, keys: Keys, session_id: str, metadata: Any

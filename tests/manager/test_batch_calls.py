@@ -184,6 +184,19 @@ async def test_some_tens_are_read_by_one_script_and_fewer_if_they_are_large(
     assert script_calls(raw) - before == 1 + 10
 
 
+@pytest.mark.parametrize("size", ["nan", "-1e18", "1e400", "many", ""])
+async def test_a_size_that_is_damaged_costs_no_more_than_further_scripts(
+    manager: SessionManager, raw: redis.Redis, size: str
+) -> None:
+    sessions = await _created(manager, 60)
+    keys = manager._context.partitions.home
+    for each in sessions[::2]:
+        raw.hset(keys.session(each.session_id), "size", size)
+    before = script_calls(raw)
+    assert await manager.get_sessions([each.session_id for each in sessions]) == sessions
+    assert script_calls(raw) - before <= 60
+
+
 async def test_a_batch_whose_replies_are_lost_answers_as_at_its_first_sending(
     open_manager: Opener, server: RedisServer
 ) -> None:

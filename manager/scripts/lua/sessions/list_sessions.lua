@@ -6,7 +6,7 @@
 -- ARGV[3] the last member seen, or ''
 -- ARGV[4] most members to look at
 -- ARGV[5] bytes after which the page ends
--- Reply: {for each live session field, value, ..., or 'CORRUPT' and the key; then for each its id and how many these are; for how many; score and id of the last member looked at, or two '' at the end}
+-- Reply: {score and id of the last member looked at, or two '' at the end; for each live session its id and {field, value, ...}, or {'CORRUPT' and the key} if it is damaged; ...}
 local index = KEYS[1]
 local prefix, last_score, last_member = ARGV[1], ARGV[2], ARGV[3]
 local limit, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -16,23 +16,20 @@ if last_member == '' then
   last_score = '(' .. whole(now)
 end
 local members = page(index, last_score, last_member, limit)
-local session_keys = {}
+local ids, session_keys = {}, {}
 for i = 1, #members, 2 do
-  session_keys[#session_keys + 1] = prefix .. 's:' .. members[i]
+  ids[#ids + 1] = members[i]
+  session_keys[#ids] = prefix .. 's:' .. members[i]
 end
-local reply, counts = live_page(prefix, session_keys, now, max_bytes, index)
-local live = 0
-for i, count in ipairs(counts) do
-  if count > 0 then
-    reply[#reply + 1] = members[2 * i - 1]
-    reply[#reply + 1] = count
-    live = live + 1
+local found = live_page(prefix, session_keys, ids, now, max_bytes, index)
+local reply = { '', '' }
+for i, fields in ipairs(found) do
+  if fields then
+    reply[#reply + 1] = ids[i]
+    reply[#reply + 1] = fields
   end
 end
-reply[#reply + 1] = live
-if #counts < #session_keys or #session_keys == limit then
-  reply[#reply + 1], reply[#reply + 2] = members[2 * #counts], members[2 * #counts - 1]
-else
-  reply[#reply + 1], reply[#reply + 2] = '', ''
+if #found < #ids or #ids == limit then
+  reply[1], reply[2] = members[2 * #found], members[2 * #found - 1]
 end
 return reply
