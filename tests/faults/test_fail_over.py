@@ -121,6 +121,8 @@ async def test_a_server_that_goes_on_refusing_is_said_and_nothing_was_applied(
     first, second = two_servers
     server = first if refusal == "NOREPLICAS" else second
     with server.client() as client:
+        if refusal == "NOREPLICAS" and client.info("server")["redis_version"].startswith("6."):
+            pytest.skip("in a script, Redis 6.2 does not look at min-replicas-to-write")
         if refusal == "NOREPLICAS":
             client.config_set("min-replicas-to-write", 2)
         elif refusal == "MASTERDOWN":
@@ -142,12 +144,15 @@ async def test_each_server_is_understood(open_manager: Opener, kind: str, engine
     with RedisServer(kind) as server, server.client() as client:
         manager = open_manager(conn=client_for(engine, server.url()))
         session = await manager.create_session("ann", "bot")
-        client.config_set("min-replicas-to-write", 1)
+        await manager.save_checkpoint(session.session_id, {"n": 0})
+        before = client.info("stats")["total_connections_received"]
+        client.replicaof("127.0.0.1", 1)
         saving = asyncio.create_task(manager.save_checkpoint(session.session_id, {"n": 1}))
         await wait_until(
-            lambda: client.info("stats")["total_error_replies"] > 0, description="the server to refuse"
+            lambda: client.info("stats")["total_connections_received"] > before,
+            description="a new connection, because the server refuses",
         )
         assert not saving.done()
-        client.config_set("min-replicas-to-write", 0)
+        client.replicaof("NO", "ONE")
         assert await saving
         await manager.aclose()
