@@ -211,8 +211,9 @@ local function live_page(prefix, session_keys, ids, now, max_bytes, known)
       note_place(users, by_user, user, i, known)
       note_place(agents, by_agent, agent, i, known)
       bytes = bytes + (tonumber(size) or 0) + 16 * #fields
-      -- Also for what is no number (a damaged size may be NaN).
-      if not (bytes < max_bytes) then
+      -- A damaged size may be NaN: of that, no comparison is true.
+      local has_room = bytes < max_bytes
+      if not has_room then
         break
       end
     end
