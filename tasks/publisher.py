@@ -1,11 +1,13 @@
 """Publishes slices: sends the message that says "look at this job in the job store"."""
 
+import os
 import time
 from functools import cache
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.pools import ProducerPool
 
 from agent_runtime.manager import Settings, SettingsError
 from agent_runtime.manager.jobs import EnqueueError, Record, Slice
@@ -17,6 +19,14 @@ _SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 2.0
 
 #: The moment until which an app's broker is left alone, by the monotonic clock.
 _left_alone_until: dict[Celery, float] = {}
+
+#: Connections to an app's broker. Celery's own would be shared with a child that `os.fork` made: Celery
+#: notices the forks of billiard alone.
+_producers: dict[Celery, ProducerPool] = {}
+
+#: What a child keeps of its parent. py-amqp shuts down the socket of a connection that is collected, and so
+#: the parent's too.
+_inherited: list[object] = []
 
 
 @cache
@@ -33,6 +43,24 @@ def _publishing_app(settings: Settings) -> Celery:
             "AGENT_SESSIONS_BROKER_URL must be the address of a broker, like redis://host:6379/1"
         ) from None
     return app
+
+
+def _producers_of(app: Celery) -> ProducerPool:
+    """Return the connections of this process to the broker of an app."""
+    found = _producers.get(app)
+    if found is None:
+        limit = app.conf.broker_pool_limit
+        made = ProducerPool(app.connection_for_write().Pool(limit), limit)  # type: ignore[no-untyped-call]
+        found = _producers.setdefault(app, made)  # another thread may have made it meanwhile
+    return found
+
+
+def _leave_to_parent() -> None:
+    _inherited.append({**_producers})
+    _producers.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def message_of(slice_: Slice) -> dict[str, Any]:
@@ -78,9 +106,12 @@ class Publisher:
             if started < _left_alone_until.get(self._app, started):
                 raise _not_accepted(slice_, "it has just kept another caller waiting in vain")
             try:
-                self._app.send_task("tasks.run_job", **message_of(slice_))
+                patience = self._app.conf.broker_pool_acquire_timeout
+                producers: Any = _producers_of(self._app)
+                with producers.acquire(block=True, timeout=patience) as producer:
+                    self._app.send_task("tasks.run_job", producer=producer, **message_of(slice_))
             # kombu raises the last on a channel that another thread has lost its connection under.
-            except (OperationalError, OSError, AttributeError) as error:
+            except (OperationalError, LimitExceeded, OSError, AttributeError) as error:
                 if time.monotonic() - started > _SLOW_SECONDS:
                     _left_alone_until[self._app] = time.monotonic() + _PAUSE_SECONDS
                 raise _not_accepted(slice_, str(error)) from error

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from agent_runtime.manager.after_fork import renew_in_child
 from agent_runtime.manager.chunks.chunk_cache import ChunkCache, Opened
 from agent_runtime.manager.chunks.recipe import Chunk, Recipe, Stream
 
@@ -31,6 +32,11 @@ class ChunkIndex:
     """
 
     def __init__(self) -> None:
+        self._begin()
+        # A child that went on with the parent's names would give them to other texts.
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         #: Chunks whose text is at hand.
         self.opened = ChunkCache()
         self._by_session: OrderedDict[str, _Known] = OrderedDict()

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
+from agent_runtime.manager.after_fork import renew_in_child
 from agent_runtime.manager.encryption.cipher import Cipher, Key
 from agent_runtime.manager.encryption.key_ring import KeyRing
 from agent_runtime.manager.encryption.providers import KeyProvider
@@ -186,6 +187,10 @@ class _KeyIds:
     """Ids of users' keys by session, for the sessions last used. A session never changes its key."""
 
     def __init__(self) -> None:
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         self._by_session: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import redis
 import redis.asyncio as aredis
 
+from agent_runtime.manager.after_fork import leave_to_parent, renew_in_child
 from agent_runtime.manager.errors import AgentSessionsError
 from agent_runtime.manager.keys import Change, Partitions
 from agent_runtime.manager.models.sessions import Session
@@ -78,12 +79,20 @@ class SessionCache:
         # No message tells of an erased key.
         has_user_keys = settings.user_keys_url is not None
         self._longest_use = max_staleness if has_user_keys else _LONGEST_USE_SECONDS
+        self._begin()
+        renew_in_child(self._renew)
+
+    def _begin(self) -> None:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         #: Reads under way, the last of each session. A change of a session removes its read, so that a read
         #: begun before the change cannot bring the old state back.
         self._readings: dict[str, _Reading] = {}
         self._lock = threading.Lock()
         self._trackers: dict[asyncio.AbstractEventLoop, tuple[Tracker, asyncio.Task[None]]] = {}
+
+    def _renew(self) -> None:
+        leave_to_parent(self._trackers)
+        self._begin()
 
     async def read(self, session_id: str) -> Read:
         """Read one session. Raises as `SessionManager.get_session`."""

@@ -18,6 +18,7 @@ import redis
 import redis.asyncio as aredis
 from hiredis import pack_command
 
+from agent_runtime.manager.after_fork import leave_stream_to_parent
 from agent_runtime.manager.errors import InvalidArgumentError, SettingsError
 from agent_runtime.manager.transport.primary import (
     ROLE_CHECK_SECONDS,
@@ -83,7 +84,10 @@ class PoolChannel:
         return self._pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
 
     async def connect(self) -> aredis.Connection:
-        return await self._pool.get_connection()  # type: ignore[no-any-return, no-untyped-call]
+        connection: aredis.Connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        if connection._writer is not None:
+            leave_stream_to_parent(connection._writer)
+        return connection
 
     async def run(self, connection: aredis.Connection, commands: Sequence[Command]) -> list[Any]:
         """Return the replies. Once in a while, ask for the server's role first.

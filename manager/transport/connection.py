@@ -16,6 +16,7 @@ import redis
 import redis.asyncio as aredis
 from hiredis import pack_command
 
+from agent_runtime.manager.after_fork import leave_stream_to_parent
 from agent_runtime.manager.transport.async_twin import Command
 from agent_runtime.manager.transport.call import Call
 from agent_runtime.manager.transport.error_mapping import translated
@@ -59,6 +60,7 @@ async def take_over(connection: aredis.Connection, protocol: asyncio.Protocol) -
     # redis-py has no public way to give a connection away. Without its streams, it counts the connection
     # closed.
     stream, connection._writer, connection._reader = connection._writer, None, None
+    leave_stream_to_parent(stream)  # type: ignore[arg-type]
     transport: Any = stream.transport  # type: ignore[union-attr]
     if transport.is_closing():
         raise redis.ConnectionError("the server closed the connection")

@@ -5,6 +5,7 @@ connection breaks, and ends every call in time. So a thousand gathered calls cos
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ import redis
 import redis.asyncio as aredis
 from redis.backoff import ExponentialWithJitterBackoff
 
+from agent_runtime.manager.after_fork import leave_to_parent, renew_in_child
+from agent_runtime.manager.errors import StoreUnavailableError
 from agent_runtime.manager.transport.async_twin import PoolChannel, open_channel
 from agent_runtime.manager.transport.auto_pipeline import AutoPipeline
 from agent_runtime.manager.transport.call import Call
@@ -22,6 +25,13 @@ from agent_runtime.manager.transport.script import Script
 
 #: Pause before a second try, doubled for each further one, seconds.
 _BACKOFF_BASE_SECONDS, _BACKOFF_CAP_SECONDS = 0.01, 0.25
+
+
+_FORKED_UNNOTICED = (
+    "this process was forked after the manager was first used, and without Python's fork hooks. It would"
+    " share connections and names of chunks with its parent. Let the program that forks run the hooks (uWSGI:"
+    " py-call-osafterfork), or use the manager only after the fork"
+)
 
 
 class ScriptClient:
@@ -49,9 +59,18 @@ class ScriptClient:
         self._connect_retries = connect_retries
         #: How long after its first sending a call may reach the server again, milliseconds.
         self.repeated_within_ms = round(2000 * timeout_seconds) + 1000
+        self._begin()
+        renew_in_child(self._renew)
+
+    def _begin(self) -> None:
         self._pipelines: dict[asyncio.AbstractEventLoop, AutoPipeline] = {}
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
+        self._process: int | None = None
+
+    def _renew(self) -> None:
+        leave_to_parent((self._pipelines, self._guards))
+        self._begin()
 
     def call(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Awaitable[Any]:
         """Call a script at once, and return an awaitable of its reply.
@@ -81,6 +100,9 @@ class ScriptClient:
         return await pipeline.submit(call)
 
     async def _open_pipeline(self, loop: asyncio.AbstractEventLoop) -> AutoPipeline:
+        self._process = self._process or os.getpid()
+        if self._process != os.getpid():
+            raise StoreUnavailableError(_FORKED_UNNOTICED)
         with self._lock:
             # A loop that was closed without shutting down its async generators did not close its pipeline.
             for closed in [other for other in self._pipelines if other.is_closed()]:

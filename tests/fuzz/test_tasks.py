@@ -96,6 +96,8 @@ def in_process(
     monkeypatch.setenv("AGENT_SESSIONS_NAMESPACE", namespace)
     load_settings.cache_clear()
     monkeypatch.setattr(bridges, "_bridges", {})
+    for name in _PARAMETERS:
+        monkeypatch.setattr(app.tasks[name], "settings", load_settings())
     yield
     here = bridges.bridge()
     here.run(here.manager.aclose())

@@ -1,11 +1,14 @@
 """The sender of messages."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from agent_runtime.manager import SessionManager, Settings, SettingsError
 from agent_runtime.manager.jobs import EnqueueError, JobKind
 from agent_runtime.manager.jobs.slices import Slice
 from agent_runtime.tasks import SessionJobs
+from agent_runtime.tasks.publisher import _producers_of
 
 
 def test_enqueuers_with_the_same_settings_share_one_publisher(
@@ -44,7 +47,7 @@ def test_a_connection_that_is_half_closed_does_not_take_the_message(
     publisher = SessionJobs(manager)._publisher
     turn = Slice("job_1", JobKind.SWEEP, 0, 1)
     publisher.send([turn])
-    with publisher._app.amqp.producer_pool.acquire() as producer:
+    with _producers_of(publisher._app).acquire() as producer:
         channel = producer.channel
         channel.connection = None
         for cached in ("client", "_pool", "_async_pool"):
@@ -52,3 +55,17 @@ def test_a_connection_that_is_half_closed_does_not_take_the_message(
     with pytest.raises(EnqueueError, match="job_1"):
         publisher.send([turn])
     publisher.send([turn])
+
+
+def test_more_callers_than_connections_hear_that_the_message_was_not_accepted(settings: Settings) -> None:
+    """Celery keeps ten connections. If the broker is slow, further callers wait for one of them."""
+    manager = SessionManager.from_settings(settings.model_copy(update={"call_timeout_seconds": 7.0}))
+    publisher = SessionJobs(manager)._publisher
+    publisher._app.conf.broker_pool_acquire_timeout = 0.01
+    slices = [Slice("job_1", JobKind.SWEEP, 0, 1)]
+    with ExitStack() as held:
+        for _ in range(publisher._app.conf.broker_pool_limit):
+            held.enter_context(_producers_of(publisher._app).acquire())
+        with pytest.raises(EnqueueError, match="job_1"):
+            publisher.send(slices)
+    publisher.send(slices)
