@@ -25,6 +25,7 @@ _AREAS = {
     "model": "The store against a model",
     "concurrency": "Many processes at once",
     "replies": "Lost replies",
+    "fork": "Forks",
     "transport": "Transport",
     "bulk": "Bulk work",
     "scenarios": "Processes and servers that fail",
