@@ -7,9 +7,11 @@ Each program below is a process of its own, which forks with `os.fork`, as `mult
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -216,17 +218,22 @@ def run(settings: Settings) -> Callable[..., Any]:
     def run(program: str, kind: str, **changes: object) -> Any:
         given = {"redis_url": settings.redis_url, "namespace": settings.namespace, **changes}
         variables = {f"AGENT_SESSIONS_{name.upper()}": str(value) for name, value in given.items()}
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", _BEGINNING + program, kind],
             cwd=_ROOT,
             env=os.environ | variables,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=HANG_SECONDS,
+            start_new_session=True,
         )
-        assert (done.returncode, done.stderr) == (0, "")
-        return json.loads(done.stdout)
+        try:
+            answer, complaint = process.communicate(timeout=HANG_SECONDS)
+        finally:
+            with suppress(ProcessLookupError):  # a child may hang where its parent failed
+                os.killpg(process.pid, signal.SIGKILL)
+        assert (process.returncode, complaint) == (0, "")
+        return json.loads(answer)
 
     return run
 
