@@ -31,7 +31,7 @@ _COUNT_SESSIONS = load_script("sessions/count_sessions")
 SESSIONS_PAGE_BYTES = 262_144
 
 #: Words of a reply to a creation.
-_REFUSALS = (b"FULL", b"TAKEN")
+_REFUSALS = (b"FULL", b"TAKEN", b"ENDED")
 
 #: Meaning of each letter of a reply to a deletion.
 _DELETED = {ord("1"): True, ord("0"): False}
@@ -54,6 +54,8 @@ class Refusal(StrEnum):
     """The partition holds as many sessions as it may."""
     TAKEN = "TAKEN"
     """The id is that of another user's session."""
+    ENDED = "ENDED"
+    """The id is that of a session that is not live any more, and not reclaimed yet."""
 
 
 class EncodedSession(NamedTuple):

@@ -209,6 +209,11 @@ class SessionStore:
             return to_session(answer, decryptor)
         if answer is Refusal.FULL:
             raise SessionLimitError(f"there are {self._max_sessions} sessions already (max_sessions)")
+        if answer is Refusal.ENDED:
+            raise InvalidArgumentError(
+                f"session_id {new.session_id!r} is that of a session that is deleted or has expired:"
+                " take a new one from new_session_id()"
+            )
         if isinstance(answer, Refusal):
             raise InvalidArgumentError(f"session_id {new.session_id!r} is that of another user's session")
         return session_of(

@@ -129,24 +129,6 @@ raw = redis.Redis.from_url(os.environ["AGENT_SESSIONS_REDIS_URL"])
 print(json.dumps(parent()))
 """
 
-#: Parent and child go on with the loop that the parent made, as programs with a loop of their own do.
-_SAME_LOOP = """
-same = asyncio.new_event_loop()
-here = asyncio.run = same.run_until_complete
-"""
-
-_SAME_LOOP_AT_ONCE = """
-
-async def live(who):
-    made = await asyncio.gather(*(manager.create_session(f"{who}{n}", "bot") for n in range(100)))
-    found = await asyncio.gather(*(manager.get_session(each.session_id) for each in made))
-    return [each.user_id for each in found] == [f"{who}{n}" for n in range(100)]
-
-first = here(live("before"))
-child = begun(lambda: live("child"), os._exit)
-print(json.dumps([first, here(live("parent")), ended(*child), here(live("after"))]))
-"""
-
 #: Threads of the parent hold all locks of the package at the moment of the fork.
 _LOCKS = """
 import gc
@@ -263,11 +245,6 @@ def test_parent_and_children_with_a_pool_work_at_once(run: Callable[..., Any]) -
     assert set(before) <= set(after)
 
 
-@pytest.mark.parametrize("kind", _KINDS)
-def test_a_child_may_go_on_with_the_loop_of_its_parent(run: Callable[..., Any], kind: str) -> None:
-    assert run(_SAME_LOOP + _SAME_LOOP_AT_ONCE, kind) == [True] * 4
-
-
 @pytest.mark.parametrize(("kind", "fewest"), [("multiplexed", 3), ("pooled", 3), ("cached", 4)])
 def test_a_child_works_though_its_parent_held_locks(run: Callable[..., Any], kind: str, fewest: int) -> None:
     locks, *done = run(_LOCKS, kind, encryption_keys=key_ring("k1"))
@@ -275,9 +252,8 @@ def test_a_child_works_though_its_parent_held_locks(run: Callable[..., Any], kin
     assert done == [True, True]
 
 
-@pytest.mark.parametrize("loop", ["", _SAME_LOOP], ids=["own loop", "same loop"])
-def test_parent_and_child_are_told_of_changes_each_for_itself(run: Callable[..., Any], loop: str) -> None:
-    assert run(loop + _TRACKING, "cached") == [True, True, True]
+def test_parent_and_child_are_told_of_changes_each_for_itself(run: Callable[..., Any]) -> None:
+    assert run(_TRACKING, "cached") == [True, True, True]
 
 
 def test_parent_and_child_enqueue(run: Callable[..., Any], breakable: RedisServer) -> None:

@@ -1,12 +1,13 @@
 """A session that is not live is absent everywhere, for every read and every write, whatever made it so."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import redis
 
-from agent_runtime.manager import Session, SessionManager, SessionNotFoundError
+from agent_runtime.manager import InvalidArgumentError, Session, SessionManager, SessionNotFoundError
 from tests.support.keyspace import snapshot
 from tests.support.leftovers import remove_namespace
 from tests.support.sessions import let_expire
@@ -71,7 +72,30 @@ ON_ONE_SESSION: list[tuple[str, tuple[Any, ...], Any]] = [
     ("delete_checkpoint", ("<checkpoint>",), False),
     ("clear_checkpoints", (), 0),
     ("prune_checkpoints", (None, 0), 0),
+    ("pin_checkpoint", ("<checkpoint>",), False),
+    ("unpin_checkpoint", ("<checkpoint>",), False),
+    ("pinned_checkpoints", (), []),
 ]
+
+#: Methods that take the id of a session, and are called by name below.
+_OTHERS = {
+    "create_session",
+    "create_sessions",
+    "delete_sessions",
+    "get_sessions",
+    "save_checkpoint",
+    "save_checkpoints",
+    "update_session",
+}
+
+
+def test_every_method_that_takes_the_id_of_a_session_is_tried() -> None:
+    named = {
+        name
+        for name, method in inspect.getmembers(SessionManager, inspect.isfunction)
+        if {"session_id", "session_ids", "sessions", "checkpoints"} & {*inspect.signature(method).parameters}
+    }
+    assert named == {name for name, _, _ in ON_ONE_SESSION} | _OTHERS
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__.strip("_"))
@@ -90,6 +114,10 @@ async def test_a_session_that_ended_is_absent_everywhere(
         assert await manager.update_session(session.session_id, **changes) is False
     with pytest.raises(SessionNotFoundError, match=session.session_id):
         await manager.save_checkpoint(session.session_id, {"turn": 9})
+    [refused] = await manager.save_checkpoints([{"session_id": session.session_id, "data": {}}])
+    assert isinstance(refused, SessionNotFoundError)
+    assert await manager.get_sessions([session.session_id]) == [None]
+    assert await manager.delete_sessions([session.session_id]) == [False]
 
     assert await manager.get_sessions_by_user("ann") == []
     assert await manager.get_sessions_by_agent("bot") == []
@@ -98,6 +126,40 @@ async def test_a_session_that_ended_is_absent_everywhere(
     assert _own_keys(raw, manager, session) == before
     if end in (_drop_from_user_index, _drop_from_agent_index):
         remove_namespace(raw, manager.settings.namespace)  # no operation of ours does this; nor is it tidy
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__.strip("_"))
+async def test_a_session_with_the_id_of_one_that_ended_is_new_or_refused(
+    manager: SessionManager, raw: redis.Redis, end: End
+) -> None:
+    old = await manager.create_session("ann", "bot", {"secret": "old"})
+    await manager.save_checkpoint(old.session_id, {"secret": "old"})
+    await end(manager, old, raw)
+    is_gone = not raw.exists(f"{manager.settings.namespace}:{{0}}:s:{old.session_id}")
+    before = _own_keys(raw, manager, old)
+
+    async def create() -> Session:
+        return await manager.create_session("ann", "bot", {"new": 1}, session_id=old.session_id)
+
+    wanted = {"user_id": "ann", "agent_id": "bot", "metadata": {"new": 1}, "session_id": old.session_id}
+    if is_gone:
+        created = await create()
+        assert (created.metadata, created.created_at > old.created_at) == ({"new": 1}, True)
+        assert (
+            await manager.create_sessions([wanted])
+            == [created]
+            == [await manager.get_session(old.session_id)]
+        )
+        assert await manager.get_latest_checkpoint(old.session_id) is None
+    else:
+        with pytest.raises(InvalidArgumentError, match="new_session_id"):
+            await create()
+        [refused] = await manager.create_sessions([wanted])
+        assert isinstance(refused, InvalidArgumentError)
+        assert "old" not in str(refused)
+        assert _own_keys(raw, manager, old) == before
+    if end in (_drop_from_user_index, _drop_from_agent_index):
+        remove_namespace(raw, manager.settings.namespace)
 
 
 @pytest.mark.parametrize("end", [_expire, _revoke_user, _revoke_agent, _delete, _reclaim])

@@ -106,18 +106,22 @@ local function live_fields(prefix, session_key, now)
   return listed and fields or damage and { damage.err } or false
 end
 
--- Return the answer if a session cannot be created: the session that exists, the reason why there can be none with
--- this id, or the damage. Return nil if nothing is in the way.
-local function earlier_session(session_key, user)
+-- Return the answer if a session cannot be created: the live session that has the id already, the reason why there
+-- can be none with this id, or the damage. Return nil if nothing is in the way. Of a session that is not live, the
+-- answer shows nothing.
+local function earlier_session(prefix, session_key, session_id, user, now)
   if redis.call('EXISTS', session_key) == 0 then
     return nil
   end
-  local stored = redis.pcall('HGETALL', session_key)
-  local owner = not wrong_type(stored) and redis.call('HGET', session_key, 'user')
-  if owner and owner ~= user then
+  local fields, owner, agent = read_fields(session_key, now)
+  if not owner then
+    return fields or { 'ENDED' }
+  end
+  if owner ~= user then
     return { 'TAKEN' }
   end
-  return owner and #stored > 2 and stored or { damaged(session_key).err }
+  local listed, damage = is_listed_by_both(prefix, session_id, user, agent)
+  return listed and fields or { damage and damage.err or 'ENDED' }
 end
 
 -- Return for how many more sessions the partition has room.

@@ -1,4 +1,5 @@
--- Create some sessions of one partition. A session that exists already stays as it is, and the reply shows it.
+-- Create some sessions of one partition. A live session that has the id already stays as it is, and the reply shows it.
+-- ENDED: the id is that of a session that is not live any more, and not reclaimed yet.
 -- Uses: base sessions
 -- KEYS[1] sorted set: expiry index
 -- ARGV[1] prefix of the partition
@@ -6,7 +7,7 @@
 -- ARGV[3] most sessions in this partition
 -- ARGV[4] how long the expiry index outlives its members, milliseconds
 -- ARGV[5] and on: for each session its id, user, agent, size of the metadata in bytes, number of fields and values, and these
--- Reply: {for each how many of the following are about it; created in microseconds, expires in milliseconds | field, value, ... if it exists | 'TAKEN' | 'FULL' | 'CORRUPT' and the key, ...}
+-- Reply: {for each how many of the following are about it; created in microseconds, expires in milliseconds | field, value, ... if it exists | 'TAKEN' | 'ENDED' | 'FULL' | 'CORRUPT' and the key, ...}
 local expiry_index = KEYS[1]
 local prefix, ttl_ms, max_sessions = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local linger_ms, first_field = tonumber(ARGV[4]), 5
@@ -25,7 +26,7 @@ while first_field <= #ARGV do
   local user_index, agent_index = prefix .. 'u:' .. user, prefix .. 'a:' .. agent
   -- Sessions created by one script are in their order too.
   local created = started + #added / 2
-  local answer = earlier_session(session_key, user) or room <= 0 and { 'FULL' }
+  local answer = earlier_session(prefix, session_key, session_id, user, now) or room <= 0 and { 'FULL' }
     or write_session(session_key, session_id, user, user_index, agent, agent_index, created, expires_text, size,
       first_field + 5, last_field)
   local last = #reply
