@@ -14,7 +14,7 @@ _OF_A_SESSION = re.compile(r"'[sco]:'|session_key|keys\.session|own_keys")
 _SET_FIELDS = re.compile(r"^local function set_fields\(.*?^end\n", re.MULTILINE | re.DOTALL)
 
 #: What asks both indexes. A script is sent with the functions that it calls, and with no others.
-_ASKS = re.compile(r"^local function (live_session|live_fields|keep_listed|is_listed_by_both)\(", re.MULTILINE)
+_ASKS = re.compile(r"^local function (live_session|live_fields|keep_listed|is_listed_by_both)\(", re.M)
 
 #: Scripts that ask for themselves, or need not ask, because they tell nothing of a session to a caller.
 _NEED_NOT_ASK = {
