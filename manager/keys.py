@@ -20,10 +20,10 @@ one slot. With ``P`` = ``<namespace>:{<partition>}:``
     P x                       sorted set  expiry index: "<session_id> <bytes of user_id> <user_id><agent_id>",
                                           scored by expiry (ms)
     P revoked:<job_id>:<n>    sorted set  a revoked set: the index that a deletion renamed, waiting to be
-                                          reclaimed; n numbers the sets of requests that joined one job
+                                          reclaimed; n is its place in the list of its user's or agent's sets
     P revocations:<u|a>       sorted set  names of the revoked sets of all users or agents, scored by expiry
                                           (ms)
-    P revocations:<u|a>:<id>  sorted set  the same for one user or agent
+    P revocations:<u|a>:<id>  sorted set  the same for one user or agent, scored by their places, which rise
     P jobs                    sorted set  open jobs with their home here, scored by last heartbeat (ms)
     P job:<job_id>            hash        the record of one job: its part in this partition and, in its home,
                                           its state; or, under the id of a request that joined another job,
@@ -110,7 +110,7 @@ class Keys:
         return self.prefix + b"revocations:" + (f"{letter}:{owner}" if owner else letter).encode()
 
     def revoked_set(self, name: str) -> bytes:
-        """Return the key of a revoked set, by its name `<job_id>:<n>`."""
+        """Return the key of a revoked set, by its name `<job_id>:<place>`."""
         return self.prefix + b"revoked:" + name.encode()
 
     def new_answer(self) -> bytes:

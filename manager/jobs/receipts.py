@@ -71,8 +71,17 @@ class Receipts:
         """Issue the receipt of a deletion whose work is done. A job has one, however often this is called.
 
         Return None if somebody has spoilt the job's receipt since.
+
+        Raises:
+            CorruptDataError: sessions of the target from before the cut-off are still there.
         """
         residue, chain = await asyncio.gather(self._residue(job), self._read_chain(job.job_id, limit=_OLDEST))
+        if residue.sessions:
+            raise CorruptDataError(
+                f"{residue.sessions} sessions of the target of job {job.job_id!r} are from before the deletion"
+                " and still there: an index was lost, or somebody restored data. Run"
+                " `agent-sessions check --repair`, then resume the job"
+            )
         last = -1
         while not chain.own:
             if chain.number == last:  # or this would never end

@@ -24,14 +24,11 @@ def assert_before_gone_and_after_there(history: History, live: set[str]) -> None
 
 
 async def assert_receipts(manager: SessionManager, deleted: int) -> None:
-    """Assert that the chain of receipts is whole and covers so many sessions.
-
-    The residue of a receipt may be more than 0 here: an earlier deletion of the same target may have sessions
-    in the revoked set that are not reclaimed yet.
-    """
+    """Assert that the chain of receipts is whole and covers so many sessions, and that nothing was left."""
     receipts = await receipts_of(manager)
     assert (await manager.jobs.receipts.verify()).problems == []
     assert sum(receipt.sessions for receipt in receipts) == deleted
+    assert sum(receipt.residue.sessions for receipt in receipts) == 0
 
 
 async def assert_listed_by_own_agent_alone(raw: redis.Redis, settings: Settings, agents: list[str]) -> None:

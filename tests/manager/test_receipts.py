@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import redis
 
-from agent_runtime.manager import InvalidArgumentError, SessionManager
+from agent_runtime.manager import CorruptDataError, InvalidArgumentError, SessionManager
 from agent_runtime.manager.jobs import JobState, Receipt
 from agent_runtime.manager.jobs.request import JobRequest
 from agent_runtime.manager.models.sessions import from_microseconds
@@ -92,7 +92,7 @@ async def test_only_a_deletion_that_is_done_has_a_receipt(manager: SessionManage
 
 
 @pytest.mark.parametrize("check", ["index", "store"])
-async def test_what_is_left_of_the_target_is_reported(
+async def test_a_deletion_does_not_end_while_something_of_the_target_is_left(
     open_manager: Opener, raw: redis.Redis, check: str
 ) -> None:
     manager = open_manager(residue_check=check, partitions=4)
@@ -111,12 +111,15 @@ async def test_what_is_left_of_the_target_is_reported(
     raw.zadd(place, {left.session_id if check == "index" else entry[0]: entry[1]})
     raw.expire(place, 60)
 
-    receipt = (await manager.jobs.run(job_id)).receipt
-
-    assert receipt is not None
-    assert (receipt.residue.scope, receipt.residue.sessions) == (check, 1)
+    with pytest.raises(CorruptDataError, match=f"1 sessions of the target of job '{job_id}'.*check --repair"):
+        await manager.jobs.run(job_id)
+    assert (await manager.jobs.progress(job_id)).state is JobState.RUNNING
+    assert await receipts_of(manager) == []
     raw.delete(keys.session(left.session_id), keys.user_index("ann"))
     raw.zrem(keys.expiry_index, entry[0])
+    done = await manager.jobs.run(job_id)
+    assert done.receipt is not None
+    assert (done.removed, done.receipt.residue.scope, done.receipt.residue.sessions) == (3, check, 0)
 
 
 @pytest.mark.parametrize("check", ["index", "store"])
@@ -232,25 +235,15 @@ async def test_a_request_that_joins_moves_the_cut_off_also_where_nothing_is(
     await manager.jobs.run(job_id)
 
 
-async def test_what_another_deletion_of_the_target_has_not_reclaimed_yet_is_residue(
-    manager: SessionManager,
-) -> None:
-    """One that is awaited works beside a job that waits, and must not say that all is gone."""
-    await create_sessions(manager, 3)
-    await manager.revoke_user_sessions("ann", grace=60)
-    await create_sessions(manager, 2)
-    assert await manager.delete_user_sessions("ann") == 2
-    [receipt] = [each async for each in manager.jobs.receipts.all()]
-    assert (receipt.sessions, receipt.residue.sessions) == (2, 3)
-
-
 async def test_a_job_whose_id_begins_with_that_of_another_is_another(manager: SessionManager) -> None:
     await create_sessions(manager, 2)
     await manager.revoke_user_sessions("ann", job_id="a:1", grace=3_600)
-    await manager.jobs.open(manager.jobs.user_deletion("ann"), JobRequest.checked("a"), join=False)
-    done = await manager.jobs.run("a")
-    assert done.receipt is not None
-    assert done.receipt.residue.sessions == 2
+    request = JobRequest.checked("a", grace=3_600)
+    assert (await manager.jobs.open(manager.jobs.user_deletion("ann"), request, join=False)).added == 2
+    await manager.jobs.control("a", "undo")
+    assert (await manager.jobs.run("a")).restored == 0
+    assert (await manager.jobs.run("a:1")).removed == 0  # it waits for the end of its grace
+    assert await manager.delete_user_sessions("ann") == 2
 
 
 async def test_an_undo_that_somebody_else_ends_meanwhile_leaves_no_receipt(

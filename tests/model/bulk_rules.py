@@ -45,6 +45,9 @@ class BulkRules(ModelBase):
                 await call
             return
         shared = any(each.revoked for each in self.model.owned(task.kind, task.target))
+        left = [each for each in self.model.existing() if each.is_of(task.kind, task.target)]
+        if any(task.kind in each.revoked for each in left):
+            self.saw("a direct deletion took over what a job had revoked")
         removed = self.model.delete_now(task)
         assert await call == removed
         if removed:

@@ -150,8 +150,6 @@ class JobRules(BulkRules):
         ]
         assert receipts == [tuple(each) for each in self.model.proofs]
         assert (await manager.jobs.receipts.verify()).problems == []
-        if any(each.residue for each in self.model.proofs):
-            self.saw("a receipt told of a residue")
 
     async def compare(self, manager: SessionManager, job: ModelJob) -> None:
         """Compare the job's record, as any manager reads it."""

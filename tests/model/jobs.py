@@ -208,13 +208,19 @@ class JobModel(Model):
 
     def prove(self, job: ModelJob) -> None:
         kind, target = job.task.kind, job.task.target
-        residue = sum(each.is_of(kind, target) and each.since[kind] <= job.cutoff for each in self.existing())
-        self.proofs.append(Proof(job.removed, job.checkpoints, residue))
+        of_target = (each for each in self.existing() if each.is_of(kind, target))
+        assert not any(each.since[kind] <= job.cutoff for each in of_target)
+        self.proofs.append(Proof(job.removed, job.checkpoints, residue=0))
 
     def delete_now(self, task: Task) -> int:
         """Delete directly, beside any job, and return the number of removed sessions."""
         job = ModelJob("", task, "running")
         self._take(job)
+        for session in self.existing():  # and what earlier deletions have revoked
+            if session.is_of(task.kind, task.target) and session.revoked[task.kind] is not job:
+                session.revoked[task.kind].begun = True  # so that it cannot be undone
+                session.revoked[task.kind] = job
+                job.revoked_sets.setdefault(session.partition, []).append([session])
         self.reclaim(job, len(job.held()))
         self.prove(job)
         return job.removed

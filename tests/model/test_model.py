@@ -32,7 +32,7 @@ EVENTS = {
     "a pruning of all",
     "a pruning of session",
     "a pruning was drained",
-    "a receipt told of a residue",
+    "a direct deletion took over what a job had revoked",
     "a request joined a job: False",
     "a request joined a job: True",
     "a request was repeated",

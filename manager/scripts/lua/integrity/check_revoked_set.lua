@@ -30,12 +30,16 @@ end
 local letter = params.user_id and 'u' or 'a'
 local now = now_ms()
 local expires = expires_at(revoked, now) or now
-for _, list in ipairs({ 'revocations:' .. letter, 'revocations:' .. letter .. ':' .. owner }) do
+local place = stored_number(string.match(name, ':(%d+)$')) or 0
+for list, score in pairs({
+  ['revocations:' .. letter] = expires,
+  ['revocations:' .. letter .. ':' .. owner] = place,
+}) do
   local key = prefix .. list
   local stored = type_of(key)
   if stored == 'none' or stored == 'zset' and not redis.call('ZSCORE', key, name) then
     report('unlisted', key, name, function()
-      redis.call('ZADD', key, whole(expires), name)
+      redis.call('ZADD', key, whole(score), name)
       keep_until(key, expires, now)
     end)
   end

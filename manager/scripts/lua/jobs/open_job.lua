@@ -66,6 +66,11 @@ redis.call('UNLINK', request_key)
 local job_id, job_key, due = request_id, request_key, now + grace_ms
 if joins then
   job_id, job_key = open, prefix .. 'job:' .. open
+end
+if letter ~= '' then
+  added = added + take_over_revoked_sets(prefix, job_id, letter, owner, now)
+end
+if joins then
   added = letter == '' and 0 or added
   note_joined(request_key, kind, params, job_id, added, due + retention_ms, now)
   if reopens and grace_ms > 0 then

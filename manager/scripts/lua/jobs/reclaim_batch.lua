@@ -1,4 +1,4 @@
--- Frees the memory of some sessions that a deletion has revoked, and counts them in the job. A session whose
+-- Frees the memory of some sessions that a deletion, or an earlier one of the same owner, has revoked, and counts them in the job. A session whose
 -- hash is gone has expired or was reclaimed by another deletion: it is not counted.
 -- Uses: base sessions jobs
 -- KEYS[1] hash of the job in this partition

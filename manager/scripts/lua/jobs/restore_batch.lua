@@ -18,7 +18,7 @@ if closed then
   return closed
 end
 work_though_full(jobs_key)
-local name = current_revoked_set(prefix, job_key, job_id, letter, owner)
+local name = current_revoked_set(prefix, job_key, job_id, letter, owner, true)
 if not name then
   return batch_reply(job_key, false)
 end
@@ -39,7 +39,7 @@ if #restored > 0 then
   keep_until(index, latest, now)
 end
 redis.call('ZREMRANGEBYRANK', revoked, 0, #taken / 2 - 1)
-local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
+local more = current_revoked_set(prefix, job_key, job_id, letter, owner, true)
 record_batch(job_key, jobs_key, job_id, { restored = #restored / 2,
   lost = (#taken - #restored) / 2 }, now)
 return batch_reply(job_key, more)

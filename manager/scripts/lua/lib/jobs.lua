@@ -121,26 +121,60 @@ local function reopen_job(job_key, jobs_key, job_id, silence_ms, now)
   return state
 end
 
--- Revoked sets of a deletion: one for each time that the deletion took its owner's index away.
+-- Revoked sets of a user or an agent: one for each time that a deletion took the index away. A list for each owner
+-- has their names, `<job id>:<place in the list>`, scored by their places, which rise.
 
 local function forget_revoked_set(prefix, letter, owner, name)
   redis.call('ZREM', prefix .. 'revocations:' .. letter, name)
   redis.call('ZREM', prefix .. 'revocations:' .. letter .. ':' .. owner, name)
 end
 
--- Return the name of the first revoked set that holds something, or nil. Forget those that are empty.
-local function current_revoked_set(prefix, job_key, job_id, letter, owner)
-  local found = redis.call('HMGET', job_key, 'revoked_sets', 'emptied')
-  local last, emptied = tonumber(found[1] or 0), tonumber(found[2] or 0)
-  while emptied < last do
-    local name = job_id .. ':' .. (emptied + 1)
-    if redis.call('EXISTS', prefix .. 'revoked:' .. name) == 1 then
-      return name
+local function job_of_revoked_set(name)
+  return string.match(name, '^(.*):%d+$')
+end
+
+-- Return the name of the first revoked set that a deletion has to work on, or nil. These are its own, and those that
+-- earlier deletions of the owner have left, whatever became of them: the places up to that of the deletion's own last
+-- one. Forget sets that are empty. A set of another deletion that cannot be read is left to the check.
+-- only_own: true to leave out those of other deletions.
+local function current_revoked_set(prefix, job_key, job_id, letter, owner, only_own)
+  local last = stored_number(redis.call('HGET', job_key, 'last_revoked_set')) or 0
+  local list, passed = prefix .. 'revocations:' .. letter .. ':' .. owner, 0
+  while true do
+    local names = redis.call('ZRANGEBYSCORE', list, '-inf', whole(last), 'LIMIT', passed, 100)
+    for _, name in ipairs(names) do
+      local is_own = job_of_revoked_set(name) == job_id
+      local size = redis.pcall('ZCARD', prefix .. 'revoked:' .. name)
+      if size == 0 then
+        forget_revoked_set(prefix, letter, owner, name)
+      elseif is_own or not only_own and not wrong_type(size) then
+        return name
+      else
+        passed = passed + 1
+      end
     end
-    forget_revoked_set(prefix, letter, owner, name)
-    emptied = redis.call('HINCRBY', job_key, 'emptied', 1)
+    if #names < 100 then
+      return nil
+    end
   end
-  return nil
+end
+
+-- Return how many sessions other deletions of the owner have revoked and not reclaimed. A later deletion reclaims
+-- them too, so the other ones count as begun: none can be undone any more.
+local function take_over_revoked_sets(prefix, job_id, letter, owner, now)
+  local count = 0
+  for _, name in ipairs(redis.call('ZRANGE', prefix .. 'revocations:' .. letter .. ':' .. owner, 0, 999)) do
+    local other = job_of_revoked_set(name)
+    local size = redis.pcall('ZCARD', prefix .. 'revoked:' .. name)
+    if other ~= job_id and not wrong_type(size) then
+      count = count + size
+      local has_live = redis.call('ZCOUNT', prefix .. 'revoked:' .. name, '(' .. whole(now), '+inf') > 0
+      if has_live and redis.call('HEXISTS', prefix .. 'job:' .. other, 'state') == 1 then
+        redis.call('HSETNX', prefix .. 'job:' .. other, 'started', whole(now))
+      end
+    end
+  end
+  return count
 end
 
 -- Remove sessions that are being reclaimed from the revoked sets of deletions of the other kind, so that these
@@ -156,25 +190,32 @@ local function leave_other_revoked_sets(prefix, letter, members_by_owner)
   end
 end
 
--- Take an index away into the next revoked set of a deletion, which revokes every session in the index, and
--- return when the last of them expires, milliseconds. The set is noted by kind, for counts, and by owner, for
--- other deletions that reclaim the same sessions.
+-- Take an index away into a revoked set of a deletion, which revokes every session in the index, and return when
+-- the last of them expires, milliseconds. The set is noted by kind, for counts, and by owner, for later deletions
+-- and for others that reclaim the same sessions.
 local function revoke(prefix, index, job_key, job_id, letter, owner, cutoff_us)
   local now = math.floor(cutoff_us / 1000)
+  local all, list = prefix .. 'revocations:' .. letter, prefix .. 'revocations:' .. letter .. ':' .. owner
   redis.call('HSET', job_key, 'cutoff', whole(cutoff_us))
+  redis.call('HDEL', job_key, 'drained')
+  local place = stored_number(redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')[2]) or 0
+  redis.call('HSET', job_key, 'last_revoked_set', whole(place))
   if redis.call('EXISTS', index) == 0 then
     return now
   end
-  redis.call('HDEL', job_key, 'drained')
-  local name = job_id .. ':' .. redis.call('HINCRBY', job_key, 'revoked_sets', 1)
-  local revoked = prefix .. 'revoked:' .. name
-  redis.call('RENAME', index, revoked)
-  local void = now + redis.call('PTTL', revoked)
-  for _, key in ipairs({ prefix .. 'revocations:' .. letter, prefix .. 'revocations:' .. letter .. ':' .. owner }) do
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
-    redis.call('ZADD', key, whole(void), name)
-    keep_until(key, void, now)
-  end
+  -- Once more only if the list was lost.
+  repeat
+    place = place + 1
+  until redis.call('EXISTS', prefix .. 'revoked:' .. job_id .. ':' .. whole(place)) == 0
+  redis.call('HSET', job_key, 'last_revoked_set', whole(place))
+  local name = job_id .. ':' .. whole(place)
+  redis.call('RENAME', index, prefix .. 'revoked:' .. name)
+  local void = now + redis.call('PTTL', prefix .. 'revoked:' .. name)
+  redis.call('ZREMRANGEBYSCORE', all, '-inf', whole(now))
+  redis.call('ZADD', all, whole(void), name)
+  redis.call('ZADD', list, whole(place), name)
+  keep_until(all, void, now)
+  keep_until(list, void, now)
   return void
 end
 
