@@ -78,7 +78,7 @@ class Receipts:
         residue, chain = await asyncio.gather(self._residue(job), self._read_chain(job.job_id, limit=_OLDEST))
         if residue.sessions:
             raise CorruptDataError(
-                f"{residue.sessions} sessions of the target of job {job.job_id!r} are from before the deletion"
+                f"{residue.sessions} sessions of the target of job {job.job_id!r} predate the deletion"
                 " and still there: an index was lost, or somebody restored data. Run"
                 " `agent-sessions check --repair`, then resume the job"
             )
