@@ -3,6 +3,7 @@
 import redis
 
 from agent_runtime.manager import SessionManager, Settings
+from agent_runtime.manager.jobs import JobStateError
 from tests.concurrency.history import History
 from tests.support.jobs import receipts_of
 from tests.support.leftovers import find_leftovers
@@ -49,6 +50,10 @@ async def end_open_jobs(manager: SessionManager, *, undo: bool = False) -> None:
     """Run or undo the jobs that processes have left open."""
     for job in (await manager.jobs.list(limit=500)).jobs:
         if not job.state.ended:
-            if undo:
-                await manager.jobs.control(job.job_id, "undo")
-            assert (await manager.jobs.run(job.job_id)).state.ended
+            try:
+                if undo:
+                    await manager.jobs.control(job.job_id, "undo")
+                assert (await manager.jobs.run(job.job_id)).state.ended
+            except JobStateError:  # a later deletion reclaims its sessions
+                await manager.jobs.control(job.job_id, "cancel")
+                await manager.delete_user_sessions(str(job.target))
