@@ -3,6 +3,7 @@
     AgentSessionsError
     ├── InvalidArgumentError (ValueError)      an argument is not acceptable; nothing was written
     ├── SettingsError (ValueError)             a setting is not acceptable; the message names its variable
+    │   └── LayoutError                        the store was begun with other settings; nothing was done
     ├── SessionNotFoundError (ValueError)      the session does not exist or is not live
     ├── SessionLimitError (RuntimeError)       the store is at `max_sessions`; nothing was written
     ├── CorruptDataError                       a stored value cannot be read; the message names its key
@@ -57,6 +58,17 @@ class SettingsError(AgentSessionsError, ValueError):
         >>> SessionManager.from_settings(Settings(encryption_key_id="k1"))
         Traceback (most recent call last):
         agent_runtime.manager.errors.SettingsError: AGENT_SESSIONS_ENCRYPTION_KEY_ID needs ...
+    """
+
+
+class LayoutError(SettingsError):
+    """The store was begun with other settings than those of this process. Nothing was done.
+
+    Example:
+        >>> other = SessionManager.from_settings(Settings(partitions=8))
+        >>> await other.get_session("sess_abc123")
+        Traceback (most recent call last):
+        agent_runtime.manager.errors.LayoutError: the store with the namespace ...
     """
 
 

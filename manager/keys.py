@@ -33,13 +33,15 @@ one slot. With ``P`` = ``<namespace>:{<partition>}:``
     P history                 sorted set  jobs with their home here, scored by the time of their request (ms)
     P answer:<call>           string      the reply of one change or deletion, while the call may be sent
                                           again
+    P layout                  hash        format of the data, number of partitions, a digest of each key of
+                                          the ring (first partition only)
     P receipts                sorted set  receipts of deletions, JSON, scored by number (first partition only)
     P receipt_jobs            sorted set  ids of the jobs with a receipt, scored by its number
     P receipt_key             string      key of the hashes in receipts, if no setting gives one
 
 Every key has a TTL: a session's own keys its expiry, an index the latest expiry of its members, keys of jobs
-the retention of jobs, keys of receipts the retention of receipts. Only the expiry index outlives its last
-member, by `INDEX_LINGER_MS`: the sweep has to find the sessions that it counts.
+the retention of jobs, keys of receipts the retention of receipts, the layout 400 days. Only the expiry index
+outlives its last member, by `INDEX_LINGER_MS`: the sweep has to find the sessions that it counts.
 
 User keys lie on a server of their own (see encryption/user_keys.py), below ``<namespace>:{keys}:``
 
@@ -76,8 +78,8 @@ class Keys:
     """
 
     __slots__ = (
-        "_sessions", "expiry_index", "history", "jobs", "number", "prefix", "receipt_jobs", "receipt_key",
-        "receipts",
+        "_sessions", "expiry_index", "history", "jobs", "layout", "number", "prefix", "receipt_jobs",
+        "receipt_key", "receipts",
     )  # fmt: skip
 
     def __init__(self, namespace: str, partition: int) -> None:
@@ -87,6 +89,7 @@ class Keys:
         self.expiry_index = self.prefix + b"x"
         self.jobs = self.prefix + b"jobs"
         self.history = self.prefix + b"history"
+        self.layout = self.prefix + b"layout"
         self.receipts = self.prefix + b"receipts"
         self.receipt_jobs = self.prefix + b"receipt_jobs"
         self.receipt_key = self.prefix + b"receipt_key"

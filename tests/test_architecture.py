@@ -37,8 +37,8 @@ FORBIDDEN = {
 
 #: What tasks and workers may know of the manager, and with how many names.
 PUBLIC = {
-    "agent_runtime.manager": 20,
-    "agent_runtime.manager.errors": 20,
+    "agent_runtime.manager": 21,
+    "agent_runtime.manager.errors": 21,
     "agent_runtime.manager.integrity": 3,
     "agent_runtime.manager.jobs": 30,
 }

@@ -6,7 +6,7 @@ from agent_runtime.manager import AgentSessionsError, load_settings
 from agent_runtime.tasks import app
 from agent_runtime.worker import flower
 from agent_runtime.worker.celery_patches import acknowledgements, pool_results
-from agent_runtime.worker.preflight import check_broker, check_server
+from agent_runtime.worker.preflight import check_broker, check_layout, check_server
 
 
 def install() -> None:
@@ -24,6 +24,7 @@ def _check_servers(**_: object) -> None:
     try:
         settings = load_settings()
         check_server(settings)
+        check_layout(settings)
         check_broker(app.conf.broker_url, settings, app.conf.broker_use_ssl)
         check_broker(app.conf.result_backend, settings, app.conf.redis_backend_use_ssl)
     except AgentSessionsError as error:

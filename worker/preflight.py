@@ -1,5 +1,6 @@
 """Check that a server is fit to hold sessions and jobs."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -8,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from agent_runtime.manager import Settings, StoreRefusedError, StoreUnavailableError
+from agent_runtime.manager import SessionManager, Settings, StoreRefusedError, StoreUnavailableError
 from agent_runtime.manager.errors import tls_advice
 from agent_runtime.tasks.celery_urls import without_password
 
@@ -42,6 +43,21 @@ def check_server(settings: Settings) -> None:
             f"the server at {address} has maxmemory-policy {policy}, so it would evict sessions and jobs when"
             " its memory is full; set it to noeviction"
         )
+
+
+def check_layout(settings: Settings) -> None:
+    """Check that this process and the store agree on partitions and keys.
+
+    Raises:
+        LayoutError: the store was begun with other settings.
+        StoreError: the server does not answer or refuses.
+    """
+
+    async def call_once() -> None:
+        async with SessionManager.from_settings(settings) as manager:
+            await manager.session_exists("sess_000")  # any call agrees on the layout first
+
+    asyncio.run(call_once())
 
 
 def check_broker(url: str, settings: Settings, tls: dict[str, Any] | None = None) -> None:

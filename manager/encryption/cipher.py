@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from agent_runtime.manager.encryption.sealing import CannotDecryptError
 
-KEY_BYTES, _NONCE_BYTES = 32, 12
+KEY_BYTES, _NONCE_BYTES, _DIGEST_BYTES = 32, 12, 16
 
 
 class Cipher:
@@ -75,3 +75,7 @@ class Key:
     def for_keys(self) -> Cipher:
         """Return the cipher for wrapping other keys."""
         return Cipher(self._header, self._secret, b"keys")
+
+    def digest(self) -> str:
+        """Return a text that another key of this id has not, and that tells nothing of the key."""
+        return HKDFExpand(SHA256(), _DIGEST_BYTES, b"agent-sessions digest").derive(self._secret).hex()

@@ -53,6 +53,10 @@ class KeyRing:
         """Return the key that encrypts; None if values are written in the clear."""
         return None if self._active_header is None else self._keys[self._active_header]
 
+    def digests(self) -> dict[str, str]:
+        """Return a digest of each key by key id. Keys are random, so nobody can guess one from its digest."""
+        return {header[2:].decode(): key.digest() for header, key in self._keys.items()}
+
     def is_active(self, envelope: bytes) -> bool:
         """Return True if the envelope was made with the key that encrypts now."""
         return header_of(envelope) == self._active_header

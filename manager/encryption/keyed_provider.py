@@ -82,6 +82,9 @@ class KeyedProvider(KeyProvider):
             user_keys = await self._user_keys.read_to_decrypt(key_ids)
         return _KeyedDecryptor(self._ring, user_keys, self._refuses_plain)
 
+    def digests(self) -> dict[str, str]:
+        return self._ring.digests()
+
     async def prolong(self, keys: Keys, session_id: str, session_ms: float) -> None:
         if self._user_keys is None:
             return

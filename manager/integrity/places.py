@@ -10,6 +10,7 @@ from agent_runtime.manager.settings import Settings
 _INDEXES, _LISTS = ("u", "a", "x"), ("revocations", "revoked")
 _OF_SESSIONS = ("s", "c", "o")
 _OF_JOBS = {"jobs": "zset", "history": "zset", "job": "hash", "open": "string", "answer": "string"}
+_OF_STORE = {"layout": "hash"}
 _OF_RECEIPTS = {"receipts": "zset", "receipt_jobs": "zset", "receipt_key": "string"}
 
 
@@ -36,14 +37,15 @@ class Place(NamedTuple):
     @property
     def type(self) -> str:
         """Return the type that a key of this kind has in Redis, other than a session's own."""
-        return {**_OF_JOBS, **_OF_RECEIPTS}.get(self.kind, "zset")
+        return {**_OF_STORE, **_OF_JOBS, **_OF_RECEIPTS}.get(self.kind, "zset")
 
     @property
     def lingers_ms(self) -> int | str:
         """Return how long the key outlives its last member by score, milliseconds; '' if scores are not
         times.
         """
-        if self.kind not in (*_INDEXES, *_LISTS):
+        is_by_place = self.kind == "revocations" and ":" in self.name
+        if self.kind not in (*_INDEXES, *_LISTS) or is_by_place:
             return ""
         return INDEX_LINGER_MS if self.kind == "x" else 0
 
@@ -57,7 +59,7 @@ class Place(NamedTuple):
 class Places:
     """The places of all keys of one namespace."""
 
-    _KNOWN = (*_OF_SESSIONS, *_INDEXES, *_LISTS, *_OF_JOBS, *_OF_RECEIPTS)
+    _KNOWN = (*_OF_SESSIONS, *_INDEXES, *_LISTS, *_OF_STORE, *_OF_JOBS, *_OF_RECEIPTS)
 
     def __init__(self, namespace: str, partitions: Partitions) -> None:
         self._partitions = partitions

@@ -98,7 +98,8 @@ class JobStore:
         elif others:  # all parts are there already
             job = await self._records.read(answer.job_id)
         job.check()
-        if added == 0 and request.grace_ms == 0 and job.total_of("total") == 0 and not job.state.ended:
+        has_nothing_to_do = added == 0 and job.total_of("total") == 0 and not job.has_revoked_sets
+        if has_nothing_to_do and request.grace_ms == 0 and not job.state.ended:
             job = await self.complete(job)
         return OpenedJob(answer.job_id, added, job)
 

@@ -63,6 +63,11 @@ class Record(NamedTuple):
         return sum(int(part.fields.get(field, 0)) for part in self.parts)
 
     @property
+    def has_revoked_sets(self) -> bool:
+        """Return True if the target had revoked sets when the job was opened, the job's own or others'."""
+        return self.total_of("last_revoked_set") > 0
+
+    @property
     def elsewhere(self) -> Elsewhere:
         """Progress of the job in the parts beside its home."""
         others = self._replace(parts=self.parts[1:])

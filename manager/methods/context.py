@@ -14,6 +14,7 @@ from agent_runtime.manager.keys import Partitions
 from agent_runtime.manager.settings import Settings
 from agent_runtime.manager.stores.checkpoint_store import CheckpointStore
 from agent_runtime.manager.stores.ids import Ids
+from agent_runtime.manager.stores.layout import Layout
 from agent_runtime.manager.stores.local_copies import LocalCopies
 from agent_runtime.manager.stores.session_store import SessionReader, SessionStore
 from agent_runtime.manager.transport.script_client import ScriptClient
@@ -59,6 +60,7 @@ class Context:
         partitions = Partitions(settings.namespace, settings.partitions)
         ids = Ids(partitions, settings.max_id_bytes)
         key_provider = open_key_provider(settings, client)
+        client.before_first_call(Layout(settings, partitions, key_provider).agree)
         copies = LocalCopies()
         shared = client, ids, key_provider, copies, settings
         sessions = SessionStore(*shared, ttl_ms=ttl_ms, max_sessions=max_sessions)

@@ -7,7 +7,7 @@ connection breaks, and ends every call in time. So a thousand gathered calls cos
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import redis
@@ -32,6 +32,16 @@ _FORKED_UNNOTICED = (
     " share connections and names of chunks with its parent. Let the program that forks run the hooks (uWSGI:"
     " py-call-osafterfork), or use the manager only after the fork"
 )
+
+
+#: Makes calls of its own, through the function that it is given.
+FirstCall = Callable[[Callable[[Script, Sequence[Any], Sequence[Any]], Awaitable[Any]]], Awaitable[None]]
+
+
+def _call_of(
+    script: Script, keys: Sequence[Any], args: Sequence[Any], loop: asyncio.AbstractEventLoop
+) -> Call:
+    return Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
 
 
 class ScriptClient:
@@ -59,6 +69,7 @@ class ScriptClient:
         self._connect_retries = connect_retries
         #: How long after its first sending a call may reach the server again, milliseconds.
         self.repeated_within_ms = round(2000 * timeout_seconds) + 1000
+        self._first: FirstCall | None = None
         self._begin()
         renew_in_child(self._renew)
 
@@ -81,9 +92,15 @@ class ScriptClient:
             StoreOutcomeUnknownError: the call was sent, but no reply came back in time.
         """
         loop = asyncio.get_running_loop()
-        call = Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args), loop)
+        call = _call_of(script, keys, args, loop)
         pipeline = self._pipelines.get(loop)
-        return self._call_first(call, loop) if pipeline is None else pipeline.submit(call)
+        if pipeline is None or self._first is not None:
+            return self._call_first(call, loop)
+        return pipeline.submit(call)
+
+    def before_first_call(self, first: FirstCall) -> None:
+        """Await `first` before the first call of a process, and again before the next call if it fails."""
+        self._first = first
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A later call opens new ones."""
@@ -97,6 +114,9 @@ class ScriptClient:
 
     async def _call_first(self, call: Call, loop: asyncio.AbstractEventLoop) -> Any:
         pipeline = await self._open_pipeline(loop)
+        if self._first is not None:  # of calls made at once, each awaits it: together they are one round trip
+            await self._first(lambda *script: pipeline.submit(_call_of(*script, loop)))
+            self._first = None
         return await pipeline.submit(call)
 
     async def _open_pipeline(self, loop: asyncio.AbstractEventLoop) -> AutoPipeline:

@@ -17,6 +17,7 @@ SCRIPTS = sorted(
 LIBRARIES = {path.stem: path.read_text() for path in (_LUA / "lib").glob("*.lua")}
 
 VERBS = {
+    "agree",
     "append",
     "begin",
     "check",

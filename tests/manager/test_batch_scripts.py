@@ -47,6 +47,7 @@ def _new(*users: str, **more: Any) -> list[Any]:
 async def test_a_hundred_take_four_scripts_and_fewer_fit_if_they_are_large(
     manager: SessionManager, raw: redis.Redis
 ) -> None:
+    await manager.session_exists("sess_000")  # agrees on the layout
     before = script_calls(raw)
 
     def calls() -> int:
@@ -84,7 +85,7 @@ async def test_an_id_that_is_there_answers_as_it_is_and_another_users_is_refused
     assert await manager.create_sessions([again, again]) == [there, there]
     assert snapshot(raw, namespace) == before
     taken = new_session_id("ann")
-    raw.hset(f"{namespace}:{{0}}:s:{taken}", mapping={"user": "bob", "agent": "bot"})
+    raw.hset(f"{namespace}:{{0}}:s:{taken}", mapping={"user": "bob", "agent": "bot", "expires": 10**15})
     answers = await manager.create_sessions([*_new("ann", session_id=taken), *_new("ann")])
     raw.delete(f"{namespace}:{{0}}:s:{taken}")
     assert isinstance(answers[0], InvalidArgumentError)

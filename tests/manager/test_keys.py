@@ -84,5 +84,5 @@ async def test_every_key_that_is_written_is_of_a_listed_kind_and_in_one_slot(
     await manager.delete_user_sessions("nobody")
     kinds = {tuple(key.split(b":")[1:3]) for key in raw.scan_iter(match=f"{namespace}:*")}
     known = (b"s", b"c", b"o", b"u", b"a", b"x", b"revoked", b"revocations", b"jobs", b"job", b"open")
-    known += (b"history", b"receipts", b"receipt_jobs", b"receipt_key")
+    known += (b"history", b"layout", b"receipts", b"receipt_jobs", b"receipt_key")
     assert kinds == {(b"{0}", kind) for kind in known}

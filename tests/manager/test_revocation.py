@@ -66,7 +66,7 @@ async def test_nothing_of_the_deleted_sessions_is_left(
     delete = {"user": manager.delete_user_sessions, "agent": manager.delete_agent_sessions}[of]
     assert await delete({"user": "ann", "agent": "bot"}[of]) == 5
     left = {key.split(b":")[2] for key in raw.scan_iter(match=f"{namespace}:*")}
-    assert left == {b"job", b"history", b"receipts", b"receipt_jobs", b"receipt_key"}
+    assert left == {b"job", b"history", b"layout", b"receipts", b"receipt_jobs", b"receipt_key"}
 
 
 @PARTITIONS
@@ -145,7 +145,9 @@ async def test_a_second_deletion_while_the_first_is_open_joins_it(manager: Sessi
 
 
 @BOTH
-async def test_a_deletion_that_is_awaited_counts_only_its_own(manager: SessionManager, of: str) -> None:
+async def test_an_awaited_deletion_counts_only_its_own_beside_one_at_work(
+    manager: SessionManager, of: str
+) -> None:
     target = {"user": "ann", "agent": "bot"}[of]
     delete = {"user": manager.delete_user_sessions, "agent": manager.delete_agent_sessions}[of]
     await create_sessions(manager, 4)

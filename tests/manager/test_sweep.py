@@ -42,7 +42,11 @@ async def test_a_sweep_leaves_no_trace_of_what_expired(
     await let_expire(manager, *sessions)
     assert raw.zcard(f"{namespace}:{{0}}:x") == 3
     assert await manager.cleanup_expired_sessions() == 3
-    assert {key.split(b":")[2] for key in raw.scan_iter(match=f"{namespace}:*")} == {b"job", b"history"}
+    assert {key.split(b":")[2] for key in raw.scan_iter(match=f"{namespace}:*")} == {
+        b"job",
+        b"history",
+        b"layout",
+    }
 
 
 async def test_the_expiry_index_outlives_its_members_by_a_day(

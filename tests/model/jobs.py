@@ -216,14 +216,32 @@ class JobModel(Model):
         """Delete directly, beside any job, and return the number of removed sessions."""
         job = ModelJob("", task, "running")
         self._take(job)
-        for session in self.existing():  # and what earlier deletions have revoked
-            if session.is_of(task.kind, task.target) and session.revoked[task.kind] is not job:
-                session.revoked[task.kind].begun = True  # so that it cannot be undone
-                session.revoked[task.kind] = job
-                job.revoked_sets.setdefault(session.partition, []).append([session])
+        self._take_over(job)
         self.reclaim(job, len(job.held()))
         self.prove(job)
         return job.removed
+
+    def _take_over(self, job: ModelJob) -> None:
+        """Give a new deletion what earlier ones have revoked. Those at work count it themselves."""
+        task = job.task
+        found = self.found_by_task.get(task)
+        if found is not None:
+            found.begun = True  # so that it cannot be undone
+            if not found.goes_on:
+                del self.found_by_task[task]
+        for session in self.existing():
+            earlier = session.revoked.get(task.kind)
+            if earlier in (None, job) or not session.is_of(task.kind, task.target):
+                continue
+            assert earlier is not None
+            at_home = task.kind == "user" or session.partition == 0
+            if earlier.goes_on and at_home:
+                earlier.removed += 1
+                earlier.checkpoints += len(session.checkpoints)
+                self.end(session)
+            else:
+                session.revoked[task.kind] = job
+                job.revoked_sets.setdefault(session.partition, []).append([session])
 
     def prune_now(self, task: Task, older: datetime) -> int:
         removed = 0

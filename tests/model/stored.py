@@ -50,7 +50,7 @@ return past
 _SLACK_MS = 2_000
 
 _KINDS = {"s", "c", "o", "u", "a", "x", "revoked", "revocations", "jobs", "job", "open", "history", "answer"}
-_RECEIPT_KINDS = {"receipts", "receipt_jobs", "receipt_key"}
+_RECEIPT_KINDS = {"layout", "receipts", "receipt_jobs", "receipt_key"}
 
 
 class Key(NamedTuple):

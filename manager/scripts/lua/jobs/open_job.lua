@@ -67,8 +67,16 @@ local job_id, job_key, due = request_id, request_key, now + grace_ms
 if joins then
   job_id, job_key = open, prefix .. 'job:' .. open
 end
-if letter ~= '' then
-  added = added + take_over_revoked_sets(prefix, job_id, letter, owner, now)
+if letter ~= '' and not joins then
+  added = added + count_left_revoked(prefix, job_key, letter, owner)
+  -- What the earlier deletion has revoked is reclaimed by this one too, so it cannot be undone any more. A later
+  -- request that waits has to be undoable, so it does not join the earlier deletion.
+  if state and state ~= 'done' and state ~= 'undone' then
+    redis.call('HSETNX', prefix .. 'job:' .. open, 'started', whole(now))
+    if not is_active(state) then
+      redis.call('UNLINK', open_key)
+    end
+  end
 end
 if joins then
   added = letter == '' and 0 or added

@@ -27,8 +27,8 @@ local opened_to, added = tonumber(opened[1] or 0), 0
 if opened_to < number then
   work_though_full(index)
   added = count_work(index, members, now)
-  if letter ~= '' then
-    added = added + take_over_revoked_sets(prefix, job_id, letter, owner, now)
+  if letter ~= '' and opened_to == 0 then
+    added = added + count_left_revoked(prefix, job_key, letter, owner)
   end
   write_part(job_key, kind, params, now)
   redis.call('HINCRBY', job_key, 'total', added)

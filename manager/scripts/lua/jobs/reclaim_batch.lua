@@ -54,6 +54,12 @@ if deleted > 0 then
 end
 redis.call('ZREMRANGEBYRANK', revoked, 0, #taken - 1)
 local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
-record_batch(job_key, jobs_key, job_id, { done = #taken, removed = deleted, checkpoints = checkpoints,
-  entries = entries }, now_ms())
+local counts = { done = #taken, removed = deleted, checkpoints = checkpoints, entries = entries }
+local counting_key = record_of_revoked_set(prefix, name, job_key)
+if counting_key == job_key then
+  record_batch(job_key, jobs_key, job_id, counts, now_ms())
+else
+  record_batch(counting_key, jobs_key, job_of_revoked_set(name), counts, now_ms())
+  record_batch(job_key, jobs_key, job_id, {}, now_ms())
+end
 return batch_reply(job_key, more)

@@ -159,19 +159,20 @@ local function current_revoked_set(prefix, job_key, job_id, letter, owner, only_
   end
 end
 
--- Return how many sessions other deletions of the owner have revoked and not reclaimed. A later deletion reclaims
--- them too, so the other ones count as begun: none can be undone any more.
-local function take_over_revoked_sets(prefix, job_id, letter, owner, now)
+-- Return the key of the record in which to count what is reclaimed from a revoked set: that of the deletion which
+-- revoked it, if that one is at work too and will answer for it; else that of the deletion which reclaims it.
+local function record_of_revoked_set(prefix, name, job_key)
+  local revoking_key = prefix .. 'job:' .. job_of_revoked_set(name)
+  return is_active(redis.call('HGET', revoking_key, 'state')) and revoking_key or job_key
+end
+
+-- Return how many sessions lie in revoked sets that a new deletion of the owner will reclaim and count.
+local function count_left_revoked(prefix, job_key, letter, owner)
   local count = 0
   for _, name in ipairs(redis.call('ZRANGE', prefix .. 'revocations:' .. letter .. ':' .. owner, 0, 999)) do
-    local other = job_of_revoked_set(name)
     local size = redis.pcall('ZCARD', prefix .. 'revoked:' .. name)
-    if other ~= job_id and not wrong_type(size) then
+    if not wrong_type(size) and record_of_revoked_set(prefix, name, job_key) == job_key then
       count = count + size
-      local has_live = redis.call('ZCOUNT', prefix .. 'revoked:' .. name, '(' .. whole(now), '+inf') > 0
-      if has_live and redis.call('HEXISTS', prefix .. 'job:' .. other, 'state') == 1 then
-        redis.call('HSETNX', prefix .. 'job:' .. other, 'started', whole(now))
-      end
     end
   end
   return count
