@@ -115,7 +115,7 @@ class ScriptClient:
     async def _call_first(self, call: Call, loop: asyncio.AbstractEventLoop) -> Any:
         pipeline = await self._open_pipeline(loop)
         if self._first is not None:  # of calls made at once, each awaits it: together they are one round trip
-            await self._first(lambda *script: pipeline.submit(_call_of(*script, loop)))
+            await self._first(lambda script, keys, args: pipeline.submit(_call_of(script, keys, args, loop)))
             self._first = None
         return await pipeline.submit(call)
 
