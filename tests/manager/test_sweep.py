@@ -131,3 +131,21 @@ async def test_nothing_due_sweeps_nothing(manager: SessionManager) -> None:
     await create_sessions(manager, 3)
     assert await manager.cleanup_expired_sessions() == 0
     assert await manager.get_active_session_count() == 3
+
+
+async def test_a_session_that_ends_in_this_millisecond_is_counted_once(
+    manager: SessionManager, raw: redis.Redis, namespace: str
+) -> None:
+    """Redis still has its hash then, and a sweep and a deletion of its user each saw it."""
+    ending, other = await create_sessions(manager, 2)
+    job_id = await manager.revoke_user_sessions("ann")
+    prefix, now_ms = f"{namespace}:{{0}}:", raw.time()[0] * 1000
+    raw.hset(f"{prefix}s:{ending.session_id}", "expires", now_ms)
+    [member] = [
+        each for each in raw.zrange(f"{prefix}x", 0, -1) if each.startswith(ending.session_id.encode())
+    ]
+    raw.zadd(f"{prefix}x", {member: now_ms})
+    assert await manager.cleanup_expired_sessions() == 1
+    assert (await manager.jobs.run(job_id)).removed == 1
+    assert not raw.exists(f"{prefix}s:{other.session_id}")
+    raw.delete(f"{prefix}s:{ending.session_id}")

@@ -24,14 +24,16 @@ end
 -- Sessions leave the revoked set last: if the script fails on one of them, all are still listed, and counted when
 -- the script is called again.
 local revoked = prefix .. 'revoked:' .. name
-local taken = redis.call('ZRANGE', revoked, 0, limit - 1)
+local taken, now = redis.call('ZRANGE', revoked, 0, limit - 1), now_ms()
 local unlinked, by_user, by_agent, packed = {}, {}, {}, { x = {} }
 local deleted, checkpoints = 0, 0
 for _, session_id in ipairs(taken) do
   local session_key = prefix .. 's:' .. session_id
-  local found = redis.pcall('HMGET', session_key, 'user', 'agent')
-  local user, agent = found[1], found[2]
-  if user or agent or wrong_type(found) then
+  local found = redis.pcall('HMGET', session_key, 'user', 'agent', 'expires')
+  local user, agent, expires = found[1], found[2], stored_number(found[3])
+  -- Redis keeps a hash for the millisecond of its expiry. That session has expired: a sweep counts it.
+  local has_expired = expires and expires <= now
+  if not has_expired and (user or agent or wrong_type(found)) then
     -- A damaged session is deleted too, by the user and agent that can be read.
     user, agent = user or letter == 'u' and owner or '', agent or letter == 'a' and owner or ''
     deleted = deleted + 1
@@ -57,9 +59,9 @@ local more = current_revoked_set(prefix, job_key, job_id, letter, owner)
 local counts = { done = #taken, removed = deleted, checkpoints = checkpoints, entries = entries }
 local counting_key = record_of_revoked_set(prefix, name, job_key)
 if counting_key == job_key then
-  record_batch(job_key, jobs_key, job_id, counts, now_ms())
+  record_batch(job_key, jobs_key, job_id, counts, now)
 else
-  record_batch(counting_key, jobs_key, job_of_revoked_set(name), counts, now_ms())
-  record_batch(job_key, jobs_key, job_id, {}, now_ms())
+  record_batch(counting_key, jobs_key, job_of_revoked_set(name), counts, now)
+  record_batch(job_key, jobs_key, job_id, {}, now)
 end
 return batch_reply(job_key, more)
