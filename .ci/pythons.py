@@ -32,6 +32,8 @@ def find(version: str) -> Path | None:
 def _candidates(version: str) -> Iterator[Path]:
     if found := shutil.which(f"python{version}"):
         yield Path(found)
+        # pyenv's own, wherever HOME is now.
+        yield from sorted(Path(found).parents[1].glob(f"versions/{version}.*/bin/python{version}"))
     if pyenv := shutil.which("pyenv"):
         asked = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False)  # noqa: S603
         if asked.returncode == 0:
