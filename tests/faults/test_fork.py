@@ -195,13 +195,17 @@ print(json.dumps([asyncio.run(delete("ann")), forked(lambda: delete("bob")), asy
 """
 
 
+#: From 3.12 on, Python warns of a fork beside threads.
+_MAY_FORK = ("-W", "ignore:This process:DeprecationWarning")
+
+
 @pytest.fixture
 def run(settings: Settings) -> Callable[..., Any]:
     def run(program: str, kind: str, **changes: object) -> Any:
         given = {"redis_url": settings.redis_url, "namespace": settings.namespace, **changes}
         variables = {f"AGENT_SESSIONS_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
-            [sys.executable, "-c", _BEGINNING + program, kind],
+            [sys.executable, *_MAY_FORK, "-c", _BEGINNING + program, kind],
             cwd=_ROOT,
             env=os.environ | variables,
             stdout=subprocess.PIPE,
